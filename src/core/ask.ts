@@ -1,0 +1,58 @@
+import type { Secret } from './secret.ts'
+
+/** Header fields as they stood on the wire: name, value, name, value; case, order and repeats kept. */
+export type Fields = readonly string[]
+
+/** Where the caller asked to go: a name (forward), or a connection by its name (reverse). */
+export type Target =
+  | { readonly kind: 'name'; readonly host: string; readonly port: number | undefined }
+  | { readonly kind: 'connection'; readonly name: string }
+
+/** One request as a door took it in; read-only from then on. `path` starts with "/", `query` is "" or starts with "?". */
+export interface Ask {
+  readonly id: string
+  readonly door: string
+  readonly method: string
+  readonly target: Target
+  readonly path: string
+  readonly query: string
+  readonly fields: Fields
+  readonly evidence: Evidence
+  /** The protocol that the caller wants to switch to, lower case, when it asks for one. */
+  readonly upgrade?: string | undefined
+}
+
+/** What a caller shows of itself. Proofs are Secrets: they must not be printed either. */
+export interface Evidence {
+  /** The caller that whoever can open this door is, when the door says so. */
+  readonly doorCaller?: string | undefined
+  /** What the kernel says of the process at the other end of a Unix socket. */
+  readonly peer?: Peer | undefined
+  readonly keys: readonly PresentedKey[]
+  /**
+   * `certain`: the keys came in Proxy-Authorization and can only be meant for us, so a wrong one refuses.
+   * `maybe`: they stood where the app puts the upstream's own key, and may be a placeholder.
+   */
+  readonly keysAre: 'certain' | 'maybe'
+  /** A proof was shown that could not be read at all. */
+  readonly unreadable?: boolean
+}
+
+/** uid and gid of the process that connected, as SO_PEERCRED gives them; pid is for the audit only, it is reused. */
+export interface Peer {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** A key, and the caller name beside it where the scheme has room for one (Basic). */
+export interface PresentedKey {
+  readonly caller?: string | undefined
+  readonly key: Secret
+}
+
+/** Who asks, as proved by a method. */
+export interface Caller {
+  readonly name: string
+  readonly method: string
+}

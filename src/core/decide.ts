@@ -1,0 +1,191 @@
+import type { Caller, Target } from './ask.ts'
+import type { HostTable } from './host-table.ts'
+import { hasOneReading, isBelow } from './path.ts'
+import type { ProblemCode } from './problem.ts'
+import type { CompiledRule } from './rule.ts'
+
+/** What the decision knows of a connection. `home`: the host that a reverse door dials, its first exact one. */
+export interface Place {
+  readonly name: string
+  readonly home: string | undefined
+  readonly port: number
+  readonly basePath: string
+}
+
+/** Permission for a caller to use a connection. `until`: ms since the epoch; refused from that very millisecond on. */
+export interface Grant {
+  readonly id: string
+  readonly caller: string
+  readonly connection: string
+  readonly rules: readonly CompiledRule[]
+  readonly until?: number | undefined
+}
+
+/** All that a decision depends on, frozen; a reload makes a new one. */
+export interface Policy {
+  /** Gate 1: the pattern that lets a host be reached at all. */
+  readonly allowlist: HostTable<string>
+  readonly places: HostTable<Place>
+  readonly placesByName: ReadonlyMap<string, Place>
+  /** Gate 2: grants by caller, then connection. */
+  readonly grants: ReadonlyMap<string, ReadonlyMap<string, readonly Grant[]>>
+}
+
+export interface Question {
+  readonly caller: Caller
+  readonly target: Target
+  readonly method: string
+  readonly path: string
+  /** ms since the epoch */
+  readonly at: number
+}
+
+/** No, with a stable code for programs and a reason in words for people. */
+export interface Refusal {
+  readonly permitted: false
+  readonly code: ProblemCode
+  readonly reason: string
+  readonly connection?: string
+  readonly grant?: string
+}
+
+interface Terms {
+  readonly caller: Caller
+  readonly connection: string
+  readonly host: string
+  readonly port: number
+  readonly path: string
+  readonly grant: string
+  readonly rule: number | undefined
+}
+
+/**
+ * Yes. Whoever obtains or spends a credential asks for one of these, and only `decide` makes them: a look-alike does not
+ * type-check, because of the private field, and `isPermit` finds a forged one at run time.
+ */
+class PermitOfDecide implements Terms {
+  readonly permitted = true
+  readonly #decided = true
+  readonly caller: Caller
+  readonly connection: string
+  readonly host: string
+  readonly port: number
+  /** The path to send, base path included: the one the rules judged. */
+  readonly path: string
+  readonly grant: string
+  /** Index of the rule that matched; undefined when the grant has none. */
+  readonly rule: number | undefined
+
+  constructor(terms: Terms) {
+    this.caller = terms.caller
+    this.connection = terms.connection
+    this.host = terms.host
+    this.port = terms.port
+    this.path = terms.path
+    this.grant = terms.grant
+    this.rule = terms.rule
+  }
+
+  static owns(value: object): boolean {
+    return #decided in value && value.#decided
+  }
+
+  get reason(): string {
+    const rule = this.rule === undefined ? '' : `, rule ${this.rule}`
+    return `grant ${this.grant}${rule} lets ${this.caller.name} use ${this.connection}`
+  }
+}
+
+export type Permit = PermitOfDecide
+
+/** True only of what `decide` made. */
+export function isPermit(value: unknown): value is Permit {
+  return typeof value === 'object' && value !== null && PermitOfDecide.owns(value)
+}
+
+/** The one decision: both gates, in order, on facts alone. */
+export function decide(question: Question, policy: Policy): Permit | Refusal {
+  const route = resolve(question, policy)
+  return 'permitted' in route ? route : judgeGrants(question, route, policy)
+}
+
+interface Route {
+  readonly place: Place
+  readonly host: string
+  readonly path: string
+}
+
+/** Gate 1: where egress may go, whoever asks. */
+function resolve(question: Question, policy: Policy): Route | Refusal {
+  const { target, path } = question
+  return target.kind === 'name' ? resolveName(target, path, policy) : resolveConnection(target.name, path, policy)
+}
+
+function resolveName(target: Target & { kind: 'name' }, path: string, policy: Policy): Route | Refusal {
+  const { host, port } = target
+  if (policy.allowlist.find(host) === undefined) return refuse('host-not-allowed', `${host} is not on the allowlist`)
+  const place = policy.places.find(host)
+  if (!place) return refuse('connection-missing', `no connection names ${host}`)
+  const connection = { connection: place.name }
+  if (port !== undefined && port !== place.port) {
+    return refuse('port-not-allowed', `port ${port} of ${host} is not the connection's port`, connection)
+  }
+  if (place.basePath !== '' && !(hasOneReading(path) && isBelow(path, place.basePath))) {
+    return refuse('path-not-allowed', `the path is not below the connection's base path`, connection)
+  }
+  return { place, host, path }
+}
+
+function resolveConnection(name: string, path: string, policy: Policy): Route | Refusal {
+  const place = policy.placesByName.get(name)
+  if (!place?.home) return refuse('connection-unknown', 'no such connection at this door')
+  const connection = { connection: place.name }
+  if (policy.allowlist.find(place.home) === undefined) {
+    return refuse('host-not-allowed', `${place.home} is not on the allowlist`, connection)
+  }
+  // Without this, "/../admin" would climb out of the base path at the server.
+  if (place.basePath !== '' && !hasOneReading(path)) {
+    return refuse('path-not-allowed', 'servers read this path in more than one way', connection)
+  }
+  return { place, host: place.home, path: place.basePath + path }
+}
+
+/** Gate 2: who may use which connection. Any one grant suffices; the refusal names the one that came closest. */
+function judgeGrants(question: Question, route: Route, policy: Policy): Permit | Refusal {
+  const { caller, method, at } = question
+  const connection = route.place.name
+  const grants = policy.grants.get(caller.name)?.get(connection) ?? []
+  let closest = refuse('grant-missing', `${caller.name} does not have USE CONNECTION on ${connection}`, { connection })
+  for (const grant of grants) {
+    if (grant.until !== undefined && at >= grant.until) {
+      if (closest.code === 'grant-missing') {
+        const since = new Date(grant.until).toISOString()
+        closest = refuse('grant-expired', `grant ${grant.id} expired at ${since}`, { connection, grant: grant.id })
+      }
+      continue
+    }
+    const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
+    if (rule !== -1 || grant.rules.length === 0) return permit(question, route, grant, rule)
+    closest = refuse('rule-not-matched', `no rule of grant ${grant.id} lets ${method} through to this path`, {
+      connection,
+      grant: grant.id,
+    })
+  }
+  return closest
+}
+
+function permit(question: Question, route: Route, grant: Grant, rule: number): Permit {
+  return new PermitOfDecide({
+    caller: question.caller,
+    connection: route.place.name,
+    host: route.host,
+    port: route.place.port,
+    path: route.path,
+    grant: grant.id,
+    rule: rule === -1 ? undefined : rule,
+  })
+}
+
+function refuse(code: ProblemCode, reason: string, where: { connection?: string; grant?: string } = {}): Refusal {
+  return { permitted: false, code, reason, ...where }
+}

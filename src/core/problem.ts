@@ -1,0 +1,39 @@
+import { type ProblemCode, type ProblemRow, problems } from './problems.ts'
+
+export type { ProblemCode } from './problems.ts'
+
+interface Circumstances {
+  /** Why, in words, for the audit and the log; never sent to the caller. Holds no secret. */
+  readonly reason?: string
+  readonly cause?: unknown
+  /** Seconds, for the Retry-After field. */
+  readonly retryAfter?: number
+}
+
+/**
+ * The one error of the house. Test for it by its stable code: `error instanceof Problem && error.code === 'grant-expired'`.
+ * The message is for people and may change.
+ */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly reason: string
+  readonly retryAfter: number | undefined
+
+  constructor(code: ProblemCode, { reason, cause, retryAfter }: Circumstances = {}) {
+    super(`${code}: ${reason ?? problems[code].title}`, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.reason = reason ?? problems[code].title
+    this.retryAfter = retryAfter
+  }
+
+  get row(): ProblemRow {
+    return problems[this.code]
+  }
+
+  /** Whatever was thrown, as a Problem: what nobody foresaw is ours to answer for, and closes. */
+  static from(error: unknown): Problem {
+    if (error instanceof Problem) return error
+    return new Problem('internal-error', { reason: 'an error nobody foresaw', cause: error })
+  }
+}

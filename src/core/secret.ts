@@ -1,0 +1,59 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+
+const MASK = '[secret]'
+
+/**
+ * Text that must never be printed: String(), JSON and inspect all show "[secret]".
+ * `reveal` is called where a secret is spent, in injections/, credentials/ and store/ alone; a test checks that.
+ */
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  reveal(): string {
+    return this.#text
+  }
+
+  /** SHA-256 of the UTF-8 text: 32 bytes, fit for comparing and indexing keys of high entropy. */
+  digest(): Buffer {
+    return sha256(this.#text)
+  }
+
+  /** Compares in constant time, whatever the two lengths are. */
+  equals(other: Secret): boolean {
+    return timingSafeEqual(this.digest(), other.digest())
+  }
+
+  /** A name for this value that tells nothing about it: the first 16 hex digits of HMAC-SHA-256 under `key`. */
+  fingerprint(key: Buffer): string {
+    return createHmac('sha256', key).update(this.#text).digest('hex').slice(0, 16)
+  }
+
+  toString(): string {
+    return MASK
+  }
+
+  toJSON(): string {
+    return MASK
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return MASK
+  }
+}
+
+/** SHA-256 of a text's UTF-8 bytes. */
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/**
+ * A long-lived secret as it stands now. Whoever holds one asks for `current()` at each use: a file may have been
+ * rewritten since. `version` grows with each change and names no part of the value.
+ */
+export interface HeldSecret {
+  current(): { readonly secret: Secret; readonly version: number }
+}

@@ -1,0 +1,37 @@
+import { z } from './zod.ts'
+
+/**
+ * One kind of a port (a source, a caller method, an injection, a door, a sink): what its settings say, and what is built
+ * of them. `build` does no I/O. A kind is one file and one line in its room's registry; the settings type, the JSON
+ * Schema, the reference and the contract tests follow from there.
+ */
+export interface Kind<S extends z.ZodObject, Tools, Made> {
+  readonly schema: S
+  build(settings: z.infer<S>, tools: Tools): Made
+}
+
+type Registry = Readonly<Record<string, { readonly schema: z.ZodObject }>>
+type SchemaOf<R extends Registry> = R[keyof R]['schema']
+
+/** The settings of any kind in a registry, told apart by `kind`. */
+export function kindUnion<R extends Registry>(registry: R, id: string): z.ZodType<z.infer<SchemaOf<R>>> {
+  const [first, ...rest] = Object.values(registry).map((entry) => entry.schema)
+  if (!first) throw new Error(`the registry ${id} is empty`)
+  const union = z.discriminatedUnion('kind', [first, ...rest] as never, {
+    error: () => `use one of ${Object.keys(registry).join(', ')}`,
+  })
+  // The registry's own types are kept; the array above has lost them.
+  return union.meta({ id })
+}
+
+/** Builds what settings of any kind in a registry describe. */
+export function buildKind<Tools, Made>(
+  registry: Readonly<Record<string, { build(settings: never, tools: Tools): Made }>>,
+  settings: { readonly kind: string },
+  tools: Tools,
+): Made {
+  const entry = registry[settings.kind]
+  if (!entry) throw new Error(`no kind ${settings.kind}: the schema let it through`)
+  // The schema union has matched `kind`, so the settings are those of this entry.
+  return entry.build(settings as never, tools)
+}

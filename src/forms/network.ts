@@ -1,0 +1,66 @@
+import { BlockList, isIP } from 'node:net'
+import { faultOfPattern } from '../core/host-table.ts'
+import { z } from './zod.ts'
+
+/** An exact name or `*.suffix`, in the one spelling. */
+export const hostPattern = z
+  .string()
+  .superRefine((pattern, context) => {
+    const fault = faultOfPattern(pattern)
+    if (fault) context.addIssue({ code: 'custom', message: `${fault} (was "${pattern.slice(0, 80)}")` })
+  })
+  .meta({ description: 'exact name or `*.suffix` (any depth, never the suffix itself), lower-case ASCII or punycode' })
+
+export const port = z.int().min(1).max(65535)
+
+export const cidr = z.string().superRefine((text, context) => {
+  const fault = faultOfCidr(text)
+  if (fault) context.addIssue({ code: 'custom', message: fault })
+})
+
+function faultOfCidr(text: string): string | undefined {
+  const [address = '', bits = '', ...rest] = text.split('/')
+  const family = isIP(address)
+  const isRight =
+    family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) && rest.length === 0
+  return isRight ? undefined : 'use an address range such as "10.20.0.0/16" or "fd00:1::/48"'
+}
+
+/** Ranges as a lookup. Entries have passed `cidr`. */
+export function toBlockList(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = '', bits = ''] = range.split('/')
+    list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6')
+  }
+  return list
+}
+
+/** Private, loopback and link-local addresses that may be dialled nevertheless. */
+export const allowPrivate = z
+  .array(cidr)
+  .default([])
+  .meta({
+    description: 'private, loopback or reserved ranges that may be dialled nevertheless; without it they are refused',
+  })
+
+/** A file that holds no secret. Relative paths start at the settings file. */
+export class FileReference {
+  readonly file: string
+
+  constructor(file: string) {
+    this.file = file
+  }
+}
+
+export const fileReference = z
+  .strictObject({ file: z.string().min(1) }, { error: 'use { file: PATH }' })
+  .transform(({ file }) => new FileReference(file))
+
+export const tlsTrust = z
+  .strictObject({
+    ca: fileReference
+      .optional()
+      .meta({ description: 'PEM file of the authorities to trust instead of the public ones' }),
+  })
+  .prefault({})
