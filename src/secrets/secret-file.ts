@@ -1,0 +1,112 @@
+import { type BigIntStats, constants } from 'node:fs'
+import { type FileHandle, lstat, open, realpath } from 'node:fs/promises'
+import { dirname, join, sep } from 'node:path'
+import { Secret } from '../core/secret.ts'
+
+/** A file at one moment. `stamp` differs whenever the file may have: two looks with one stamp saw one state. */
+export type Look =
+  | { readonly stamp: string; readonly secret: Secret }
+  | { readonly stamp: string; readonly fault: string }
+
+const MAX_BYTES = 65_536
+/** What others may not do to a file of ours, and to one of a Kubernetes mount, whose modes are the cluster's to choose. */
+const OTHERS = 0o077
+const OTHERS_WRITING = 0o022
+
+/** Reads a secret file, or says in words why it is refused; names the path, never the content. Does not throw. */
+export async function lookAt(path: string): Promise<Look> {
+  try {
+    return await look(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    return { stamp: code, fault: `${path} ${REASONS.get(code) ?? `cannot be read (${code}): check it`}` }
+  }
+}
+
+/** What changes when the file does, without reading it; undefined when it is not there. */
+export async function stampAt(path: string): Promise<string | undefined> {
+  try {
+    const real = await realpath(path)
+    return stampOf(real, await lstat(real, { bigint: true }))
+  } catch {
+    return undefined
+  }
+}
+
+const REASONS = new Map([
+  ['ENOENT', 'does not exist: create it, owned by the user of Sallyport, mode 0600'],
+  ['ENOTDIR', 'does not exist: a part of its path is no directory'],
+  ['EACCES', 'may not be read: chown it to the user of Sallyport'],
+  ['ELOOP', 'is a symbolic link that leads nowhere: give the path of the file itself'],
+])
+
+async function look(path: string): Promise<Look> {
+  const real = await realpath(path)
+  // Not blocking: opening a FIFO would otherwise wait for a writer.
+  const handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+  try {
+    const found = await handle.stat({ bigint: true })
+    const stamp = stampOf(real, found)
+    const wrong = (await faultOfPlace(path, real, found)) ?? faultOfSize(found)
+    return wrong ? { stamp, fault: `${path} ${wrong}` } : { stamp, ...(await read(handle, path)) }
+  } finally {
+    await handle.close()
+  }
+}
+
+function stampOf(real: string, { dev, ino, mtimeNs, ctimeNs, size }: BigIntStats): string {
+  return [real, dev, ino, mtimeNs, ctimeNs, size].join(' ')
+}
+
+async function faultOfPlace(path: string, real: string, { mode, uid }: BigIntStats): Promise<string | undefined> {
+  const type = Number(mode) & constants.S_IFMT
+  if (type === constants.S_IFDIR) return 'is a directory: name a file in it'
+  if (type !== constants.S_IFREG) return 'is no regular file: use one'
+  const directory = dirname(path)
+  if (!isWithin(await realpath(directory), real))
+    return 'is a symbolic link out of its directory: give the path of the file itself'
+  if (uid !== 0n && Number(uid) !== process.geteuid?.())
+    return `belongs to uid ${uid}: chown it to the user of Sallyport`
+  const forbidden = (await isMounted(directory, real)) ? OTHERS_WRITING : OTHERS
+  if ((Number(mode) & forbidden) !== 0) return 'is open to other users: chmod 600'
+  return undefined
+}
+
+function faultOfSize({ size }: BigIntStats): string | undefined {
+  if (size === 0n) return 'is empty: write the secret into it'
+  return size > MAX_BYTES ? `has more than ${MAX_BYTES} bytes: a secret is smaller` : undefined
+}
+
+/**
+ * Kubernetes mounts secrets as DIR/name → DIR/..data/name, with DIR/..data → DIR/..TIMESTAMP, and swaps `..data`.
+ * @see https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter
+ */
+async function isMounted(directory: string, real: string): Promise<boolean> {
+  const data = join(directory, '..data')
+  const link = await lstat(data).catch(() => undefined)
+  return link?.isSymbolicLink() === true && isWithin(await realpath(data), real)
+}
+
+function isWithin(directory: string, real: string): boolean {
+  return real.startsWith(directory.endsWith(sep) ? directory : directory + sep)
+}
+
+async function read(handle: FileHandle, path: string): Promise<{ secret: Secret } | { fault: string }> {
+  const bytes = await handle.readFile()
+  const text = decode(bytes)
+  if (bytes.length > MAX_BYTES || text === undefined)
+    return { fault: `${path} is not UTF-8 text of at most ${MAX_BYTES} bytes` }
+  if (text.includes('\0')) return { fault: `${path} has a zero byte in it: write the secret as text` }
+  const trimmed = text.replace(/\r?\n$/, '')
+  return trimmed.trim() === ''
+    ? { fault: `${path} is empty: write the secret into it` }
+    : { secret: new Secret(trimmed) }
+}
+
+function decode(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}

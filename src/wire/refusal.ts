@@ -1,0 +1,63 @@
+import type { Problem } from '../core/problem.ts'
+import { problems } from '../core/problems.ts'
+
+/** A refusal as bytes: what goes into the head, and the body. */
+export interface RefusalMessage {
+  readonly status: number
+  readonly fields: readonly string[]
+  readonly body: string
+}
+
+/** How a door asks for a proof. `proxy`: 407 and Proxy-Authenticate. `origin`: 401 and WWW-Authenticate. */
+export type Challenge = 'proxy' | 'origin'
+
+/**
+ * A refusal on the wire: RFC 9457 problem+json, and Proxy-Status (RFC 9209), by which a caller tells our answer from the
+ * upstream's. `instance` is the id under which the audit has the rest; nothing of the request is repeated.
+ */
+export function refusalMessage(problem: Problem, id: string, challenge: Challenge): RefusalMessage {
+  const { title, remedy, proxyError } = problem.row
+  const status = statusOf(problem, challenge)
+  const body = `${JSON.stringify({
+    type: `urn:sallyport:problem:${problem.code}`,
+    title,
+    status,
+    detail: remedy,
+    code: problem.code,
+    instance: `urn:uuid:${id}`,
+  })}\n`
+  const fields = [
+    'Content-Type',
+    'application/problem+json',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+    'Cache-Control',
+    'no-store',
+    'Proxy-Status',
+    `sallyport; error=${proxyError}; details="${problem.code}"`,
+    ...challengeFields(problem, challenge),
+  ]
+  if (problem.retryAfter !== undefined) fields.push('Retry-After', String(Math.max(1, Math.ceil(problem.retryAfter))))
+  if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  return { status, fields, body }
+}
+
+/** The same as one HTTP/1.1 message that ends the connection, for where there is only a socket left. */
+export function refusalBytes(problem: Problem, id: string, challenge: Challenge): string {
+  const { status, fields, body } = refusalMessage(problem, id, challenge)
+  const lines = [`HTTP/1.1 ${status} ${problems[problem.code].title}`]
+  for (let at = 0; at < fields.length; at += 2) lines.push(`${fields[at]}: ${fields[at + 1]}`)
+  return `${lines.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`
+}
+
+/** At an origin-style door there is no proxy to authenticate to. */
+function statusOf(problem: Problem, challenge: Challenge): number {
+  return problem.code === 'caller-unknown' && challenge === 'origin' ? 401 : problem.row.status
+}
+
+/** Basic at a proxy, because nearly no client can answer a Bearer challenge there. */
+function challengeFields({ code }: Problem, challenge: Challenge): string[] {
+  if (code !== 'caller-unknown') return []
+  if (challenge === 'proxy') return ['Proxy-Authenticate', 'Basic realm="sallyport", charset="UTF-8"']
+  return ['WWW-Authenticate', 'Bearer realm="sallyport"']
+}

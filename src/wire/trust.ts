@@ -1,0 +1,38 @@
+import { X509Certificate } from 'node:crypto'
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+
+let publicTrust: SecureContext | undefined
+
+/**
+ * Whom to believe about a peer's name: the authorities of this PEM text and no other, or, without it, the public ones
+ * that come with Node. TLS 1.2 at least.
+ * The public ones are named here because Node's own default also takes in NODE_EXTRA_CA_CERTS, where a machine may well
+ * list the authority of an intercepting proxy.
+ * @throws Error when the text holds no certificate, or one that cannot be read
+ */
+export function trustOf(caPem?: string): SecureContext {
+  if (caPem !== undefined) return contextOf(certificatesIn(caPem))
+  publicTrust ??= contextOf([...rootCertificates])
+  return publicTrust
+}
+
+function contextOf(ca: string[]): SecureContext {
+  return createSecureContext({ ca, minVersion: 'TLSv1.2' })
+}
+
+/** createSecureContext passes over a CA text that it cannot read, and takes an empty one for "use the default" [Node 26.10]. */
+function certificatesIn(pem: string): string[] {
+  const blocks = pem.match(CERTIFICATE) ?? []
+  if (blocks.length === 0) throw new Error('the file of the authorities holds no PEM certificate')
+  return blocks.map(readable)
+}
+
+function readable(block: string, index: number): string {
+  try {
+    return new X509Certificate(block).toString()
+  } catch (cause) {
+    throw new Error(`certificate ${index + 1} in the file of the authorities cannot be read`, { cause })
+  }
+}

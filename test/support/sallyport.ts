@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A running sidecar, as its own process, on settings of its own. */
+export interface Running {
+  readonly directory: string
+  readonly pid: number
+  /** Addresses by kind of door, in the order of the settings: `host:port` or `unix:/path`. */
+  readonly doors: readonly { readonly kind: string; readonly address: string }[]
+  readonly admin: string | undefined
+  /** Everything it has printed so far. */
+  output(): string
+  /** The audit so far, parsed. Waits until there are at least `count` entries. */
+  audit(count: number): Promise<Record<string, unknown>[]>
+  /** Ends it; the exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+/** A directory of its own, private, for settings and secrets. */
+export function privateDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'sallyport-'))
+}
+
+/** Writes a file that only its owner can read. */
+export function writeSecret(directory: string, name: string, text: string): string {
+  const file = join(directory, name)
+  writeFileSync(file, text, { mode: 0o600 })
+  return file
+}
+
+interface Options {
+  /** Extra environment. */
+  readonly env?: NodeJS.ProcessEnv
+  readonly nodeFlags?: readonly string[]
+}
+
+/** Starts `sallyport serve` from source on these settings, and waits until it is ready. */
+export async function startSallyport(directory: string, settings: object, options: Options = {}): Promise<Running> {
+  const audit = join(directory, 'audit.jsonl')
+  const file = join(directory, 'sallyport.yaml')
+  const whole = {
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+    log: { level: 'debug' },
+    ...settings,
+  }
+  writeFileSync(file, JSON.stringify(whole, undefined, 2))
+  const child = spawnCli(['serve', '--config', file], options)
+  const printed = collect(child)
+  const ready = await Promise.race([printed.line(/^\{"msg":"ready".*$/m), exited(child)])
+  if (typeof ready !== 'string')
+    throw new Error(`sallyport ended with ${ready.code} before it was ready:\n${printed.text()}`)
+  const { listeners, admin } = JSON.parse(ready)
+  return {
+    directory,
+    pid: child.pid ?? 0,
+    doors: listeners,
+    admin,
+    output: printed.text,
+    audit: (count) => readAudit(audit, count),
+    async stop(signal = 'SIGTERM') {
+      const ended = exited(child)
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+      const { code } = await ended
+      return code
+    },
+  }
+}
+
+/** Runs any verb to its end. */
+export async function runCli(args: readonly string[], options: Options & { readonly cwd?: string } = {}) {
+  const child = spawnCli(args, options)
+  const printed = collect(child)
+  const { code } = await exited(child)
+  return { code, stdout: printed.stdout(), stderr: printed.stderr() }
+}
+
+const FLAGS = ['--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
+
+function spawnCli(
+  args: readonly string[],
+  { env = {}, nodeFlags = [], cwd }: Options & { cwd?: string },
+): ChildProcess {
+  const cli = new URL('../../src/cli.ts', import.meta.url).pathname
+  const { NODE_OPTIONS: _unused, ...clean } = process.env
+  return spawn(process.execPath, [...FLAGS, ...nodeFlags, cli, ...args], {
+    env: { ...clean, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
+  })
+}
+
+function collect(child: ChildProcess) {
+  let out = ''
+  let err = ''
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (err += chunk))
+  return {
+    text: () => out + err,
+    stdout: () => out,
+    stderr: () => err,
+    line: (pattern: RegExp) => eventually(() => pattern.exec(out)?.[0], 'a line that says ready'),
+  }
+}
+
+function exited(child: ChildProcess): Promise<{ code: number | null }> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve({ code: child.exitCode })
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code })))
+}
+
+async function readAudit(file: string, count: number): Promise<Record<string, unknown>[]> {
+  return eventually(() => {
+    const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
+    return lines.length >= count ? lines.map((line) => JSON.parse(line)) : undefined
+  }, `${count} audit entries`)
+}
+
+/** Looks until there is a value; fails loudly when there is none in time. */
+export async function eventually<T>(
+  look: () => T | undefined | Promise<T | undefined>,
+  what: string,
+  deadlineMs = 10_000,
+): Promise<T> {
+  const deadline = performance.now() + deadlineMs
+  for (;;) {
+    const value = await look()
+    if (value !== undefined) return value
+    if (performance.now() > deadline) throw new Error(`waited ${deadlineMs} ms for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 15))
+  }
+}
+
+/** Removes a private directory. */
+export function remove(directory: string): void {
+  rmSync(directory, { recursive: true, force: true })
+}
