@@ -1,0 +1,46 @@
+import type { ProblemCode } from '../core/problem.ts'
+import type { Secret } from '../core/secret.ts'
+
+/** What gets injected into a request. */
+export interface Credential {
+  readonly secret: Secret
+  /** The user name that goes with it, for HTTP Basic. */
+  readonly user?: string
+  /** Ms since the epoch, for the readiness page and the audit. Absent: it does not expire by itself. */
+  readonly expiresAt?: number
+  /** Names which one it is and tells nothing of it: "secret 3" for a held one, "token 17" for a minted one. */
+  readonly version: string
+  /** Grows with each other credential of the same supply, and stays while the secret stays. */
+  readonly generation: number
+}
+
+/** What a supply does just now, for the readiness page. Times are ms since the epoch. Holds no secret. */
+export interface SupplyState {
+  /**
+   * `none`: nothing to inject; `held`: a long-lived secret; the others are a token's life: `absent`, `minting`, `fresh`,
+   * `refreshing`, `stale` (still good, but the last refresh failed), `failed` (no token, and the last mint failed).
+   */
+  readonly phase: 'absent' | 'minting' | 'fresh' | 'refreshing' | 'stale' | 'failed' | 'held' | 'none'
+  readonly mintedAt?: number
+  readonly expiresAt?: number
+  /** The last failure since the last success. `reason` is for operators. */
+  readonly lastError?: { readonly code: ProblemCode; readonly reason: string; readonly at: number }
+  /** Before this time nothing is asked of the issuer. */
+  readonly nextAttemptAt?: number
+}
+
+/** Where the credential of one connection comes from, ready for use by any number of asks at once. */
+export interface Supply {
+  /**
+   * Called for every ask. At once when there is a good credential; a promise while one is being minted, which asks
+   * that wait together share. Never an expired one. `undefined`: there is nothing to inject (kind `none` alone).
+   * @throws Problem `credential-unavailable`, `credential-failed`, always as a rejected promise
+   */
+  obtain(): Credential | undefined | Promise<Credential>
+  /**
+   * Called when an upstream answered 401 to this credential. Resolves to another one to replay with, or to undefined
+   * when there is none that is better. Never rejects, and may be called again with the same credential.
+   */
+  rejected(credential: Credential): Promise<Credential | undefined>
+  state(): SupplyState
+}

@@ -1,0 +1,23 @@
+import { buildKind, kindUnion } from '../forms/kind.ts'
+import type { z } from '../forms/zod.ts'
+import { clientCredentials } from './client-credentials.ts'
+import type { Supply } from './credential.ts'
+import { none } from './none.ts'
+import { staticSecret } from './static.ts'
+import type { SourceTools } from './tools.ts'
+
+/** Every place a credential can come from. */
+export const sourceKinds = {
+  static: staticSecret,
+  none,
+  'client-credentials': clientCredentials,
+}
+
+/** Settings of one source. */
+export const sourceSettings = kindUnion(sourceKinds, 'Credential')
+export type SourceSettings = z.infer<typeof sourceSettings>
+
+/** Builds what the settings describe. Does no I/O: the first credential is fetched when the first ask needs it. */
+export function buildSupply(settings: SourceSettings, tools: SourceTools): Supply {
+  return buildKind<SourceTools, Supply>(sourceKinds, settings, tools)
+}

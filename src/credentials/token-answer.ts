@@ -1,0 +1,119 @@
+import { Problem } from '../core/problem.ts'
+import { RETRY_AFTER_CAP_MS } from './backoff.ts'
+import type { IssuerAnswer } from './issuer-exchange.ts'
+import { parseJsonObject } from './json-object.ts'
+
+/** Registered codes after which asking again ends the same way. @see RFC 6749 section 5.2, RFC 8707 section 2 */
+const LASTING_ERRORS = new Set([
+  'access_denied',
+  'invalid_client',
+  'invalid_grant',
+  'invalid_request',
+  'invalid_scope',
+  'invalid_target',
+  'unauthorized_client',
+  'unsupported_grant_type',
+])
+const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
+const LONGEST_S = 1e9
+
+/** The members of a token answer that we use, in the form RFC 6749 section 5.1 gives them. */
+export interface TokenFields {
+  readonly access_token: string
+  readonly token_type: string
+  /** Seconds. */
+  readonly expires_in?: number
+  readonly scope?: string
+}
+
+type Members = ReadonlyMap<string, unknown>
+
+/**
+ * What an answer of a token endpoint says, whatever dress it came in. Reasons name the status and a registered error
+ * code, and nothing else of the answer. `now`: ms since the epoch, for a Retry-After that is a date.
+ * @throws Problem `credential-unavailable` for 408, 429, 5xx; `credential-failed` for all other refusals and for
+ * answers that make no sense, which may be tried again soon
+ */
+export function readTokenAnswer(answer: IssuerAnswer, host: string, now: number): TokenFields {
+  const { status } = answer
+  if (status >= 300 && status < 400) {
+    throw new Problem('credential-failed', { reason: `${host} answered ${status}: redirects are not followed` })
+  }
+  const members = parseJsonObject(answer.body)
+  const error = errorOf(members)
+  if (isPassing(status) || PASSING_ERRORS.has(error)) throw unavailable(answer, error, host, now)
+  if (status >= 400 || error !== '') throw refused(status, error, host)
+  if ((status !== 200 && status !== 201) || !members)
+    throw senseless(host, `an answer ${status} that is not a JSON object`)
+  return tokenFields(members, host)
+}
+
+/** Ms, or undefined when there is none that can be read. At most ten minutes. @see RFC 9110 section 10.2.3 */
+export function parseRetryAfter(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_CAP_MS)
+}
+
+/** The error code, also of a 200 (GitHub); '' when there is none. */
+function errorOf(members: Members | undefined): string {
+  const error = members?.get('error') ?? ''
+  return typeof error === 'string' ? error : 'unreadable'
+}
+
+function isPassing(status: number): boolean {
+  return status >= 500 || status === 429 || status === 408
+}
+
+function unavailable(answer: IssuerAnswer, error: string, host: string, now: number): Problem {
+  const ms = parseRetryAfter(answer.retryAfter, now)
+  const reason = `${host} answered ${answer.status}${registered(error)}`
+  return new Problem('credential-unavailable', {
+    reason,
+    ...(ms !== undefined && { retryAfter: Math.ceil(ms / 1000) }),
+  })
+}
+
+function refused(status: number, error: string, host: string): Problem {
+  const reason = `${host} answered ${status}${registered(error)}`
+  const lasts = status === 401 || LASTING_ERRORS.has(error)
+  return new Problem('credential-failed', lasts ? { reason } : { reason, retryAfter: 1 })
+}
+
+/** An unknown code is an issuer's text like any other. */
+function registered(error: string): string {
+  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) ? ` ${error}` : ''
+}
+
+function tokenFields(members: Members, host: string): TokenFields {
+  const accessToken = members.get('access_token')
+  if (typeof accessToken !== 'string' || !/^[\x20-\x7e]+$/.test(accessToken)) {
+    throw senseless(host, 'an access_token that is missing or not printable ASCII')
+  }
+  const scope = members.get('scope')
+  return {
+    access_token: accessToken,
+    token_type: tokenType(members, host),
+    ...expiresIn(members.get('expires_in'), host),
+    ...(typeof scope === 'string' && { scope }),
+  }
+}
+
+/** RFC 6749 section 7.1: a token of a type that is not understood must not be used. */
+function tokenType(members: Members, host: string): string {
+  const type = members.get('token_type')
+  if (typeof type === 'string' && type.toLowerCase() === 'bearer') return 'bearer'
+  throw senseless(host, 'a token_type that is not Bearer')
+}
+
+/** A number, or a string of one ("3600", "3600s"); none when it is null or empty. */
+function expiresIn(value: unknown, host: string): { expires_in?: number } {
+  if (value === undefined || value === null || value === '') return {}
+  const seconds = typeof value === 'string' ? Number.parseFloat(value) : value
+  if (typeof seconds !== 'number' || Number.isNaN(seconds)) throw senseless(host, 'an expires_in that is not a number')
+  return { expires_in: Math.min(Math.max(seconds, 0), LONGEST_S) }
+}
+
+function senseless(host: string, what: string): Problem {
+  return new Problem('credential-failed', { reason: `${host} sent ${what}`, retryAfter: 1 })
+}

@@ -1,0 +1,31 @@
+import type { Clock } from '../core/clock.ts'
+import type { Problem } from '../core/problem.ts'
+import type { Kind } from '../forms/kind.ts'
+import type { z } from '../forms/zod.ts'
+import type { References } from '../secrets/reference.ts'
+import type { Dialer } from '../wire/dial.ts'
+import type { Supply } from './credential.ts'
+
+/** How one mint went. `durationMs`: on the monotonic clock. */
+export type MintEvent =
+  | {
+      readonly outcome: 'ok'
+      readonly durationMs: number
+      readonly version: string
+      /** What an operator should know although it went well. Our own words. */
+      readonly warnings: readonly string[]
+    }
+  | { readonly outcome: 'failed'; readonly durationMs: number; readonly problem: Problem }
+
+/** What every kind of source is built with. */
+export interface SourceTools extends References {
+  readonly clock: Clock
+  readonly dialer: Dialer
+  /** From 0 up to but not including 1, as Math.random. */
+  random(): number
+  /** Called once for each mint, for the log and the metrics. Must not throw. */
+  onMint?(event: MintEvent): void
+}
+
+/** One place a credential can come from: one file, one line in the registry. */
+export type SourceKind<S extends z.ZodObject> = Kind<S, SourceTools, Supply>

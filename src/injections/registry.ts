@@ -1,0 +1,18 @@
+import { buildKind, kindUnion } from '../forms/kind.ts'
+import type { z } from '../forms/zod.ts'
+import { basic } from './basic.ts'
+import { bearer } from './bearer.ts'
+import { header } from './header.ts'
+import type { Injection } from './injection.ts'
+import { query } from './query.ts'
+
+/** Every way for a credential to enter a request. */
+export const injectionKinds = { bearer, header, basic, query }
+
+/** Settings of one injection. */
+export const injectionSettings = kindUnion(injectionKinds, 'Injection')
+
+/** Builds what the settings describe. */
+export function buildInjection(settings: z.infer<typeof injectionSettings>): Injection {
+  return buildKind<undefined, Injection>(injectionKinds, settings, undefined)
+}

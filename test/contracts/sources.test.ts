@@ -1,0 +1,130 @@
+import { inspect } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Credential, Supply } from '../../src/credentials/credential.ts'
+import { buildSupply, type SourceSettings, sourceKinds, sourceSettings } from '../../src/credentials/registry.ts'
+import { z } from '../../src/forms/zod.ts'
+import { makeAuthority } from '../support/certificates.ts'
+import { type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
+import { loopback, makeSourceTools, type TestTools } from '../support/source-tools.ts'
+
+const SECRET = 'LT_CANARY'
+const TOKEN = 'AT_CANARY'
+const reference = { file: 'secrets/crm' }
+
+let ca: string
+let issuer: QuirkIssuer
+
+beforeAll(async () => {
+  const authority = await makeAuthority()
+  ca = authority.certPem
+  issuer = await startQuirkIssuer(await authority.issue(['login.test']))
+  issuer.answer(() => tokenAnswer({ access_token: `${TOKEN}-${issuer.requests.length}` }))
+})
+
+afterAll(() => issuer.stop())
+
+/** For each kind, the least that a settings file has to say. A kind that is missing here fails the suite. */
+const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
+  static: () => ({ secret: reference }),
+  none: () => ({}),
+  'client-credentials': () => ({
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    clientId: 'my-app',
+    clientSecret: reference,
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
+}
+
+// Object.keys has forgotten the names of the keys.
+const kinds = Object.keys(sourceKinds) as (keyof typeof sourceKinds)[]
+
+describe.each(kinds)('the source %s', (kind) => {
+  function settings(): SourceSettings {
+    return sourceSettings.parse({ kind, ...settingsOf[kind]() })
+  }
+
+  function build(): TestTools & { supply: Supply } {
+    const made = makeSourceTools({ secret: SECRET, ca })
+    return { ...made, supply: buildSupply(settings(), made.tools) }
+  }
+
+  test('refuses a key it does not know', () => {
+    expect(sourceSettings.safeParse({ kind, ...settingsOf[kind](), unknown: 1 }).success).toBe(false)
+  })
+
+  test('describes itself and each of its settings', () => {
+    const { schema } = sourceKinds[kind]
+    const shape: Readonly<Record<string, z.ZodType>> = schema.shape
+    expect(schema.meta()?.description).toBeTypeOf('string')
+    const silent = Object.keys(shape).filter((name) => name !== 'kind' && !shape[name]?.meta()?.description)
+    expect(silent).toEqual([])
+  })
+
+  test('can be told as JSON Schema', () => {
+    const options = { io: 'input', unrepresentable: 'any' } as const
+    expect(z.toJSONSchema(sourceKinds[kind].schema, options)).toMatchObject({
+      type: 'object',
+      additionalProperties: false,
+    })
+  })
+
+  test('asks nobody while it is built', () => {
+    const before = issuer.requests.length
+    expect(build().supply.state().phase).toMatch(/^(none|held|absent)$/)
+    expect(issuer.requests).toHaveLength(before)
+  })
+
+  test('gives the same credential to all who ask at once', async () => {
+    const { supply } = build()
+    const credentials = await Promise.all(Array.from({ length: 3 }, async () => supply.obtain()))
+    expect(new Set(credentials.map((each) => each?.generation)).size).toBe(1)
+  })
+
+  test('gives a credential at once when it has given one before', async () => {
+    const { supply } = build()
+    await supply.obtain()
+    expect(supply.obtain()).not.toBeInstanceOf(Promise)
+  })
+
+  test('never answers a rejection with the credential that was rejected', async () => {
+    const { supply } = build()
+    const credential = await supply.obtain()
+    const other = credential && (await supply.rejected(credential))
+    expect(other === undefined || !other.secret.equals((credential as Credential).secret)).toBe(true) // it was there
+  })
+
+  test('gives a later credential a higher generation and another version', async () => {
+    const { supply, clock, rotate } = build()
+    const first = await supply.obtain()
+    rotate('another')
+    clock.advance(24 * 3_600_000)
+    const second = await supply.obtain()
+    if (!first || !second) return expect([kind, first, second]).toEqual(['none', undefined, undefined])
+    expect(second.generation).toBeGreaterThan(first.generation)
+    expect(second.version).not.toBe(first.version)
+  })
+
+  test('answers a rejection with the credential that is there since', async () => {
+    const { supply, clock, rotate } = build()
+    const first = await supply.obtain()
+    rotate('another')
+    clock.advance(24 * 3_600_000)
+    const second = await supply.obtain()
+    expect(first && (await supply.rejected(first))?.generation).toBe(second?.generation)
+  })
+
+  test('prints neither its secret nor its credential', async () => {
+    const { supply, events } = build()
+    const credential = await supply.obtain()
+    const all = [supply, credential, supply.state(), events]
+    const shown = inspect(all, { depth: 20, showHidden: true }) + JSON.stringify(all) + String(credential?.version)
+    expect(shown).not.toContain(SECRET)
+    expect(shown).not.toContain(TOKEN)
+  })
+})
+
+test('no other kind is taken', () => {
+  const result = sourceSettings.safeParse({ kind: 'magic' })
+  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials')
+})

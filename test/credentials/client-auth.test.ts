@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
+import { authenticateBySecret, type ClientAuthStyle } from '../../src/credentials/client-auth.ts'
+
+function shown(secret: string, style: Partial<ClientAuthStyle>, clientId = 'my-app') {
+  const body = new URLSearchParams()
+  const headers = new Headers()
+  const full = { clientAuth: 'header', basicEncoding: 'rfc6749', ...style } as const
+  void authenticateBySecret(new Secret(secret), full)(
+    { issuer: 'https://login.test' },
+    { client_id: clientId },
+    body,
+    headers,
+  )
+  const basic = headers.get('authorization')?.slice('Basic '.length)
+  return { basic: basic && Buffer.from(basic, 'base64').toString(), body: body.toString() }
+}
+
+test('shows the secret in the header alone', () => {
+  expect(shown('s3cret', { clientAuth: 'header' })).toEqual({ basic: 'my-app:s3cret', body: '' })
+})
+
+test('shows the secret in the body alone', () => {
+  expect(shown('s3 cret', { clientAuth: 'body' })).toEqual({
+    basic: undefined,
+    body: 'client_id=my-app&client_secret=s3+cret',
+  })
+})
+
+test('shows the secret in both places', () => {
+  expect(shown('s3cret', { clientAuth: 'header-and-body' })).toEqual({
+    basic: 'my-app:s3cret',
+    body: 'client_id=my-app&client_secret=s3cret',
+  })
+})
+
+test('form-encodes id and secret for Basic, and leaves -_.~ as they are', () => {
+  const { basic } = shown("a:b+c%d e/!'()*-_.~", {}, '0oa-1_2.b~')
+  expect(basic).toBe('0oa-1_2.b~:a%3Ab%2Bc%25d%20e%2F%21%27%28%29%2A-_.~')
+})
+
+test('sends id and secret as they are to servers that do not decode', () => {
+  expect(shown('a:b+c%d e', { basicEncoding: 'raw' }).basic).toBe('my-app:a:b+c%d e')
+})
+
+test.each(['', 'line\n', 'tab\t', '\uFEFFs3cret', 'é', 'nul\0'])(
+  'refuses the secret %j, without repeating it',
+  (secret) => {
+    const attempt = () => shown(secret, {})
+    expect(attempt).toThrow(expect.objectContaining({ code: 'credential-failed', retryAfter: undefined }))
+    expect(attempt).toThrow(/printable ASCII/)
+  },
+)
