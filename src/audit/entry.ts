@@ -1,0 +1,48 @@
+/**
+ * What happened to one ask: built from what ran, written once, also when we failed. Identities are never cut short, the
+ * query is never written, and no secret is ever in here. Times in ms, sizes in bytes.
+ */
+export interface Entry {
+  /** ISO 8601, when the ask had arrived. */
+  readonly time: string
+  readonly id: string
+  readonly door: string
+  readonly method: string
+  readonly host: string | undefined
+  /** Without the query. */
+  readonly path: string | undefined
+  readonly caller: string | undefined
+  /** How the caller proved itself: the kind of its method. */
+  readonly proof: string | undefined
+  /** pid of the calling process, where the kernel named it. A clue, not a proof: pids are reused. */
+  readonly pid: number | undefined
+  readonly connection: string | undefined
+  readonly grant: string | undefined
+  readonly rule: number | undefined
+  readonly decision: 'permit' | 'refuse'
+  readonly reason: string | undefined
+  /** The code of the problem that the caller was answered with, or that cut the answer short. */
+  readonly code: string | undefined
+  readonly status: number | undefined
+  /** Whether the caller got all of the answer. */
+  readonly ended: 'complete' | 'broken' | 'gone' | undefined
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly totalMs: number
+  /** How long the ask waited for its credential. */
+  readonly mintMs: number | undefined
+  readonly upstreamAddress: string | undefined
+  /** How often the ask was sent again, after a 401 or a closed idle connection. */
+  readonly resends: number
+  readonly credential: CredentialUsed | undefined
+  readonly traceId: string | undefined
+  readonly spanId: string | undefined
+}
+
+/** Which credential was spent, told without telling it. */
+export interface CredentialUsed {
+  readonly source: string
+  readonly version: string
+  /** The first 16 hex digits of HMAC-SHA-256 under the audit's own key. */
+  readonly fingerprint: string
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=DEP0060
+import { Command } from 'commander'
+import { check } from './cli/check.ts'
+import { serve } from './cli/serve.ts'
+import { why } from './cli/why.ts'
+
+const CONFIG = ['--config <file>', 'settings file'] as const
+
+const program = new Command('sallyport')
+  .description('Mints short-lived credentials and injects them into outbound requests, so that apps never hold one.')
+  .showHelpAfterError()
+
+program
+  .command('serve')
+  .description('open the doors and serve until SIGTERM')
+  .requiredOption(...CONFIG)
+  .action(async ({ config }: { config: string }) => serve(config))
+
+program
+  .command('check')
+  .description('read the settings and everything they refer to; exit 0 when all is right, 2 with every fault otherwise')
+  .requiredOption(...CONFIG)
+  .action(async ({ config }: { config: string }) => check(config))
+
+program
+  .command('why')
+  .description('print what would be decided, and why; exit 0 for a permit, 1 for a refusal')
+  .argument('<url>', 'where to, as in http://api.crm.example.com/v1/contacts')
+  .requiredOption(...CONFIG)
+  .requiredOption('--caller <name>', 'who asks')
+  .option('--method <method>', 'HTTP method', 'GET')
+  .option('--json', 'print JSON')
+  .action(async (url: string, options: { config: string; caller: string; method: string; json?: true }) =>
+    why(url, options),
+  )
+
+await program.parseAsync()

@@ -1,0 +1,62 @@
+import { decide } from '../core/decide.ts'
+import { problems } from '../core/problems.ts'
+import { loadSettings } from '../settings/load.ts'
+import { compilePolicy } from '../settings/policy.ts'
+import { parseAbsoluteForm } from '../wire/authority.ts'
+import { EXIT } from './exit-codes.ts'
+import { orSettingsExit } from './failing.ts'
+
+interface WhyOptions {
+  readonly config: string
+  readonly caller: string
+  readonly method: string
+  readonly json?: true
+}
+
+/** `sallyport why`: the very decision that a door would make, from the settings alone; nothing is sent anywhere. */
+export async function why(url: string, { config, caller, method, json }: WhyOptions): Promise<void> {
+  await orSettingsExit(async () => {
+    const { settings } = await loadSettings(config)
+    const target = parseAbsoluteForm(url)
+    if (!target) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
+    const known = Object.hasOwn(settings.callers, caller) ? settings.callers[caller] : undefined
+    if (!known)
+      throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
+    const decision = decide(
+      {
+        caller: { name: caller, method: known.kind },
+        target: { kind: 'name', host: target.host, port: target.port },
+        method,
+        path: target.path,
+        at: Date.now(),
+      },
+      compilePolicy(settings),
+    )
+    const code = decision.permitted ? undefined : decision.code
+    if (!decision.permitted) process.exitCode = EXIT.refused
+    const { connection, grant, reason } = decision
+    const told = {
+      decision: code ? 'refuse' : 'permit',
+      reason,
+      code,
+      connection,
+      grant,
+      remedy: code && problems[code].remedy,
+    }
+    process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))
+  })
+}
+
+function inWords({
+  decision,
+  reason,
+  code,
+  remedy,
+}: {
+  decision: string
+  reason: string
+  code: string | undefined
+  remedy: string | undefined
+}): string {
+  return code ? `${decision}: ${reason} (${code})\n${remedy}\n` : `${decision}: ${reason}\n`
+}

@@ -1,0 +1,68 @@
+import type { Clock } from './core/clock.ts'
+import { buildSupply } from './credentials/registry.ts'
+import type { MintEvent } from './credentials/tools.ts'
+import { toBlockList } from './forms/network.ts'
+import type { Connection } from './gate/snapshot.ts'
+import { buildInjection } from './injections/registry.ts'
+import { Upstream } from './relay/upstream.ts'
+import type { References } from './secrets/reference.ts'
+import { portOf } from './settings/policy.ts'
+import type { ConnectionSettings, Settings } from './settings/schema.ts'
+import { describe, type Logger } from './telemetry/logger.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+import type { Dialer } from './wire/dial.ts'
+import { trustOf } from './wire/trust.ts'
+
+interface Tools {
+  readonly references: References
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly dialer: Dialer
+}
+
+/** Builds every connection of the settings. Does no I/O: the first ask dials, and mints. */
+export function buildConnections(settings: Settings['connections'], tools: Tools): ReadonlyMap<string, Connection> {
+  return new Map(Object.entries(settings).map(([name, connection]) => [name, buildConnection(name, connection, tools)]))
+}
+
+function buildConnection(name: string, settings: ConnectionSettings, tools: Tools): Connection {
+  const { credential, inject, websocket } = settings
+  const { references, clock, dialer } = tools
+  const supply = buildSupply(credential, {
+    secret: (reference) => references.secret(reference),
+    file: (reference) => references.file(reference),
+    clock,
+    dialer,
+    random: Math.random,
+    onMint: (event) => tellOfMint(name, event, tools),
+  })
+  const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
+  return { name, source: credential.kind, supply, injection, upstream: buildUpstream(settings, tools), websocket }
+}
+
+function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {
+  const { tls, allowPrivate, limits, unsafeAllowPlaintextUpstream } = settings
+  const ca = tls.ca && references.file(tls.ca)
+  return new Upstream({
+    dialer,
+    port: portOf(settings),
+    tls: unsafeAllowPlaintextUpstream ? 'plaintext' : trustOf(ca),
+    allowPrivate: toBlockList(allowPrivate),
+    limits,
+  })
+}
+
+function tellOfMint(connection: string, event: MintEvent, { metrics, log }: Tools): void {
+  metrics.mints.inc({ connection, outcome: event.outcome })
+  metrics.mintDurations.observe({ connection }, event.durationMs / 1000)
+  if (event.outcome === 'ok') {
+    for (const warning of event.warnings) log.warn({ connection }, warning)
+  } else {
+    const { code, reason, cause } = event.problem
+    log.warn(
+      { connection, code, reason, ...(cause !== undefined && { error: describe(cause) }) },
+      'a credential could not be minted',
+    )
+  }
+}

@@ -1,0 +1,130 @@
+import type { Ask } from '../core/ask.ts'
+import type { Permit } from '../core/decide.ts'
+import { Problem } from '../core/problem.ts'
+import type { Credential } from '../credentials/credential.ts'
+import type { Answer, Incoming } from '../relay/answer.ts'
+import { type Outcome, relay } from '../relay/http.ts'
+import { admit } from './admit.ts'
+import { obtain, replace } from './obtain.ts'
+import { prepare } from './prepare.ts'
+import type { Connection, Gate } from './snapshot.ts'
+import { Trace } from './trace.ts'
+
+/** The path of one ask, at whichever door it came in. Never rejects, and records exactly once. */
+export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAnswer, gate: Gate): Promise<void> {
+  const trace = new Trace(ask, gate.clock)
+  await recorded(trace, answer, gate, async () => {
+    const snapshot = gate.snapshot()
+    const permit = admit(ask, snapshot, trace, gate)
+    const connection = connectionOf(permit, snapshot.connections)
+    refuseOversize(incoming, connection)
+    const leave = connection.upstream.enter(permit.caller.name)
+    try {
+      const credential = await obtain(permit, connection, trace, gate)
+      trace.relayed(await send({ ask, incoming, answer, permit, connection, trace, gate }, credential))
+    } finally {
+      leave()
+    }
+  })
+}
+
+/** An answer that can also be a refusal; the door knows its form. Returns the status, undefined when it was too late. */
+export interface RefusingAnswer extends Answer {
+  refuse(problem: Problem, id: string): number | undefined
+}
+
+/** Runs the steps of an ask, turns whatever they throw into the one refusal, and writes the one entry. */
+export async function recorded(
+  trace: Trace,
+  answer: Pick<RefusingAnswer, 'refuse'>,
+  gate: Gate,
+  steps: () => Promise<void>,
+): Promise<void> {
+  let failure: unknown
+  try {
+    await steps()
+  } catch (error) {
+    failure = error
+    const problem = Problem.from(error)
+    trace.failed(problem, answer.refuse(problem, trace.id))
+  }
+  gate.record(trace.entry(), failure)
+}
+
+/** The connection that a permit names, from the snapshot that permitted it. */
+export function connectionOf(permit: Permit, connections: ReadonlyMap<string, Connection>): Connection {
+  const connection = connections.get(permit.connection)
+  if (!connection) throw new Problem('internal-error', { reason: `no connection ${permit.connection} in the snapshot` })
+  return connection
+}
+
+/** What is announced as too large is refused before a byte of it is read, and before a credential is obtained. */
+function refuseOversize({ framing }: Incoming, { upstream }: Connection): void {
+  const { maxRequestBytes } = upstream.limits
+  if (framing.body === 'length' && framing.length > maxRequestBytes) {
+    throw new Problem('body-too-large', { reason: `${framing.length} bytes, and ${maxRequestBytes} are allowed` })
+  }
+}
+
+interface Errand {
+  readonly ask: Ask
+  readonly incoming: Incoming
+  readonly answer: Answer
+  readonly permit: Permit
+  readonly connection: Connection
+  readonly trace: Trace
+  readonly gate: Gate
+}
+
+/**
+ * Sends, and sends once more where that is safe: after a 401 to a credential that could be replaced, or when an idle
+ * connection turned out to be closed.
+ */
+async function send(errand: Errand, credential: Credential | undefined): Promise<Outcome> {
+  const first = await attempt(errand, credential, isReplayable(errand))
+  if (first.outcome.ended !== 'unwanted' && first.outcome.ended !== 'silent-close') return first.outcome
+  if (!isReplayable(errand)) throw first.outcome.problem ?? new Problem('upstream-unreachable')
+  errand.trace.resent()
+  const second = await attempt(errand, first.replacement ?? credential, false)
+  if (second.outcome.ended === 'silent-close') throw second.outcome.problem ?? new Problem('upstream-unreachable')
+  return second.outcome
+}
+
+interface Attempt {
+  readonly outcome: Outcome
+  readonly replacement: Credential | undefined
+}
+
+async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
+  const { ask, incoming, answer, permit, connection, trace, gate } = errand
+  const { upstream } = connection
+  let replacement: Credential | undefined
+  const prepared = prepare({
+    permit,
+    ask,
+    framing: incoming.framing,
+    connection,
+    credential,
+    pseudonym: gate.pseudonym,
+  })
+  const outbound = {
+    ...prepared,
+    method: ask.method,
+    incoming,
+    dispatcher: upstream.dispatcher(permit.caller.name, permit.host),
+    maxRequestBytes: upstream.limits.maxRequestBytes,
+    relayChallenge: connection.injection === undefined,
+    wants(status: number) {
+      if (status !== 401 || !credential) return true
+      const renewed = replace(credential, connection, trace, gate)
+      return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
+    },
+  }
+  const outcome = await relay(outbound, answer)
+  return { outcome, replacement }
+}
+
+/** A second time does no more than the first, and there is no body that would be gone. @see RFC 9110 section 9.2.2 */
+function isReplayable({ ask, incoming }: Errand): boolean {
+  return incoming.framing.body === 'none' && (ask.method === 'GET' || ask.method === 'HEAD' || ask.method === 'OPTIONS')
+}

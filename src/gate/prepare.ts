@@ -1,0 +1,62 @@
+import type { Ask } from '../core/ask.ts'
+import type { Permit } from '../core/decide.ts'
+import type { Credential } from '../credentials/credential.ts'
+import { slotHolds, withoutParameter } from '../injections/slot.ts'
+import { endToEnd, valuesOf } from '../wire/fields.ts'
+import type { Framing } from '../wire/framing.ts'
+import type { Connection } from './snapshot.ts'
+
+/** A request as it goes upstream; framing apart, nothing is added after this. */
+export interface Prepared {
+  /** Path and query. */
+  readonly path: string
+  readonly fields: readonly string[]
+}
+
+interface Materials {
+  readonly permit: Permit
+  readonly ask: Ask
+  readonly framing: Framing
+  readonly connection: Connection
+  readonly credential: Credential | undefined
+  readonly pseudonym: string
+}
+
+/**
+ * Builds the outgoing request fresh from the ask: strips first, injects last. What a caller names in `Connection` is gone
+ * before the credential comes in, so no caller can have it stripped (CVE-2021-33197, CVE-2022-31813).
+ */
+export function prepare({ permit, ask, framing, connection, credential, pseudonym }: Materials): Prepared {
+  const { injection } = connection
+  const slot = injection?.slot
+  const kept = endToEnd(ask.fields, dropsFor(ask, permit, connection))
+  const fields = ['Host', connection.upstream.authority(permit.host), ...kept, 'Via', via(ask, pseudonym)]
+  if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
+  const query = slot?.in === 'query' ? withoutParameter(ask.query, slot.name) : ask.query
+  const outgoing = injection && credential ? injection.inject({ fields, query }, credential) : { fields, query }
+  return { path: permit.path + outgoing.query, fields: outgoing.fields }
+}
+
+/** Ours to write, or answered here. */
+const OWN = new Set(['host', 'content-length', 'via', 'expect', 'max-forwards'])
+/** What a caller could use to be taken for somebody else, or a method for another, behind the upstream's own proxies. */
+const SPOOFED = new Set(['forwarded', 'x-real-ip', 'x-http-method-override', 'x-http-method', 'x-method-override'])
+
+function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: string) => boolean {
+  const inSlot = slotHolds(connection.injection?.slot)
+  // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
+  // place, that key is a proof and stays here.
+  const dropsAuthorization =
+    connection.injection !== undefined || (permit.caller.method === 'api-key' && ask.evidence.keysAre === 'maybe')
+  return (key) =>
+    OWN.has(key) ||
+    SPOOFED.has(key) ||
+    key.startsWith('x-forwarded-') ||
+    inSlot(key) ||
+    (dropsAuthorization && key === 'authorization')
+}
+
+/** @see RFC 9110 section 7.6.3 */
+function via({ fields }: Ask, pseudonym: string): string {
+  return [...valuesOf(fields, 'via'), `1.1 ${pseudonym}`].join(', ')
+}

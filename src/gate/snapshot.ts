@@ -1,0 +1,40 @@
+import type { Entry } from '../audit/entry.ts'
+import type { Identify } from '../callers/registry.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Policy } from '../core/decide.ts'
+import type { Supply } from '../credentials/credential.ts'
+import type { Injection } from '../injections/injection.ts'
+import type { Upstream } from '../relay/upstream.ts'
+import type { Dialer } from '../wire/dial.ts'
+
+/** One connection, ready to be used. */
+export interface Connection {
+  readonly name: string
+  /** Kind of its source, for the audit. */
+  readonly source: string
+  readonly supply: Supply
+  /** Absent where nothing is injected. */
+  readonly injection: Injection | undefined
+  readonly upstream: Upstream
+  readonly websocket: boolean
+}
+
+/** One configuration, whole and frozen. An ask sees the same one from start to end; a reload makes the next. */
+export interface Snapshot {
+  readonly policy: Policy
+  readonly identify: Identify
+  readonly connections: ReadonlyMap<string, Connection>
+}
+
+/** What the path of an ask is joined to. */
+export interface Gate {
+  readonly clock: Clock
+  readonly dialer: Dialer
+  /** What this process calls itself in Via; a request that has it has been here before. */
+  readonly pseudonym: string
+  /** Keys the fingerprints of credentials in the audit. */
+  readonly fingerprintKey: Buffer
+  snapshot(): Snapshot
+  /** Exactly once for each ask. Must not throw. */
+  record(entry: Entry, failure: unknown): void
+}

@@ -1,0 +1,137 @@
+import type { CredentialUsed, Entry } from '../audit/entry.ts'
+import type { Ask, Caller } from '../core/ask.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Permit, Refusal } from '../core/decide.ts'
+import type { Problem } from '../core/problem.ts'
+import type { Outcome } from '../relay/http.ts'
+import { valuesOf } from '../wire/fields.ts'
+
+/** What is known of an ask when its trace begins: all of it, or as much as could be read of a malformed one. */
+export type Asked = Pick<Ask, 'id' | 'door' | 'method'> & Partial<Ask>
+
+/** Gathers what ran for one ask; the entry is built of nothing else. */
+export class Trace {
+  readonly #asked: Asked
+  readonly #clock: Clock
+  readonly #time: number
+  readonly #start: number
+  #caller: Caller | undefined
+  #decision: Permit | Refusal | undefined
+  #problem: Problem | undefined
+  #answered: number | undefined
+  #outcome: Outcome | undefined
+  #credential: CredentialUsed | undefined
+  #mintMs: number | undefined
+  #resends = 0
+
+  constructor(asked: Asked, clock: Clock) {
+    this.#asked = asked
+    this.#clock = clock
+    this.#time = clock.now()
+    this.#start = clock.monotonic()
+  }
+
+  get id(): string {
+    return this.#asked.id
+  }
+
+  identified(caller: Caller): void {
+    this.#caller = caller
+  }
+
+  decided(decision: Permit | Refusal): void {
+    this.#decision = decision
+  }
+
+  obtained(credential: CredentialUsed | undefined, waitedMs: number): void {
+    this.#credential = credential
+    this.#mintMs = (this.#mintMs ?? 0) + waitedMs
+  }
+
+  resent(): void {
+    this.#resends++
+  }
+
+  relayed(outcome: Outcome): void {
+    this.#outcome = outcome
+    if (outcome.problem) this.#problem = outcome.problem
+  }
+
+  /** `status`: what the caller was answered with, when anything could be answered. */
+  failed(problem: Problem, status: number | undefined): void {
+    this.#problem = problem
+    this.#answered = status
+  }
+
+  entry(): Entry {
+    return { ...this.#who(), ...this.#verdict(), ...this.#passage(), ...traceIds(this.#asked.fields ?? []) }
+  }
+
+  #who() {
+    const { id, door, method, target, path, evidence } = this.#asked
+    return {
+      time: new Date(this.#time).toISOString(),
+      id,
+      door,
+      method: printable(method),
+      host: this.#decision?.permitted ? this.#decision.host : target?.kind === 'name' ? target.host : undefined,
+      path: path === undefined ? undefined : printable(path),
+      caller: this.#caller?.name,
+      proof: this.#caller?.method,
+      pid: evidence?.peer?.pid,
+    }
+  }
+
+  #verdict() {
+    const decision = this.#decision
+    const permit = decision?.permitted ? decision : undefined
+    return {
+      connection: decision?.connection,
+      grant: decision?.grant,
+      rule: permit?.rule,
+      decision: permit ? ('permit' as const) : ('refuse' as const),
+      reason: this.#problem?.reason ?? decision?.reason,
+      code: this.#problem?.code,
+    }
+  }
+
+  #passage() {
+    const outcome = this.#outcome
+    return {
+      status: this.#answered ?? (outcome?.status || undefined),
+      ended: ending(outcome, this.#answered),
+      bytesIn: outcome?.bytesIn ?? 0,
+      bytesOut: outcome?.bytesOut ?? 0,
+      totalMs: milliseconds(this.#clock.monotonic() - this.#start),
+      mintMs: this.#mintMs === undefined ? undefined : milliseconds(this.#mintMs),
+      upstreamAddress: outcome?.upstreamAddress,
+      resends: this.#resends,
+      credential: this.#credential,
+    }
+  }
+}
+
+function ending(outcome: Outcome | undefined, answered: number | undefined): Entry['ended'] {
+  if (answered !== undefined) return 'complete'
+  if (!outcome) return 'gone'
+  return outcome.ended === 'complete' || outcome.ended === 'gone' ? outcome.ended : 'broken'
+}
+
+/** Three decimals: below that it is noise. */
+function milliseconds(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
+
+/** JSON escapes C0; DEL, C1 and whatever else a terminal may act on is escaped here. Nothing is cut. */
+function printable(text: string): string {
+  return /^[ -~]*$/.test(text) ? text : text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/
+
+/** @see W3C Trace Context section 3.2 */
+function traceIds(fields: readonly string[]): { traceId: string | undefined; spanId: string | undefined } {
+  const [value = ''] = valuesOf(fields, 'traceparent')
+  const [, traceId, spanId] = TRACEPARENT.exec(value) ?? []
+  return { traceId, spanId }
+}

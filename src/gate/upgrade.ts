@@ -1,0 +1,61 @@
+import type { Duplex } from 'node:stream'
+import type { Ask } from '../core/ask.ts'
+import { Problem } from '../core/problem.ts'
+import { relayUpgrade } from '../relay/upgrade.ts'
+import { valuesOf } from '../wire/fields.ts'
+import type { Framing } from '../wire/framing.ts'
+import { admit } from './admit.ts'
+import { connectionOf, recorded } from './exchange.ts'
+import { obtain } from './obtain.ts'
+import { prepare } from './prepare.ts'
+import type { Connection, Gate } from './snapshot.ts'
+import { Trace } from './trace.ts'
+
+/** The caller's end of a connection that may switch protocols. */
+export interface Switching {
+  readonly socket: Duplex
+  /** What came behind the head. */
+  readonly head: Buffer
+  readonly framing: Framing
+  /** Answers with a refusal and closes. Returns the status, undefined when it was too late. */
+  refuse(problem: Problem, id: string): number | undefined
+}
+
+/** The path of one WebSocket handshake: the same as `exchange`, up to the relay. Never rejects, records exactly once. */
+export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate): Promise<void> {
+  const trace = new Trace(ask, gate.clock)
+  await recorded(trace, switching, gate, async () => {
+    const snapshot = gate.snapshot()
+    const permit = admit(ask, snapshot, trace, gate)
+    const connection = connectionOf(permit, snapshot.connections)
+    refuseOtherwise(ask, switching, connection)
+    const leave = connection.upstream.enter(permit.caller.name)
+    try {
+      const credential = await obtain(permit, connection, trace, gate)
+      const { framing } = switching
+      const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
+      const outcome = await relayUpgrade({
+        path: prepared.path,
+        fields: [...prepared.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
+        upstream: await gate.dialer.dial(connection.upstream.destination(permit.host)),
+        caller: switching.socket,
+        head: switching.head,
+        timeoutMs: connection.upstream.limits.responseTimeoutMs,
+        refuse: (problem) => switching.refuse(problem, ask.id),
+      })
+      // The handshake is gone with its socket; the next one gets a credential that may still be good.
+      if (outcome.status === 401 && credential) connection.supply.rejected(credential).catch(() => undefined)
+      trace.relayed(outcome)
+    } finally {
+      leave()
+    }
+  })
+}
+
+/** @see RFC 6455 section 4.1 */
+function refuseOtherwise({ method, fields }: Ask, { framing }: Switching, { websocket }: Connection): void {
+  if (!websocket) throw new Problem('upgrade-refused', { reason: 'the connection does not say websocket: true' })
+  // Node keeps such a body aside, and hands over what follows it as if it were the first frames.
+  const isHandshake = method === 'GET' && framing.body === 'none' && valuesOf(fields, 'sec-websocket-key').length === 1
+  if (!isHandshake) throw new Problem('request-malformed', { reason: 'not a WebSocket handshake' })
+}

@@ -1,0 +1,43 @@
+import type { Ask, Peer } from '../core/ask.ts'
+import type { Gate } from '../gate/snapshot.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { Fault } from '../wire/framing.ts'
+import type { PeerReader } from '../wire/peer.ts'
+import type { Challenge } from '../wire/refusal.ts'
+
+/** What a door is built with. */
+export interface DoorTools {
+  readonly gate: Gate
+  readonly log: Logger
+  /** Present where a caller is known by its uid or gid. */
+  readonly peers: PeerReader | undefined
+  /** Relative socket paths start here. */
+  readonly directory: string
+}
+
+/** A door that can be opened once. */
+export interface Door {
+  readonly kind: string
+  /** Binds; returns the address in the form `host:port` or `unix:path`. */
+  open(): Promise<string>
+  readonly openSockets: number
+  /** Stops taking in, lets what is in flight finish until the deadline, then cuts what is left. Idempotent. */
+  close(deadlineMs: number): Promise<void>
+}
+
+/** A request head as a door reads it. */
+export interface Head {
+  readonly method: string
+  readonly target: string
+  readonly fields: readonly string[]
+  readonly peer: Peer | undefined
+}
+
+/** What of an ask depends on the door's form of request target and place of proof. */
+export type Reading = Pick<Ask, 'target' | 'path' | 'query' | 'evidence'>
+
+/** How one kind of HTTP door reads requests. Pure; called for every one. */
+export interface Reader {
+  readonly challenge: Challenge
+  read(head: Head): Reading | Fault
+}

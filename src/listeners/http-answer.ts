@@ -1,0 +1,125 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Problem } from '../core/problem.ts'
+import type { RefusingAnswer } from '../gate/exchange.ts'
+import { valuesOf } from '../wire/fields.ts'
+import { type Challenge, refusalMessage } from '../wire/refusal.ts'
+
+/** What of a refused body is read to keep the connection; more is not worth it. */
+const DRAIN_BYTES = 256 * 1024
+const DRAIN_MS = 2_000
+
+/** The answer of an HTTP/1 door. */
+export class HttpAnswer implements RefusingAnswer {
+  readonly #response: ServerResponse
+  readonly #challenge: Challenge
+  readonly #isDraining: () => boolean
+  #drain: () => void = () => undefined
+  #gone: () => void = () => undefined
+  #flush: NodeJS.Immediate | undefined
+
+  constructor(response: ServerResponse, challenge: Challenge, isDraining: () => boolean) {
+    this.#response = response
+    this.#challenge = challenge
+    this.#isDraining = isDraining
+    response.on('drain', () => this.#drain())
+    response.once('close', () => {
+      if (!response.writableFinished) this.#gone()
+    })
+    // A write that finds the caller gone; 'close' comes next and says so.
+    response.on('error', () => undefined)
+  }
+
+  get hasStarted(): boolean {
+    return this.#response.headersSent
+  }
+
+  hint(fields: readonly string[]): void {
+    const links = valuesOf(fields, 'link')
+    if (links.length > 0 && this.#response.req.httpVersion === '1.1') this.#response.writeEarlyHints({ link: links })
+  }
+
+  start(status: number, statusText: string, fields: readonly string[]): void {
+    this.#head(status, statusText, fields)
+    // A head that waits for its first byte would hold back an event stream that has nothing to say yet.
+    this.#flush = setImmediate(() => this.#response.flushHeaders())
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#unschedule()
+    return this.#response.write(chunk)
+  }
+
+  end(): void {
+    this.#unschedule()
+    this.#response.end()
+  }
+
+  break(): void {
+    this.#unschedule()
+    const socket = this.#response.socket
+    // A clean FIN is how HTTP/1.0 ends a body of unknown length: only a reset tells the caller that there was more.
+    if (socket && isTcp(socket)) socket.resetAndDestroy()
+    else socket?.destroy()
+  }
+
+  onDrain(listener: () => void): void {
+    this.#drain = listener
+  }
+
+  onGone(listener: () => void): void {
+    this.#gone = listener
+    if (this.#response.destroyed && !this.#response.writableFinished) listener()
+  }
+
+  refuse(problem: Problem, id: string): number | undefined {
+    const response = this.#response
+    if (response.headersSent || response.destroyed) {
+      if (!response.writableFinished) this.break()
+      return undefined
+    }
+    const { status, fields, body } = refusalMessage(problem, id, this.#challenge)
+    const request = response.req
+    const isDone = request.complete || discard(request, response)
+    this.#head(status, '', isDone ? fields : [...fields, 'Connection', 'close'])
+    response.end(body)
+    return status
+  }
+
+  #head(status: number, statusText: string, fields: readonly string[]): void {
+    const response = this.#response
+    response.sendDate = valuesOf(fields, 'date').length === 0
+    const all = this.#isDraining() && !fields.includes('Connection') ? [...fields, 'Connection', 'close'] : [...fields]
+    if (statusText === '') response.writeHead(status, all)
+    else response.writeHead(status, statusText, all)
+  }
+
+  #unschedule(): void {
+    if (this.#flush === undefined) return
+    clearImmediate(this.#flush)
+    this.#flush = undefined
+  }
+}
+
+/**
+ * Reads away the body of a refused request, so that the caller, who may be in the middle of sending it, gets to read the
+ * answer; within bounds. False: the caller waits for 100-continue, and whether it sends a body now is its own guess.
+ */
+function discard(request: IncomingMessage, response: ServerResponse): boolean {
+  if (request.headers.expect !== undefined) return false
+  let left = DRAIN_BYTES
+  const timer = setTimeout(() => request.socket.destroy(), DRAIN_MS).unref()
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) response.on('finish', () => request.socket.destroy())
+    if (left < 0 && response.writableFinished) request.socket.destroy()
+  })
+  request.once('close', () => clearTimeout(timer))
+  request.resume()
+  return true
+}
+
+/** A Unix socket has no reset, and its remoteAddress is undefined. */
+function isTcp(socket: Socket): boolean {
+  return socket.remoteAddress !== undefined
+}

@@ -1,0 +1,89 @@
+import type { Evidence, PresentedKey, Target } from '../core/ask.ts'
+import { hasOneReading } from '../core/path.ts'
+import { Secret } from '../core/secret.ts'
+import type { Kind } from '../forms/kind.ts'
+import { z } from '../forms/zod.ts'
+import type { Slot } from '../injections/injection.ts'
+import { textInSlot } from '../injections/slot.ts'
+import { parseOriginForm } from '../wire/authority.ts'
+import { valuesOf } from '../wire/fields.ts'
+import type { Fault } from '../wire/framing.ts'
+import { faultOfSite } from '../wire/site.ts'
+import type { Door, DoorTools, Head, Reader, Reading } from './door.ts'
+import { HttpDoor } from './http-door.ts'
+import { originKeys } from './keys.ts'
+import { doorCaller, listen, mode } from './settings.ts'
+
+const schema = z
+  .strictObject({
+    kind: z.literal('reverse'),
+    listen,
+    mode,
+    caller: doorCaller,
+    connection: z
+      .string()
+      .optional()
+      .meta({ description: 'the one connection behind this door; the path is sent as it comes' }),
+    connections: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .meta({
+        description:
+          'the connections behind this door, by first path segment: `/crm/v1/contacts`; without it and `connection`, all',
+      }),
+    hostnames: z
+      .array(z.string())
+      .default([])
+      .meta({ description: 'names besides localhost and the listen address that `Host` may carry at a TCP door' }),
+  })
+  .refine(
+    (one) => one.connection === undefined || one.connections === undefined,
+    'use connection or connections, not both',
+  )
+  .meta({ description: 'a base URL for apps: no proxy setting, no certificate authority' })
+
+type Settings = z.infer<typeof schema>
+
+/** The door of a base URL: origin-form requests, the proof where the upstream's own key would be. */
+export const reverse: Kind<typeof schema, DoorTools, Door> = {
+  schema,
+  build: (settings, tools) => new HttpDoor({ ...settings, reader: readerFor(settings, tools) }, tools),
+}
+
+function readerFor(settings: Settings, { gate }: DoorTools): Reader {
+  const slotOf = (target: Target) =>
+    target.kind === 'connection' ? gate.snapshot().connections.get(target.name)?.injection?.slot : undefined
+  const site = settings.listen.startsWith('unix:')
+    ? undefined
+    : { listen: settings.listen, hostnames: settings.hostnames }
+  return {
+    challenge: 'origin',
+    read({ target, fields, peer }: Head): Reading | Fault {
+      const parts = parseOriginForm(target)
+      if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
+      const fault = site && faultOfSite(fields, site)
+      if (fault) return fault
+      const route = routeOf(parts.path, settings)
+      const keys = keysOf(fields, parts.query, slotOf(route.target))
+      const evidence: Evidence = { doorCaller: settings.caller, peer, keys, keysAre: 'maybe' }
+      return { ...route, query: parts.query, evidence }
+    },
+  }
+}
+
+/** The upstream's own place first: an app that fills both means the one its SDK knows. */
+function keysOf(fields: readonly string[], query: string, slot: Slot | undefined): readonly PresentedKey[] {
+  const texts = slot ? textInSlot(slot, fields, query).filter((text) => text !== '') : []
+  const isBasic = slot?.in === 'header' && slot.prefix === 'Basic '
+  if (texts.length > 0 && !isBasic) return texts.map((text) => ({ key: new Secret(text) }))
+  return originKeys(valuesOf(fields, 'authorization'))
+}
+
+function routeOf(path: string, { connection, connections }: Settings): { target: Target; path: string } {
+  if (connection !== undefined) return { target: { kind: 'connection', name: connection }, path }
+  const [, name = '', rest = ''] = /^\/([^/]*)(.*)$/.exec(path) ?? []
+  // A path that climbs would leave its connection at the server, whatever the segment says; no connection is called "".
+  const isListed = hasOneReading(path) && (connections === undefined || connections.includes(name))
+  return { target: { kind: 'connection', name: isListed ? name : '' }, path: rest === '' ? '/' : rest }
+}

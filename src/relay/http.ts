@@ -1,0 +1,192 @@
+import { pipeline } from 'node:stream'
+import type { Dispatcher } from 'undici'
+import { Problem } from '../core/problem.ts'
+import type { Answer, Incoming } from './answer.ts'
+import { isSilentClose, problemOf } from './failure.ts'
+import { Meter } from './meter.ts'
+import { relayedFields } from './response-head.ts'
+import { onSocketOf } from './socket-of.ts'
+
+/** A request ready to be sent: every field is final, framing excepted. */
+export interface Outbound {
+  readonly dispatcher: Dispatcher
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+  readonly fields: readonly string[]
+  readonly incoming: Incoming
+  readonly maxRequestBytes: number
+  readonly relayChallenge: boolean
+  /** Asked with the final status: false leaves the answer unread, so that the ask can be sent again. */
+  wants(status: number): boolean | Promise<boolean>
+}
+
+/**
+ * How it ended. `unwanted`: `wants` said no, nothing went to the caller. `silent-close`: not a byte came back.
+ * `broken`: the upstream failed after the answer had begun. `gone`: the caller left.
+ */
+export interface Outcome {
+  readonly ended: 'complete' | 'unwanted' | 'silent-close' | 'broken' | 'gone'
+  readonly status: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly upstreamAddress?: string | undefined
+  readonly problem?: Problem
+}
+
+/** An upstream that sends more of these than anyone needs is not going to send an answer. */
+const MAX_INFORMATIONAL = 32
+
+/**
+ * Sends one request and streams the answer back, both ways under back-pressure. Resolves when the last byte has passed.
+ * @throws Problem of an upstream that failed before anything went to the caller
+ */
+export function relay(outbound: Outbound, answer: Answer): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const body = bodyOf(outbound)
+    const handler = new Relaying(outbound, answer, body, { resolve, reject })
+    const { method, path, fields } = outbound
+    // undici takes a flat list of names and values, and keeps case, order and repeats.
+    outbound.dispatcher.dispatch(
+      { method: method, path, headers: [...fields], body: body ?? null },
+      handler,
+    )
+  })
+}
+
+/** Nothing where the head announced nothing: undici would frame an empty stream as chunked. */
+function bodyOf({ incoming, maxRequestBytes }: Outbound): Meter | undefined {
+  const { framing } = incoming
+  if (framing.body === 'none' || (framing.body === 'length' && framing.length === 0)) return undefined
+  const meter = new Meter(maxRequestBytes)
+  incoming.proceed()
+  // An error of either end destroys the other; undici learns of it from the meter.
+  pipeline(incoming.stream, meter, () => undefined)
+  return meter
+}
+
+interface Settle {
+  readonly resolve: (outcome: Outcome) => void
+  readonly reject: (problem: Problem) => void
+}
+
+class Relaying implements Dispatcher.DispatchHandler {
+  readonly #outbound: Outbound
+  readonly #answer: Answer
+  readonly #body: Meter | undefined
+  readonly #settle: Settle
+  #controller: Dispatcher.DispatchController | undefined
+  #informational = 0
+  #status = 0
+  #bytesOut = 0
+  #isGone = false
+  #isUnwanted = false
+  #upstreamAddress: string | undefined
+
+  constructor(outbound: Outbound, answer: Answer, body: Meter | undefined, settle: Settle) {
+    this.#outbound = outbound
+    this.#answer = answer
+    this.#body = body
+    this.#settle = settle
+    answer.onDrain(() => this.#controller?.resume())
+    answer.onGone(() => this.#abandon())
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    onSocketOf((address) => {
+      this.#upstreamAddress = address
+    })
+    if (this.#isGone) controller.abort(new Error('the caller has gone'))
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    statusText?: string,
+  ): void {
+    const fields = textOf(controller.rawHeaders)
+    if (status < 200) return this.#hint(status, fields)
+    this.#status = status
+    const head = () => this.#answer.start(status, statusText ?? '', this.#relayed(fields))
+    const verdict = this.#outbound.wants(status)
+    if (typeof verdict === 'boolean') return verdict ? head() : this.#leaveUnread(controller)
+    controller.pause()
+    verdict.then(
+      (isWanted) => (isWanted ? this.#goOn(head) : this.#leaveUnread(controller)),
+      (error) => controller.abort(asError(error)),
+    )
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytesOut += chunk.length
+    if (!this.#answer.write(chunk)) controller.pause()
+  }
+
+  onResponseEnd(): void {
+    // Trailers end here: a caller that merged them would let the upstream set fields after we judged them.
+    this.#answer.end()
+    this.#settle.resolve(this.#outcome('complete'))
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: unknown): void {
+    this.#body?.destroy()
+    if (this.#isGone) return this.#settle.resolve(this.#outcome('gone'))
+    if (this.#isUnwanted) return this.#settle.resolve(this.#outcome('unwanted'))
+    if (this.#status === 0 && this.#informational === 0 && isSilentClose(error)) {
+      return this.#settle.resolve({ ...this.#outcome('silent-close'), problem: problemOf(error) })
+    }
+    const problem = problemOf(error)
+    if (!this.#answer.hasStarted) return this.#settle.reject(problem)
+    this.#answer.break()
+    this.#settle.resolve({ ...this.#outcome('broken'), problem })
+  }
+
+  #hint(status: number, fields: readonly string[]): void {
+    this.#informational++
+    if (this.#informational > MAX_INFORMATIONAL)
+      throw new Problem('upstream-malformed', { reason: 'too many interim answers' })
+    if (status === 103) this.#answer.hint(relayedFields(fields, { challenge: false }))
+  }
+
+  #relayed(fields: readonly string[]): string[] {
+    return relayedFields(fields, { challenge: this.#outbound.relayChallenge })
+  }
+
+  #goOn(head: () => void): void {
+    if (this.#controller?.aborted) return
+    try {
+      head()
+      this.#controller?.resume()
+    } catch (error) {
+      this.#controller?.abort(asError(error))
+    }
+  }
+
+  #leaveUnread(controller: Dispatcher.DispatchController): void {
+    this.#isUnwanted = true
+    controller.abort(new Error('the answer is not wanted'))
+  }
+
+  #abandon(): void {
+    this.#isGone = true
+    this.#controller?.abort(new Error('the caller has gone'))
+  }
+
+  #outcome(ended: Outcome['ended']): Outcome {
+    const bytesIn = this.#body?.bytes ?? 0
+    return { ended, status: this.#status, bytesIn, bytesOut: this.#bytesOut, upstreamAddress: this.#upstreamAddress }
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function textOf(raw: unknown): string[] {
+  // undici gives HTTP/1 header lines as Buffers, HTTP/2 ones as strings.
+  return Array.isArray(raw)
+    ? raw.map((part: Buffer | string) => (typeof part === 'string' ? part : part.toString('latin1')))
+    : []
+}

@@ -1,0 +1,33 @@
+import { Problem } from '../core/problem.ts'
+import { endToEnd, valuesOf } from '../wire/fields.ts'
+
+/**
+ * Fields of an upstream that are not for our callers: Proxy-Status is how they tell our answers from the upstream's, and
+ * Alt-Svc would send them past us.
+ */
+const NOT_RELAYED = new Set(['proxy-status', 'alt-svc'])
+
+/**
+ * The head of an answer as it goes to the caller: end-to-end fields alone, framed anew.
+ * `challenge`: keep WWW-Authenticate. Where we injected, the caller can answer no challenge, and an agent that tries
+ * starts an OAuth flow of its own.
+ * @throws Problem `upstream-malformed` when the end of the message could be read in more than one way
+ */
+export function relayedFields(fields: readonly string[], { challenge }: { readonly challenge: boolean }): string[] {
+  judgeFraming(fields)
+  return endToEnd(fields, (key) => NOT_RELAYED.has(key) || (!challenge && key === 'www-authenticate'))
+}
+
+/** @see RFC 9112 section 6.3 */
+function judgeFraming(fields: readonly string[]): void {
+  const lengths = valuesOf(fields, 'content-length')
+  const codings = valuesOf(fields, 'transfer-encoding')
+  if (codings.length > 0 && lengths.length > 0) throw malformed('both Content-Length and Transfer-Encoding')
+  if (codings.length > 1 || (codings[0] ?? 'chunked').toLowerCase() !== 'chunked')
+    throw malformed('an odd Transfer-Encoding')
+  if (lengths.length > 1 || !/^[0-9]+$/.test(lengths[0] ?? '0')) throw malformed('an odd Content-Length')
+}
+
+function malformed(reason: string): Problem {
+  return new Problem('upstream-malformed', { reason: `the upstream sent ${reason}` })
+}

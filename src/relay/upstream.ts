@@ -1,0 +1,114 @@
+import type { BlockList } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import { type Dispatcher, Pool } from 'undici'
+import { Problem } from '../core/problem.ts'
+import type { Destination, Dialer } from '../wire/dial.ts'
+
+/** Bounds of one connection; times in ms. */
+export interface Limits {
+  readonly connectTimeoutMs: number
+  readonly responseTimeoutMs: number
+  readonly idleTimeoutMs: number
+  /** Requests in flight at once, for each caller. */
+  readonly maxConcurrent: number
+  readonly maxRequestBytes: number
+}
+
+/** Where a connection leads and on what terms. */
+export interface UpstreamTerms {
+  readonly dialer: Dialer
+  readonly port: number
+  readonly tls: SecureContext | 'plaintext'
+  readonly allowPrivate: BlockList
+  readonly limits: Limits
+}
+
+/** A name under a wildcard costs a pool; callers choose names. */
+const MAX_POOLS = 256
+
+/**
+ * The sockets of one connection. A pool belongs to one caller and one host: two callers never share an upstream socket,
+ * so that what one leaves behind in it can never reach the other (queue poisoning, CVE-2026-105481).
+ */
+export class Upstream {
+  readonly #terms: UpstreamTerms
+  readonly #pools = new Map<string, Pool>()
+  readonly #inFlight = new Map<string, number>()
+
+  constructor(terms: UpstreamTerms) {
+    this.#terms = terms
+  }
+
+  get limits(): Limits {
+    return this.#terms.limits
+  }
+
+  /** What to dial for a host of this connection. */
+  destination(host: string): Destination {
+    const { port, tls, allowPrivate, limits } = this.#terms
+    return { host, port, tls, allowPrivate, timeoutMs: limits.connectTimeoutMs }
+  }
+
+  /** `Host` as the upstream expects it. */
+  authority(host: string): string {
+    const { port, tls } = this.#terms
+    return port === (tls === 'plaintext' ? 80 : 443) ? host : `${host}:${port}`
+  }
+
+  dispatcher(caller: string, host: string): Dispatcher {
+    const key = JSON.stringify([caller, host])
+    const pool = this.#pools.get(key) ?? this.#open(host)
+    // Re-inserting keeps the map in order of use, oldest first.
+    this.#pools.delete(key)
+    this.#pools.set(key, pool)
+    if (this.#pools.size > MAX_POOLS) this.#closeOldest()
+    return pool
+  }
+
+  /**
+   * Counts a request in; call what it returns when the request is over.
+   * @throws Problem `too-many-requests`
+   */
+  enter(caller: string): () => void {
+    const count = this.#inFlight.get(caller) ?? 0
+    if (count >= this.#terms.limits.maxConcurrent) {
+      throw new Problem('too-many-requests', { reason: `${count} requests of ${caller} are in flight`, retryAfter: 1 })
+    }
+    this.#inFlight.set(caller, count + 1)
+    return () => {
+      const left = (this.#inFlight.get(caller) ?? 1) - 1
+      if (left > 0) this.#inFlight.set(caller, left)
+      else this.#inFlight.delete(caller)
+    }
+  }
+
+  /** Cuts every socket; idempotent. */
+  async destroy(): Promise<void> {
+    const pools = [...this.#pools.values()]
+    this.#pools.clear()
+    await Promise.all(pools.map((pool) => pool.destroy()))
+  }
+
+  #open(host: string): Pool {
+    const { dialer, tls, limits } = this.#terms
+    return new Pool(`${tls === 'plaintext' ? 'http' : 'https'}://${this.authority(host)}`, {
+      connect: dialer.connector(this.destination(host)),
+      connections: limits.maxConcurrent,
+      pipelining: 1,
+      // undici 8 would negotiate HTTP/2 by itself; that is a setting of the connection, not a surprise.
+      allowH2: false,
+      headersTimeout: limits.responseTimeoutMs,
+      bodyTimeout: limits.idleTimeoutMs,
+      keepAliveTimeout: 4_000,
+      keepAliveMaxTimeout: 60_000,
+    })
+  }
+
+  #closeOldest(): void {
+    const [oldest] = this.#pools
+    if (!oldest) return
+    this.#pools.delete(oldest[0])
+    // Requests in flight on it finish first.
+    oldest[1].close().catch(() => undefined)
+  }
+}

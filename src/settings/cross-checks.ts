@@ -1,0 +1,152 @@
+import { faultsOfCallers } from '../callers/registry.ts'
+import { HostTable } from '../core/host-table.ts'
+import type { SettingsFault } from './fault.ts'
+import type { Settings } from './schema.ts'
+
+/** What no single field shows: names that mean nothing, and things that contradict each other. */
+export function crossFaults(settings: Settings): SettingsFault[] {
+  return [
+    ...faultsOfCallers(settings.callers).map(({ caller, message }) => ({ path: ['callers', caller], message })),
+    ...Object.keys(settings.connections).flatMap((name) => connectionFaults(name, settings)),
+    ...sharedHosts(settings),
+    ...settings.grants.flatMap((_, index) => grantFaults(index, settings)),
+    ...settings.listeners.flatMap((_, index) => listenerFaults(index, settings)),
+    ...sharedAddresses(settings),
+    ...unusedSockets(settings),
+  ]
+}
+
+/** What is allowed, and yet hardly meant. */
+export function crossWarnings(settings: Settings, now: number): SettingsFault[] {
+  return [...unreachableHosts(settings), ...pastGrants(settings, now), ...unusedPeers(settings)]
+}
+
+function connectionFaults(name: string, { connections }: Settings): SettingsFault[] {
+  const connection = connections[name]
+  if (connection?.credential.kind === 'none' && connection.inject) {
+    return [
+      {
+        path: ['connections', name, 'inject'],
+        message: 'leave it out: with credential kind none there is nothing to inject',
+      },
+    ]
+  }
+  return []
+}
+
+function sharedHosts({ connections }: Settings): SettingsFault[] {
+  const owners = new Map<string, string>()
+  return Object.entries(connections).flatMap(([name, { hosts }]) =>
+    hosts.flatMap((host, index) => {
+      const owner = owners.get(host)
+      owners.set(host, name)
+      if (owner === undefined) return []
+      const message = `use a host that no other connection names: ${owner} has "${host}" already, and one host means one connection`
+      return [{ path: ['connections', name, 'hosts', index], message }]
+    }),
+  )
+}
+
+function grantFaults(index: number, settings: Settings): SettingsFault[] {
+  const grant = settings.grants[index]
+  const faults: SettingsFault[] = []
+  if (grant && !Object.hasOwn(settings.callers, grant.caller)) {
+    faults.push({ path: ['grants', index, 'caller'], message: unknown('caller', settings.callers) })
+  }
+  if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
+    faults.push({ path: ['grants', index, 'connection'], message: unknown('connection', settings.connections) })
+  }
+  return faults
+}
+
+function listenerFaults(index: number, settings: Settings): SettingsFault[] {
+  const listener = settings.listeners[index]
+  if (!listener) return []
+  return [...doorCallerFaults(index, settings), ...(listener.kind === 'reverse' ? reverseFaults(index, settings) : [])]
+}
+
+function doorCallerFaults(index: number, { listeners, callers }: Settings): SettingsFault[] {
+  const { caller: name, listen } = listeners[index] ?? {}
+  if (name === undefined) return []
+  const path = ['listeners', index, 'caller']
+  const caller = Object.hasOwn(callers, name) ? callers[name] : undefined
+  if (caller?.kind !== 'socket') return [{ path, message: 'use the name of a caller of kind socket' }]
+  if (listen?.startsWith('unix:') || caller.unsafeAnyLocalProcess) return []
+  const message =
+    'use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there'
+  return [{ path, message }]
+}
+
+function reverseFaults(index: number, { listeners, connections }: Settings): SettingsFault[] {
+  const listener = listeners[index]
+  if (listener?.kind !== 'reverse') return []
+  const named: [PropertyKey[], string][] =
+    listener.connection === undefined
+      ? (listener.connections ?? []).map((name, at) => [['listeners', index, 'connections', at], name])
+      : [[['listeners', index, 'connection'], listener.connection]]
+  return named.flatMap(([path, name]) => {
+    if (!Object.hasOwn(connections, name)) return [{ path, message: unknown('connection', connections) }]
+    if (connections[name]?.hosts.some((host) => !host.startsWith('*.'))) return []
+    return [{ path, message: `give ${name} an exact host: a reverse door dials the first one, and a wildcard is none` }]
+  })
+}
+
+function sharedAddresses({ listeners, admin }: Settings): SettingsFault[] {
+  const doors: [PropertyKey[], string][] = listeners.map(({ listen }, index) => [
+    ['listeners', index, 'listen'],
+    listen,
+  ])
+  if (admin) doors.push([['admin', 'listen'], admin.listen])
+  const seen = new Set<string>()
+  return doors.flatMap(([path, listen]) => {
+    const isTaken = seen.has(listen) && !listen.endsWith(':0')
+    seen.add(listen)
+    return isTaken ? [{ path, message: 'use an address of its own: another door listens there' }] : []
+  })
+}
+
+function unusedSockets({ callers, listeners }: Settings): SettingsFault[] {
+  const used = new Set(listeners.map(({ caller }) => caller))
+  return Object.entries(callers)
+    .filter(([name, { kind }]) => kind === 'socket' && !used.has(name))
+    .map(([name]) => ({
+      path: ['callers', name],
+      message: `name it at a door, as in "caller: ${name}" of a listener: the door is its proof`,
+    }))
+}
+
+function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[] {
+  const table = new HostTable(allowlist.map((pattern) => [pattern, pattern]))
+  return Object.entries(connections).flatMap(([name, { hosts }]) =>
+    hosts.flatMap((host, index) => {
+      const isReachable = host.startsWith('*.')
+        ? allowlist.includes(host) || table.find(`x${host.slice(1)}`)
+        : table.find(host)
+      return isReachable
+        ? []
+        : [{ path: ['connections', name, 'hosts', index], message: 'is not on the allowlist, so it is refused' }]
+    }),
+  )
+}
+
+function pastGrants({ grants }: Settings, now: number): SettingsFault[] {
+  return grants.flatMap(({ until }, index) =>
+    until !== undefined && until <= now
+      ? [{ path: ['grants', index, 'until'], message: 'has passed, so this grant lets nobody through' }]
+      : [],
+  )
+}
+
+function unusedPeers({ callers, listeners }: Settings): SettingsFault[] {
+  if (listeners.some(({ listen }) => listen.startsWith('unix:'))) return []
+  return Object.entries(callers)
+    .filter(([, { kind }]) => kind === 'unix-peer')
+    .map(([name]) => ({ path: ['callers', name], message: 'can never be proved: no listener is a unix: socket' }))
+}
+
+function unknown(what: string, among: Readonly<Record<string, unknown>>): string {
+  const names = Object.keys(among)
+  return names.length === 0
+    ? `there is no ${what} yet: add one to "${what}s"`
+    : `use the name of a ${what}: ${names.join(', ')}`
+}

@@ -1,0 +1,165 @@
+import { sinkSettings } from '../audit/registry.ts'
+import { callerSettings } from '../callers/registry.ts'
+import { parseHost } from '../core/host.ts'
+import { hasOneReading } from '../core/path.ts'
+import { faultOfPath } from '../core/rule.ts'
+import { sourceSettings } from '../credentials/registry.ts'
+import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
+import { z } from '../forms/zod.ts'
+import { injectionSettings } from '../injections/registry.ts'
+import { doorSettings } from '../listeners/registry.ts'
+import { listen } from '../listeners/settings.ts'
+import { secretReference } from '../secrets/registry.ts'
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/, 'use a name of letters, digits, ".", "_", "@" and "-", 128 at most')
+
+const milliseconds = z.int().min(1).max(86_400_000)
+
+const limits = z
+  .strictObject({
+    connectTimeoutMs: milliseconds.default(5_000).meta({ description: 'ms for name resolution, TCP and TLS together' }),
+    responseTimeoutMs: milliseconds.default(60_000).meta({ description: 'ms until the head of the answer' }),
+    idleTimeoutMs: milliseconds.default(300_000).meta({ description: 'ms between two pieces of the answer' }),
+    maxConcurrent: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(256)
+      .meta({ description: 'requests in flight at once, for each caller' }),
+    maxRequestBytes: z
+      .int()
+      .min(0)
+      .default(Number.MAX_SAFE_INTEGER)
+      .meta({ description: 'bytes of a request body; streamed, never held in memory' }),
+  })
+  .prefault({})
+  .meta({ description: 'bounds of this connection' })
+
+const basePath = z
+  .string()
+  .regex(/^\/[!-"$->@-~]*[!-"$-.0->@-~]$/, 'use a path such as "/v1": "/" first, none last, no query')
+  .refine(
+    (path) => path.startsWith('/') && hasOneReading(path),
+    'use a path without "//", ".", ".." or an encoded slash',
+  )
+  .optional()
+
+const connection = z
+  .strictObject({
+    hosts: z
+      .array(hostPattern)
+      .min(1, 'name at least one host')
+      .meta({ description: 'names that mean this connection; the most specific wins' }),
+    port: port.optional().meta({ description: 'port of the upstream; 443, or 80 where plaintext is allowed' }),
+    basePath: basePath.meta({
+      description: 'a reverse door puts it before the path; a forward door refuses what is not below it',
+    }),
+    tls: tlsTrust.meta({ description: 'whom to trust as the upstream' }),
+    allowPrivate,
+    credential: sourceSettings.meta({ description: 'where the credential comes from' }),
+    inject: injectionSettings
+      .optional()
+      .meta({ description: 'how it enters a request; `{ kind: bearer }` unless said otherwise' }),
+    websocket: z.boolean().default(false).meta({ description: 'relays `Upgrade: websocket`' }),
+    limits,
+    unsafeAllowPlaintextUpstream: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'speaks plain HTTP to the upstream: whoever is on the way reads the credential' }),
+  })
+  .meta({ id: 'Connection', description: 'a named upstream: its hosts, its credential, its injection, its rules' })
+
+const pathPattern = z.string().superRefine((pattern, context) => {
+  const fault = faultOfPath(pattern)
+  if (fault) context.addIssue({ code: 'custom', message: fault })
+})
+
+const rule = z
+  .strictObject({
+    methods: z
+      .array(z.string().regex(/^[A-Z][A-Z-]*$/, 'use the method as it is sent, as in "GET"'))
+      .min(1, 'name at least one method, or leave methods out for all')
+      .optional()
+      .meta({ description: 'exact methods; absent: any' }),
+    paths: z
+      .array(pathPattern)
+      .min(1, 'name at least one path, or leave paths out for all')
+      .optional()
+      .meta({ description: 'paths as sent upstream; `*` is one segment or part of one, `**` any number; absent: any' }),
+  })
+  .meta({ id: 'Rule' })
+
+const grant = z
+  .strictObject({
+    caller: z.string().meta({ description: 'name of a caller' }),
+    connection: z.string().meta({ description: 'name of a connection' }),
+    rules: z.array(rule).min(1, 'name at least one rule, or leave rules out for all').optional(),
+    until: z.iso
+      .datetime({ offset: true, error: 'use a time such as 2027-06-30T00:00:00Z' })
+      .transform((text) => Date.parse(text))
+      .optional()
+      .meta({ description: 'refused from this very millisecond on' }),
+  })
+  .meta({ id: 'Grant', description: 'permission for a caller to use a connection' })
+
+const address = z
+  .string()
+  .refine((text) => parseHost(text) !== undefined || /^[0-9a-f:.]+$/i.test(text), 'use an IP address')
+
+const dns = z
+  .strictObject({
+    servers: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .meta({ description: 'resolvers as `address` or `address:port`, instead of those of the machine' }),
+    hosts: z
+      .record(z.string(), z.array(address).min(1))
+      .default({})
+      .meta({ description: 'addresses of exact names; they pass the same address check as any other' }),
+  })
+  .prefault({})
+
+/** What a settings file may say: the one source of the type, the JSON Schema and the reference. */
+export const settingsSchema = z
+  .strictObject({
+    listeners: z
+      .array(doorSettings)
+      .min(1, 'name at least one listener')
+      .meta({ description: 'the doors callers knock on' }),
+    admin: z.strictObject({ listen }).optional().meta({ description: 'the operator’s door: health and metrics' }),
+    allowlist: z
+      .array(hostPattern)
+      .default([])
+      .meta({ description: 'gate 1: names that egress may reach at all; empty: nothing leaves' }),
+    callers: z.record(name, callerSettings).default({}).meta({ description: 'who may ask, and how they prove it' }),
+    connections: z.record(name, connection).default({}).meta({ description: 'the upstreams' }),
+    grants: z.array(grant).default([]).meta({ description: 'gate 2: who may use which connection; none: nobody' }),
+    dns: dns.meta({ description: 'name resolution' }),
+    audit: z
+      .strictObject({
+        sinks: z
+          .array(sinkSettings)
+          .min(1)
+          .default([{ kind: 'json-lines' }])
+          .meta({ description: 'where entries go; one entry an ask' }),
+        fingerprintKey: secretReference
+          .optional()
+          .meta({
+            description:
+              'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
+          }),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') })
+      .prefault({})
+      .meta({ description: 'the log for operators, on standard error' }),
+    drainTimeoutMs: milliseconds.default(10_000).meta({ description: 'ms that requests in flight have at shutdown' }),
+  })
+  .meta({ title: 'Sallyport settings' })
+
+export type Settings = z.infer<typeof settingsSchema>
+export type ConnectionSettings = z.infer<typeof connection>

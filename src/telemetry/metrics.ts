@@ -1,0 +1,93 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Labels come from registries and settings, never from a caller's input: the number of series is bounded by the config. */
+export interface Metrics {
+  readonly registry: Registry
+  readonly requests: Counter<'door' | 'connection' | 'status'>
+  readonly durations: Histogram<'door' | 'connection'>
+  readonly refusals: Counter<'code' | 'connection'>
+  readonly mints: Counter<'connection' | 'outcome'>
+  readonly mintDurations: Histogram<'connection'>
+  readonly reloads: Counter<'outcome'>
+}
+
+/** What is read at the moment of a scrape. */
+export interface Gauges {
+  openSockets(): ReadonlyMap<string, number>
+  /** ms since the epoch, by connection; absent where nothing expires. */
+  expiries(): ReadonlyMap<string, number>
+}
+
+const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 1, 5, 30]
+const MINT_BUCKETS = [0.025, 0.1, 0.25, 1, 2.5, 10]
+
+/** One registry for each process; `gauges` is asked at each scrape. */
+export function createMetrics(gauges: Gauges): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  registerGauges(registry, gauges)
+  return {
+    registry,
+    requests: new Counter({
+      name: 'sallyport_requests_total',
+      help: 'Asks by door, connection and class of the status answered',
+      labelNames: ['door', 'connection', 'status'],
+      registers,
+    }),
+    durations: new Histogram({
+      name: 'sallyport_request_duration_seconds',
+      help: 'From the head of an ask to the last byte of its answer',
+      labelNames: ['door', 'connection'],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'sallyport_refusals_total',
+      help: 'Answers that were ours and not the upstream’s, by problem code',
+      labelNames: ['code', 'connection'],
+      registers,
+    }),
+    mints: new Counter({
+      name: 'sallyport_mints_total',
+      help: 'Attempts to mint a credential',
+      labelNames: ['connection', 'outcome'],
+      registers,
+    }),
+    mintDurations: new Histogram({
+      name: 'sallyport_mint_duration_seconds',
+      help: 'Time an issuer took to answer',
+      labelNames: ['connection'],
+      buckets: MINT_BUCKETS,
+      registers,
+    }),
+    reloads: new Counter({
+      name: 'sallyport_reloads_total',
+      help: 'Settings read again, by whether they were taken',
+      labelNames: ['outcome'],
+      registers,
+    }),
+  }
+}
+
+function registerGauges(registry: Registry, gauges: Gauges): void {
+  const sockets = new Gauge({
+    name: 'sallyport_open_sockets',
+    help: 'Sockets open at a door',
+    labelNames: ['door'],
+    registers: [registry],
+    collect() {
+      for (const [door, count] of gauges.openSockets()) sockets.set({ door }, count)
+    },
+  })
+  const expiries = new Gauge({
+    name: 'sallyport_credential_expiry_timestamp_seconds',
+    help: 'When the current credential of a connection expires',
+    labelNames: ['connection'],
+    registers: [registry],
+    collect() {
+      expiries.reset()
+      for (const [connection, at] of gauges.expiries()) expiries.set({ connection }, at / 1000)
+    },
+  })
+}

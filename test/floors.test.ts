@@ -1,0 +1,126 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** Rooms by floor: a file imports its own room and lower floors, never up, never sideways. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['core'],
+  ['wire', 'telemetry', 'forms'],
+  ['secrets'],
+  ['callers', 'credentials', 'injections', 'relay', 'audit'],
+  ['gate'],
+  ['listeners', 'admin'],
+  ['settings'],
+  ['top', 'cli', 'generate', 'playground'],
+]
+
+/** The one room of each npm package, so that it can be replaced in one room. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  zod: ['forms'],
+  yaml: ['settings'],
+  pino: ['telemetry', 'audit'],
+  'prom-client': ['telemetry', 'admin'],
+  undici: ['relay', 'credentials', 'wire'],
+  'http-proxy': ['relay'],
+  oauth4webapi: ['credentials'],
+  hono: ['admin'],
+  '@hono/node-server': ['admin'],
+  commander: ['top'],
+  jose: ['credentials', 'playground'],
+  'oidc-provider': ['playground'],
+  '@peculiar/x509': ['playground'],
+}
+
+interface Import {
+  readonly file: string
+  readonly from: string
+  readonly isType: boolean
+}
+
+const files = globSync('src/**/*.ts').filter((file) => !file.endsWith('.d.ts'))
+const imports = files.flatMap(importsOf)
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(file, 'utf8')
+  const found = text.matchAll(
+    /^(?:import|export)\s+(type\s)?[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|import\('([^']+)'\)/gm,
+  )
+  return [...found].map(([, type, named, bare, lazy]) => ({
+    file,
+    from: named ?? bare ?? lazy ?? '',
+    isType: type !== undefined,
+  }))
+}
+
+function roomOf(file: string): string {
+  const [, room = '', ...rest] = file.split('/')
+  return rest.length === 0 ? 'top' : room
+}
+
+function floorOf(room: string): number {
+  return FLOORS.findIndex((floor) => floor.includes(room))
+}
+
+test('every room has a floor', () => {
+  expect(files.filter((file) => floorOf(roomOf(file)) === -1)).toEqual([])
+})
+
+test('imports go down, never up, never sideways', () => {
+  const wrong = imports
+    .filter(({ from }) => from.startsWith('.'))
+    .map(({ file, from }) => ({ file, to: normalize(join(dirname(file), from)) }))
+    .filter(({ file, to }) => roomOf(file) !== roomOf(to) && floorOf(roomOf(to)) >= floorOf(roomOf(file)))
+    // The top floor is where everything is joined.
+    .filter(({ file }) => floorOf(roomOf(file)) < FLOORS.length - 1)
+  expect(wrong).toEqual([])
+})
+
+test('each npm package is imported in its own rooms alone', () => {
+  const packages = imports.filter(({ from }) => !from.startsWith('.') && !from.startsWith('node:'))
+  const wrong = packages.filter(({ file, from }) => {
+    const name = from.split('/', from.startsWith('@') ? 2 : 1).join('/')
+    return !(HOMES[name] ?? []).includes(roomOf(file))
+  })
+  expect(wrong).toEqual([])
+})
+
+test('core has no clock and no I/O', () => {
+  const pure = new Set(['node:crypto', 'node:net', 'node:url'])
+  expect(
+    imports.filter(({ file, from }) => roomOf(file) === 'core' && from.startsWith('node:') && !pure.has(from)),
+  ).toEqual([])
+  const clocks = files.filter(
+    (file) => roomOf(file) === 'core' && /Date\.now\(|performance\.now\(|new Date\(\)/.test(readFileSync(file, 'utf8')),
+  )
+  expect(clocks).toEqual([])
+})
+
+test('a kind is imported by the registry of its room alone', () => {
+  const registries = files.filter((file) => file.endsWith('/registry.ts'))
+  const kinds = registries.flatMap((registry) =>
+    [...readFileSync(registry, 'utf8').matchAll(/^import \{ [a-z]\w+ \} from '\.\/([^']+)'/gm)].map(([, kind]) =>
+      join(dirname(registry), kind ?? ''),
+    ),
+  )
+  expect(kinds.length).toBeGreaterThan(10)
+  const wrong = imports.filter(
+    ({ file, from, isType }) =>
+      !isType &&
+      from.startsWith('.') &&
+      kinds.includes(normalize(join(dirname(file), from))) &&
+      !file.endsWith('/registry.ts'),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('a secret is revealed where it is spent, nowhere else', () => {
+  const rooms = new Set(['injections', 'credentials', 'store'])
+  const revealing = files.filter((file) => readFileSync(file, 'utf8').includes('.reveal()') && !rooms.has(roomOf(file)))
+  expect(revealing).toEqual([])
+})
+
+test('no file of ours is longer than 300 lines, no test longer than 400', () => {
+  const lines = (file: string) => readFileSync(file, 'utf8').split('\n').length - 1
+  expect(files.filter((file) => lines(file) > 300)).toEqual([])
+  expect(globSync('test/**/*.ts').filter((file) => lines(file) > 400)).toEqual([])
+})
