@@ -20,6 +20,7 @@ export interface Entry {
   readonly grant: string | undefined
   readonly rule: number | undefined
   readonly decision: 'permit' | 'refuse'
+  /** Why not, in words, where there is anything to say. */
   readonly reason: string | undefined
   /** The code of the problem that the caller was answered with, or that cut the answer short. */
   readonly code: string | undefined

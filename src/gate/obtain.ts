@@ -1,3 +1,4 @@
+import type { CredentialUsed } from '../audit/entry.ts'
 import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
 import type { Credential } from '../credentials/credential.ts'
@@ -50,10 +51,16 @@ function note(
   waitedMs: number,
   { trace, gate }: Where,
 ): void {
-  const used = credential && {
-    source: connection.source,
-    version: credential.version,
-    fingerprint: credential.secret.fingerprint(gate.fingerprintKey),
-  }
-  trace.obtained(used, waitedMs)
+  trace.obtained(credential && usedOf(credential, connection, gate), waitedMs)
+}
+
+/** One token serves thousands of asks, and its fingerprint is the same for all of them. */
+const known = new WeakMap<Credential['secret'], CredentialUsed>()
+
+function usedOf({ secret, version }: Credential, { source }: Connection, gate: Gate): CredentialUsed {
+  const before = known.get(secret)
+  if (before?.version === version) return before
+  const used = { source, version, fingerprint: secret.fingerprint(gate.fingerprintKey) }
+  known.set(secret, used)
+  return used
 }

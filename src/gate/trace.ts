@@ -64,40 +64,27 @@ export class Trace {
   }
 
   entry(): Entry {
-    return { ...this.#who(), ...this.#verdict(), ...this.#passage(), ...traceIds(this.#asked.fields ?? []) }
-  }
-
-  #who() {
-    const { id, door, method, target, path, evidence } = this.#asked
+    const { id, door, method, target, path, evidence, fields } = this.#asked
+    const decision = this.#decision
+    const permit = decision?.permitted ? decision : undefined
+    const outcome = this.#outcome
+    const { traceId, spanId } = traceIds(fields ?? [])
     return {
       time: new Date(this.#time).toISOString(),
       id,
       door,
       method: printable(method),
-      host: this.#decision?.permitted ? this.#decision.host : target?.kind === 'name' ? target.host : undefined,
+      host: permit ? permit.host : target?.kind === 'name' ? target.host : undefined,
       path: path === undefined ? undefined : printable(path),
       caller: this.#caller?.name,
       proof: this.#caller?.method,
       pid: evidence?.peer?.pid,
-    }
-  }
-
-  #verdict() {
-    const decision = this.#decision
-    const permit = decision?.permitted ? decision : undefined
-    return {
       connection: decision?.connection,
       grant: decision?.grant,
       rule: permit?.rule,
-      decision: permit ? ('permit' as const) : ('refuse' as const),
-      reason: this.#problem?.reason ?? decision?.reason,
+      decision: permit ? 'permit' : 'refuse',
+      reason: this.#problem?.reason ?? (permit ? undefined : decision?.reason),
       code: this.#problem?.code,
-    }
-  }
-
-  #passage() {
-    const outcome = this.#outcome
-    return {
       status: this.#answered ?? (outcome?.status || undefined),
       ended: ending(outcome, this.#answered),
       bytesIn: outcome?.bytesIn ?? 0,
@@ -107,6 +94,8 @@ export class Trace {
       upstreamAddress: outcome?.upstreamAddress,
       resends: this.#resends,
       credential: this.#credential,
+      traceId,
+      spanId,
     }
   }
 }

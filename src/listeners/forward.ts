@@ -11,7 +11,7 @@ const schema = z
   .strictObject({ kind: z.literal('forward'), listen, mode, caller: doorCaller })
   .meta({
     description:
-      'an HTTP proxy: apps name it in HTTP_PROXY and ask for `http://HOST/`, which goes out as verified HTTPS',
+      'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS',
   })
 
 /** The door of `HTTP_PROXY`: absolute-form requests, the proof in Proxy-Authorization. */

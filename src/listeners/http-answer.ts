@@ -22,7 +22,6 @@ export class HttpAnswer implements RefusingAnswer {
     this.#response = response
     this.#challenge = challenge
     this.#isDraining = isDraining
-    response.on('drain', () => this.#drain())
     response.once('close', () => {
       if (!response.writableFinished) this.#gone()
     })
@@ -41,13 +40,17 @@ export class HttpAnswer implements RefusingAnswer {
 
   start(status: number, statusText: string, fields: readonly string[]): void {
     this.#head(status, statusText, fields)
-    // A head that waits for its first byte would hold back an event stream that has nothing to say yet.
-    this.#flush = setImmediate(() => this.#response.flushHeaders())
+    // A head that waits for its first byte would hold back an event stream that has nothing to say yet. A short body of
+    // known length is right behind its head, and one write is half the cost of two.
+    if (!isShort(fields)) this.#flush = setImmediate(() => this.#response.flushHeaders())
   }
 
   write(chunk: Buffer): boolean {
     this.#unschedule()
-    return this.#response.write(chunk)
+    const response = this.#response
+    if (response.write(chunk)) return true
+    response.once('drain', () => this.#drain())
+    return false
   }
 
   end(): void {
@@ -99,6 +102,13 @@ export class HttpAnswer implements RefusingAnswer {
     clearImmediate(this.#flush)
     this.#flush = undefined
   }
+}
+
+const SHORT_BYTES = 16 * 1024
+
+function isShort(fields: readonly string[]): boolean {
+  const [length] = valuesOf(fields, 'content-length')
+  return length !== undefined && Number(length) <= SHORT_BYTES
 }
 
 /**

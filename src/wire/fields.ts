@@ -31,7 +31,9 @@ export function nameKey(name: string): string {
 export function valuesOf(fields: Fields, name: string): string[] {
   const values: string[] = []
   for (let at = 0; at < fields.length; at += 2) {
-    if (fields[at]?.toLowerCase() === name) values.push(fields[at + 1] ?? '')
+    const field = fields[at] ?? ''
+    // Asked of every field of every request: the length says no for nearly all of them, and costs nothing.
+    if (field.length === name.length && field.toLowerCase() === name) values.push(fields[at + 1] ?? '')
   }
   return values
 }

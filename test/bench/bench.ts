@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { makeAuthority } from '../support/certificates.ts'
+import { privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
+import { type Load, load } from './load.ts'
+
+/**
+ * What all our features cost: Sallyport's forward door beside a bare node:http + undici relay and beside http-proxy, one
+ * after the other in turns, small GETs, keep-alive, 32 connections, each proxy alone on one core. Ratios within this run
+ * are what to rely on; absolute numbers are this machine's.
+ */
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5)
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 4)
+
+interface Contender {
+  readonly name: string
+  readonly port: number
+  readonly child: ChildProcess
+}
+
+const directory = privateDirectory()
+const key = randomBytes(24).toString('hex')
+const children: ChildProcess[] = []
+try {
+  report(await measure(await contenders()))
+} finally {
+  for (const child of children) child.kill('SIGKILL')
+  remove(directory)
+}
+
+async function contenders(): Promise<Contender[]> {
+  const authority = await makeAuthority()
+  const identity = await authority.issue(['api.bench.test'])
+  const files = { ca: authority.certPem, key: identity.key, cert: identity.cert, credential: randomBytes(24).toString('hex'), caller: key }
+  for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
+  const upstream = await start(1, ['upstream.ts', file('key'), file('cert')])
+  const port = upstream.ready.port
+  writeFileSync(file('sallyport.yaml'), JSON.stringify(settings(port)))
+  const sallyport = await start(0, ['../../src/cli.ts', 'serve', '--config', file('sallyport.yaml')])
+  const undici = await start(0, ['bare-undici.ts', String(port), file('ca')])
+  const proxy = await start(0, ['bare-http-proxy.ts', String(port), file('ca')])
+  const [door] = sallyport.ready.listeners
+  return [
+    { name: 'sallyport', port: Number(door.address.split(':')[1]), child: sallyport.child },
+    { name: 'bare node:http + undici', port: undici.ready.port, child: undici.child },
+    { name: 'bare http-proxy 1.18.1', port: proxy.ready.port, child: proxy.child },
+  ]
+}
+
+function settings(port: number): object {
+  return {
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    admin: { listen: '127.0.0.1:0' },
+    allowlist: ['api.bench.test'],
+    callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
+    connections: {
+      bench: {
+        hosts: ['api.bench.test'],
+        port,
+        tls: { ca: { file: 'ca' } },
+        allowPrivate: ['127.0.0.0/8'],
+        credential: { kind: 'static', secret: { file: 'credential' } },
+      },
+    },
+    grants: [{ caller: 'bench', connection: 'bench', rules: [{ methods: ['GET'], paths: ['/v1/*'] }] }],
+    dns: { hosts: { 'api.bench.test': ['127.0.0.1'] } },
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+  }
+}
+
+function file(name: string): string {
+  return join(directory, name)
+}
+
+async function start(core: number, [script = '', ...args]: readonly string[]) {
+  const path = new URL(script, import.meta.url).pathname
+  const pin = spawnSync('taskset', ['-V']).status === 0 ? ['taskset', '-c', String(core)] : []
+  const [command = '', ...rest] = [...pin, process.execPath, '--disable-warning=DEP0060', '--disable-warning=DEP0169', path, ...args]
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)))
+  })
+  return { child, ready: JSON.parse(line.split('\n')[0] ?? '') }
+}
+
+/** What a proxy made in one round, and what it cost: microseconds of processor for each request. */
+type Round = Load & { readonly cpuMicros: number }
+
+/** Processor time of a process so far, in ms. @see proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms */
+function cpuMs({ child }: Contender): number {
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+async function measure(all: readonly Contender[]): Promise<Map<string, Round[]>> {
+  if (spawnSync('taskset', ['-V']).status === 0) spawnSync('taskset', ['-cp', '1', String(process.pid)])
+  const results = new Map<string, Round[]>(all.map(({ name }) => [name, []]))
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const contender of all) {
+      const { name, port } = contender
+      const proof = `Proxy-Authorization: Basic ${Buffer.from(`bench:${key}`).toString('base64')}`
+      const head = `GET http://api.bench.test/v1/thing HTTP/1.1\r\nHost: api.bench.test\r\n${proof}\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n`
+      const before = cpuMs(contender)
+      const seconds = round === 0 ? 2 : SECONDS
+      const result = await load({ port, head, connections: 32, seconds, bodyBytes: 1024 })
+      const cpuMicros = ((cpuMs(contender) - before) * 1000) / (result.requestsPerSecond * seconds)
+      // The first round warms up.
+      if (round > 0) results.get(name)?.push({ ...result, cpuMicros })
+    }
+  }
+  return results
+}
+
+function report(results: ReadonlyMap<string, readonly Round[]>): void {
+  const ours = median(results.get('sallyport') ?? [])
+  process.stdout.write(`\n| ${ROUNDS} rounds of ${SECONDS} s | requests/s | CPU µs each | p50 ms | p99 ms | errors | sallyport has |\n|---|---|---|---|---|---|---|\n`)
+  for (const [name, loads] of results) {
+    const it = median(loads)
+    const ratio = `${Math.round((ours.requestsPerSecond / it.requestsPerSecond) * 100)} %`
+    process.stdout.write(
+      `| ${name} | ${Math.round(it.requestsPerSecond)} | ${Math.round(it.cpuMicros)} | ${it.p50.toFixed(2)} | ${it.p99.toFixed(2)} | ${it.errors} | ${ratio} of its rate |\n`,
+    )
+  }
+}
+
+function median(loads: readonly Round[]): Round {
+  const sorted = [...loads].sort((one, other) => one.requestsPerSecond - other.requestsPerSecond)
+  const middle = sorted[Math.floor(sorted.length / 2)]
+  if (!middle) throw new Error('nothing was measured')
+  return { ...middle, errors: loads.reduce((sum, { errors }) => sum + errors, 0) }
+}
