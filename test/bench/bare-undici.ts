@@ -7,7 +7,10 @@ const [port, ca = ''] = process.argv.slice(2)
 const pool = new Pool(`https://api.bench.test:${port}`, {
   connections: 256,
   allowH2: false,
-  connect: { ca: readFileSync(ca, 'utf8'), lookup: (_name, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }]) },
+  connect: {
+    ca: readFileSync(ca, 'utf8'),
+    lookup: (_name, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }]),
+  },
 })
 
 const server = http.createServer((request, response) => {

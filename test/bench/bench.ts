@@ -33,7 +33,13 @@ try {
 async function contenders(): Promise<Contender[]> {
   const authority = await makeAuthority()
   const identity = await authority.issue(['api.bench.test'])
-  const files = { ca: authority.certPem, key: identity.key, cert: identity.cert, credential: randomBytes(24).toString('hex'), caller: key }
+  const files = {
+    ca: authority.certPem,
+    key: identity.key,
+    cert: identity.cert,
+    credential: randomBytes(24).toString('hex'),
+    caller: key,
+  }
   for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
   const upstream = await start(1, ['upstream.ts', file('key'), file('cert')])
   const port = upstream.ready.port
@@ -77,7 +83,14 @@ function file(name: string): string {
 async function start(core: number, [script = '', ...args]: readonly string[]) {
   const path = new URL(script, import.meta.url).pathname
   const pin = spawnSync('taskset', ['-V']).status === 0 ? ['taskset', '-c', String(core)] : []
-  const [command = '', ...rest] = [...pin, process.execPath, '--disable-warning=DEP0060', '--disable-warning=DEP0169', path, ...args]
+  const [command = '', ...rest] = [
+    ...pin,
+    process.execPath,
+    '--disable-warning=DEP0060',
+    '--disable-warning=DEP0169',
+    path,
+    ...args,
+  ]
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   const line = await new Promise<string>((resolve, reject) => {
@@ -117,7 +130,9 @@ async function measure(all: readonly Contender[]): Promise<Map<string, Round[]>>
 
 function report(results: ReadonlyMap<string, readonly Round[]>): void {
   const ours = median(results.get('sallyport') ?? [])
-  process.stdout.write(`\n| ${ROUNDS} rounds of ${SECONDS} s | requests/s | CPU µs each | p50 ms | p99 ms | errors | sallyport has |\n|---|---|---|---|---|---|---|\n`)
+  process.stdout.write(
+    `\n| ${ROUNDS} rounds of ${SECONDS} s | requests/s | CPU µs each | p50 ms | p99 ms | errors | sallyport has |\n|---|---|---|---|---|---|---|\n`,
+  )
   for (const [name, loads] of results) {
     const it = median(loads)
     const ratio = `${Math.round((ours.requestsPerSecond / it.requestsPerSecond) * 100)} %`

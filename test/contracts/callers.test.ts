@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest'
+import { buildIdentify, type CallerSettings, callerKinds, callerSettings } from '../../src/callers/registry.ts'
+import type { Evidence } from '../../src/core/ask.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { References } from '../support/references.ts'
+import { describeKinds } from './kinds.ts'
+
+const KEY = 'the key of a test'
+
+const examples = {
+  'api-key': { key: { file: 'keys/checkout' } },
+  socket: {},
+  'unix-peer': { uid: 1004 },
+}
+
+describeKinds('callers', callerKinds, examples)
+
+/** What proves the caller of the example, by kind; a kind that is missing here does not compile. */
+const proofs: Readonly<Record<keyof typeof callerKinds, Evidence>> = {
+  'api-key': { keys: [{ key: new Secret(KEY) }], keysAre: 'certain' },
+  socket: { doorCaller: 'subject', keys: [], keysAre: 'maybe' },
+  'unix-peer': { peer: { pid: 1, uid: 1004, gid: 7 }, keys: [], keysAre: 'maybe' },
+}
+
+const NOTHING: Evidence = { keys: [], keysAre: 'certain' }
+
+function identifyWith(callers: Readonly<Record<string, object>>) {
+  const settings = Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
+  return buildIdentify(settings as Record<string, CallerSettings>, new References(KEY))
+}
+
+// Object.keys has forgotten the names of the keys.
+describe.each(Object.keys(callerKinds) as (keyof typeof callerKinds)[])('the caller method %s', (kind) => {
+  const identify = identifyWith({ subject: { kind, ...examples[kind] } })
+
+  test('names the caller that shows its proof', () => {
+    expect(identify(proofs[kind])).toEqual({ name: 'subject', method: kind })
+  })
+
+  test('names nobody who shows nothing', () => {
+    expect(identify(NOTHING)).toBeUndefined()
+  })
+
+  test('names nobody by the proofs of the other methods', () => {
+    const others = Object.entries(proofs).filter(([other]) => other !== kind)
+    for (const [, evidence] of others) expect(identify(evidence)).toBeUndefined()
+  })
+
+  test('answers the same question alike, however often it is put', () => {
+    expect(identify(proofs[kind])).toEqual(identify(proofs[kind]))
+  })
+
+  test('a wrong key in Proxy-Authorization refuses, whatever else is shown', () => {
+    const wrong = { ...proofs[kind], keys: [{ key: new Secret('not the key') }], keysAre: 'certain' as const }
+    expect(identify(wrong)).toBeUndefined()
+    expect(identify({ ...proofs[kind], keys: [], keysAre: 'certain', unreadable: true })).toBeUndefined()
+  })
+})

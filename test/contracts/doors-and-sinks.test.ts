@@ -1,0 +1,10 @@
+import { sinkKinds } from '../../src/audit/registry.ts'
+import { doorKinds } from '../../src/listeners/registry.ts'
+import { describeKinds } from './kinds.ts'
+
+describeKinds('listeners', doorKinds, {
+  forward: { listen: '127.0.0.1:0' },
+  reverse: { listen: 'unix:crm.sock', connection: 'crm' },
+})
+
+describeKinds('audit', sinkKinds, { 'json-lines': {} })

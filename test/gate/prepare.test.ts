@@ -1,0 +1,156 @@
+import { expect, test } from 'vitest'
+import type { Ask } from '../../src/core/ask.ts'
+import { decide, type Permit } from '../../src/core/decide.ts'
+import { HostTable } from '../../src/core/host-table.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { prepare } from '../../src/gate/prepare.ts'
+import type { Connection } from '../../src/gate/snapshot.ts'
+import { buildInjection, injectionSettings } from '../../src/injections/registry.ts'
+import type { Upstream } from '../../src/relay/upstream.ts'
+
+const place = { name: 'crm', home: 'api.test', port: 443, basePath: '' }
+
+function permitFor(method: string): Permit {
+  const decision = decide(
+    {
+      caller: { name: 'app', method },
+      target: { kind: 'name', host: 'api.test', port: undefined },
+      method: 'GET',
+      path: '/v1',
+      at: 0,
+    },
+    {
+      allowlist: new HostTable([['api.test', 'api.test']]),
+      places: new HostTable([['api.test', place]]),
+      placesByName: new Map([['crm', place]]),
+      grants: new Map([['app', new Map([['crm', [{ id: 'g', caller: 'app', connection: 'crm', rules: [] }]]])]]),
+    },
+  )
+  if (!decision.permitted) throw new Error(decision.reason)
+  return decision
+}
+
+function connectionWith(inject: object | undefined): Connection {
+  const injection = inject && buildInjection(injectionSettings.parse(inject))
+  // The parts that prepare does not look at are left out.
+  return { name: 'crm', injection, upstream: { authority: () => 'api.test' } as unknown as Upstream } as Connection
+}
+
+interface Given {
+  readonly fields?: readonly string[]
+  readonly query?: string
+  readonly inject?: object | 'nothing'
+  readonly proof?: string
+  readonly keysAre?: 'certain' | 'maybe'
+}
+
+function prepared({
+  fields = [],
+  query = '',
+  inject = { kind: 'bearer' },
+  proof = 'api-key',
+  keysAre = 'certain',
+}: Given) {
+  const ask: Ask = {
+    id: 'id',
+    door: 'forward',
+    method: 'GET',
+    target: { kind: 'name', host: 'api.test', port: undefined },
+    path: '/v1',
+    query,
+    fields,
+    evidence: { keys: [], keysAre },
+  }
+  const connection = connectionWith(inject === 'nothing' ? undefined : inject)
+  const credential = inject === 'nothing' ? undefined : { secret: new Secret('T'), version: 'token 1', generation: 1 }
+  return prepare({
+    permit: permitFor(proof),
+    ask,
+    framing: { body: 'none' },
+    connection,
+    credential,
+    pseudonym: 'sp-1',
+  })
+}
+
+test('Host first, Via, then the credential last', () => {
+  expect(prepared({ fields: ['Host', 'elsewhere', 'Accept', '*/*'] }).fields).toEqual([
+    ...['Host', 'api.test', 'Accept', '*/*', 'Via', '1.1 sp-1', 'Authorization', 'Bearer T'],
+  ])
+})
+
+test.each([
+  'Proxy-Authorization',
+  'Proxy-Connection',
+  'Keep-Alive',
+  'TE',
+  'Trailer',
+  'Transfer-Encoding',
+  'Upgrade',
+  'HTTP2-Settings',
+  'Authorization',
+  'aUTHORIZATION',
+  'Authorization_',
+  'Content-Length',
+  'Expect',
+  'Max-Forwards',
+  'X-Forwarded-For',
+  'X-Forwarded-Access-Token',
+  'x_forwarded_host',
+  'Forwarded',
+  'X-Real-IP',
+  'X-HTTP-Method-Override',
+  'X-Method-Override',
+  'X-HTTP-Method',
+])('%s of a caller stays here', (name) => {
+  const told = prepared({ fields: [name, 'mine'] }).fields.join('\n')
+  expect(told).not.toContain('mine')
+})
+
+test('fields that Connection names are gone, and cannot take the credential with them', () => {
+  const { fields } = prepared({
+    fields: [
+      'Connection',
+      'close, X-Foo,, Authorization',
+      'X-Foo',
+      '1',
+      'connection',
+      'x-bar',
+      'X_Bar',
+      '2',
+      'X-Kept',
+      '3',
+    ],
+  })
+  expect(fields).toEqual(['Host', 'api.test', 'X-Kept', '3', 'Via', '1.1 sp-1', 'Authorization', 'Bearer T'])
+})
+
+test('names of Object.prototype are fields like any other', () => {
+  const fields = ['__proto__', '1', 'constructor', '2', 'hasOwnProperty', '3']
+  expect(prepared({ fields }).fields.slice(2, 8)).toEqual(fields)
+})
+
+test('the managed header goes in every spelling, and Authorization with it', () => {
+  const { fields } = prepared({
+    inject: { kind: 'header', name: 'X-Api-Key' },
+    fields: ['x_api_key', 'mine', 'X-API-KEY', 'mine', 'Authorization', 'mine'],
+  })
+  expect(fields).toEqual(['Host', 'api.test', 'Via', '1.1 sp-1', 'X-Api-Key', 'T'])
+})
+
+test('the managed query parameter goes, and the credential comes last', () => {
+  const { path } = prepared({ inject: { kind: 'query', name: 'key' }, query: '?key=mine&a=1&k%65y=mine' })
+  expect(path).toBe('/v1?a=1&key=T')
+})
+
+test('where nothing is injected, Authorization passes; but not where it was the proof', () => {
+  const fields = ['Authorization', 'Bearer mine']
+  const passes = (given: Given) => prepared({ fields, inject: 'nothing', ...given }).fields.includes('Bearer mine')
+  expect(passes({ keysAre: 'certain' })).toBe(true)
+  expect(passes({ keysAre: 'maybe', proof: 'socket' })).toBe(true)
+  expect(passes({ keysAre: 'maybe', proof: 'api-key' })).toBe(false)
+})
+
+test('Via of the caller is continued', () => {
+  expect(prepared({ fields: ['Via', '1.0 other'] }).fields).toContain('1.0 other, 1.1 sp-1')
+})
