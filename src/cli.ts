@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=DEP0060
+#!/usr/bin/env -S node --disable-sigusr1 --disable-warning=ExperimentalWarning --disable-warning=DEP0060
 import { Command } from 'commander'
 import { check } from './cli/check.ts'
 import { serve } from './cli/serve.ts'

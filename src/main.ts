@@ -184,9 +184,9 @@ function expiriesOf(snapshot: Snapshot | undefined): ReadonlyMap<string, number>
   return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
 }
 
-/** Doors are on loopback, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
+/** Doors are on loopback alone, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
 function isOwn(addresses: ReadonlySet<string>, address: string, port: number): boolean {
-  const isLoopback = address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
+  const isLoopback = address === '::1' || address.startsWith('127.')
   return isLoopback && [...addresses].some((own) => own.endsWith(`:${port}`) && !own.startsWith('unix:'))
 }
 

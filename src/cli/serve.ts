@@ -1,6 +1,7 @@
 import { type House, openHouse } from '../main.ts'
 import { loadSettings } from '../settings/load.ts'
 import { describe } from '../telemetry/logger.ts'
+import { makeUndumpable } from '../wire/undumpable.ts'
 import { refuseUnsafeEnvironment } from './environment.ts'
 import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
@@ -9,6 +10,7 @@ import { orSettingsExit } from './failing.ts'
 export async function serve(file: string): Promise<void> {
   const house = await orSettingsExit(async () => {
     refuseUnsafeEnvironment(process.env)
+    makeUndumpable()
     return openHouse(await loadSettings(file))
   })
   if (!house) return

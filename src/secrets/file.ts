@@ -7,12 +7,9 @@ import { type Look, lookAt, stampAt } from './secret-file.ts'
 const schema = z
   .strictObject(
     {
-      file: z
-        .string()
-        .min(1, 'use the path of a file, as in { file: secrets/crm }')
-        .meta({
-          description: 'path of a file that holds the secret alone; a relative path starts at the settings file',
-        }),
+      file: z.string().min(1, 'use the path of a file, as in { file: secrets/crm }').meta({
+        description: 'path of a file that holds the secret alone; a relative path starts at the settings file',
+      }),
     },
     { error: () => 'use { file: PATH } and nothing beside it' },
   )

@@ -1,4 +1,4 @@
-import { type BlockList, isIPv4, isIPv6 } from 'node:net'
+import { type BlockList, isIPv4, isIPv6, SocketAddress } from 'node:net'
 
 /**
  * What an address is for. Only `public` is dialled without being asked for. `metadata`: where a cloud hands out the
@@ -36,6 +36,14 @@ export function isAllowed(address: string, allowPrivate: BlockList): boolean {
   if (isIPv4(plain)) return allowPrivate.check(plain, 'ipv4')
   // BlockList itself compares an IPv4-mapped address with the IPv4 ranges.
   return isIPv6(plain) && allowPrivate.check(plain, 'ipv6')
+}
+
+/** The one spelling of an address, to compare by; an IPv4-mapped one is the IPv4 address that it dials. */
+export function canonicalAddress(address: string): string {
+  if (!isIPv6(address) || address.includes('%')) return address
+  const bytes = ipv6Bytes(address)
+  if (hasPrefix(bytes, MAPPED, 96)) return bytes.slice(12).join('.')
+  return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
 type Range = readonly [prefix: readonly number[], bits: number, is: AddressClass]
@@ -93,8 +101,10 @@ interface Carrier {
   readonly inverted?: boolean
 }
 
+const MAPPED = ipv6Bytes('::ffff:0:0')
+
 const CARRIERS: readonly Carrier[] = [
-  { prefix: ipv6Bytes('::ffff:0:0'), bits: 96, at: 12, form: 'public' }, // IPv4-mapped
+  { prefix: MAPPED, bits: 96, at: 12, form: 'public' },
   { prefix: ipv6Bytes('64:ff9b::'), bits: 96, at: 12, form: 'public' }, // NAT64: the only IPv4 of an IPv6-only network
   { prefix: ipv6Bytes('64:ff9b:1::'), bits: 48, at: 12, form: 'private' }, // NAT64 of one's own network
   { prefix: ipv6Bytes('::'), bits: 96, at: 12, form: 'reserved' }, // IPv4-compatible

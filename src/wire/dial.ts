@@ -3,7 +3,7 @@ import type { SecureContext, TLSSocket } from 'node:tls'
 import type { buildConnector } from 'undici'
 import { parseHost } from '../core/host.ts'
 import { Problem } from '../core/problem.ts'
-import { classify, isAllowed } from './address.ts'
+import { canonicalAddress, classify, isAllowed } from './address.ts'
 import { type Deadline, startDeadline } from './deadline.ts'
 import type { NameResolver } from './resolve.ts'
 import { connectTcp } from './tcp.ts'
@@ -37,7 +37,10 @@ export interface Dialer {
 
 interface Parts {
   readonly resolver: NameResolver
-  /** Whether a door of ours listens there: dialling it would go round in circles, or reach the admin door. */
+  /**
+   * Whether a door of ours listens there: dialling it would go round in circles, or reach the admin door. The address is
+   * in its canonical spelling.
+   */
   readonly isOwnListener?: (address: string, port: number) => boolean
 }
 
@@ -89,7 +92,8 @@ async function addressesOf(host: string, resolver: NameResolver): Promise<readon
   if (parseHost(host) !== host)
     throw new Problem('address-not-allowed', { reason: 'the host is not in canonical form' })
   const literal = host.replace(/^\[|\]$/g, '')
-  return isIP(literal) ? [literal] : resolver.resolve(host)
+  const addresses = isIP(literal) ? [literal] : await resolver.resolve(host)
+  return addresses.map(canonicalAddress)
 }
 
 function notAllowed(host: string, addresses: readonly string[]): Problem {

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { constants, X509Certificate } from 'node:crypto'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
@@ -19,7 +19,8 @@ export function trustOf(caPem?: string): SecureContext {
 }
 
 function contextOf(ca: string[]): SecureContext {
-  return createSecureContext({ ca, minVersion: 'TLSv1.2' })
+  // A peer that renegotiates could change who it is after it was verified (F15).
+  return createSecureContext({ ca, minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION })
 }
 
 /** createSecureContext passes over a CA text that it cannot read, and takes an empty one for "use the default" [Node 26.10]. */

@@ -76,7 +76,7 @@ export async function runCli(args: readonly string[], options: Options & { reado
   return { code, stdout: printed.stdout(), stderr: printed.stderr() }
 }
 
-const FLAGS = ['--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
+const FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
 
 function spawnCli(
   args: readonly string[],

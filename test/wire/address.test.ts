@@ -1,6 +1,6 @@
 import { BlockList } from 'node:net'
 import { expect, test } from 'vitest'
-import { type AddressClass, classify, isAllowed } from '../../src/wire/address.ts'
+import { type AddressClass, canonicalAddress, classify, isAllowed } from '../../src/wire/address.ts'
 
 const NOTHING = new BlockList()
 
@@ -162,4 +162,17 @@ test.each([
   ranges.addSubnet('fd00:1::', 32, 'ipv6')
   ranges.addSubnet('fe80::', 64, 'ipv6')
   expect(isAllowed(address, ranges)).toBe(allowed)
+})
+
+test.each([
+  ['127.0.0.1', '127.0.0.1'],
+  ['::ffff:127.0.0.1', '127.0.0.1'],
+  ['::FFFF:7F00:1', '127.0.0.1'],
+  ['0:0:0:0:0:0:0:1', '::1'],
+  ['2001:DB8::0:1', '2001:db8::1'],
+  ['::127.0.0.1', '::127.0.0.1'],
+  ['fe80::1%lo', 'fe80::1%lo'],
+  ['no address', 'no address'],
+])('%s is spelled %s', (address, canonical) => {
+  expect(canonicalAddress(address)).toBe(canonical)
 })

@@ -6,6 +6,7 @@ import * as x509 from '@peculiar/x509'
 const DAY_MS = 86_400_000
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256' }
 
+/** What a certificate may be used for. */
 export { ExtendedKeyUsage } from '@peculiar/x509'
 
 /** How a certificate of `makeOddAuthority` differs from a good one for its host. */
