@@ -8,7 +8,7 @@ import type { CallerKind, Finding, Named } from './method.ts'
 const schema = z
   .strictObject({
     kind: z.literal('api-key'),
-    key: secretReference.optional().meta({ description: 'the key, by reference' }),
+    key: secretReference.optional().meta({ description: 'the key, by reference; use this or `digest`' }),
     digest: z
       .string()
       .regex(
@@ -16,7 +16,10 @@ const schema = z
         'use "sha256:" and 64 lower-case hex digits, as `printf %s KEY | sha256sum` prints them',
       )
       .optional()
-      .meta({ description: 'SHA-256 of the key, so that this side does not hold it: `sha256:` and 64 hex digits' }),
+      .meta({
+        description:
+          'SHA-256 of the key, so that this side does not hold it: `sha256:` and 64 hex digits; use this or `key`',
+      }),
   })
   .refine((one) => (one.key === undefined) !== (one.digest === undefined), 'use exactly one of key and digest')
   .meta({ description: 'a key that Sallyport itself issued: worthless anywhere else' })
@@ -31,6 +34,16 @@ interface Entry {
 /** A caller that shows a key: in Proxy-Authorization, or where the app would put the upstream's own key. */
 export const apiKey: CallerKind<typeof schema> = {
   schema,
+  faults(callers) {
+    const seen = new Map<string, string>()
+    return callers.flatMap(({ name, settings: { digest } }) => {
+      const other = digest === undefined ? undefined : seen.get(digest)
+      if (digest !== undefined) seen.set(digest, name)
+      return other === undefined
+        ? []
+        : [{ caller: name, message: `use a key of its own: ${other} has the same digest` }]
+    })
+  },
   build(callers, references) {
     const entries = callers.map((caller) => entryOf(caller, references))
     const byName = new Map(entries.map((entry) => [entry.caller, entry]))
@@ -77,9 +90,7 @@ function find(shown: PresentedKey, byName: ReadonlyMap<string, Entry>, entries: 
     const entry = byName.get(shown.caller)
     return entry && timingSafeEqual(entry.digest(), digest) ? entry.caller : undefined
   }
-  let found: string | undefined
-  for (const entry of entries) {
-    if (timingSafeEqual(entry.digest(), digest)) found = entry.caller
-  }
-  return found
+  const found = entries.filter((entry) => timingSafeEqual(entry.digest(), digest))
+  // Two callers with one key: whichever was named would be a guess.
+  return found.length === 1 ? found[0]?.caller : undefined
 }

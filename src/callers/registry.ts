@@ -60,8 +60,6 @@ function eachKind<T>(
       .filter(([, settings]) => settings.kind === name)
       .map(([caller, settings]) => ({ name: caller, settings }))
     // Each kind gets only settings that carry its own `kind`: the filter above is the proof.
-    return named.length === 0
-      ? []
-      : [visit(kind, named as unknown as Named<never>[])]
+    return named.length === 0 ? [] : [visit(kind, named as unknown as Named<never>[])]
   })
 }

@@ -4,13 +4,10 @@ import type { CallerKind, Finding } from './method.ts'
 const schema = z
   .strictObject({
     kind: z.literal('socket'),
-    unsafeAnyLocalProcess: z
-      .boolean()
-      .default(false)
-      .meta({
-        description:
-          'lets a TCP door name this caller, which then is every process of this machine, and every web page a browser on it shows',
-      }),
+    unsafeAnyLocalProcess: z.boolean().default(false).meta({
+      description:
+        'lets a TCP door name this caller, which then is every process of this machine, and every web page a browser on it shows',
+    }),
   })
   .meta({ description: 'whoever can open the door that names this caller: file permissions are the proof' })
 

@@ -16,12 +16,12 @@ const id = z
 const schema = z
   .strictObject({
     kind: z.literal('unix-peer'),
-    uid: id.optional().meta({ description: 'user id of the calling process' }),
-    gid: id.optional().meta({ description: 'primary group id of the calling process' }),
+    uid: id.optional().meta({ description: 'user id of the calling process; use this, `gid` or both' }),
+    gid: id.optional().meta({ description: 'primary group id of the calling process; use this, `uid` or both' }),
   })
   .refine((one) => one.uid !== undefined || one.gid !== undefined, 'use uid, gid or both')
   .meta({
-    description: 'a process on this machine, as the kernel names it at the other end of a Unix socket (SO_PEERCRED)',
+    description: 'a process on this machine, as the kernel names it at the other end of a Unix socket (`SO_PEERCRED`)',
   })
 
 type Settings = z.infer<typeof schema>

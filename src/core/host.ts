@@ -20,6 +20,8 @@ export function parseHost(text: string): string | undefined {
 
 /** A DNS name, never an address: what a settings file may list. */
 export function parseName(text: string): string | undefined {
+  // Before toLowerCase, which makes a plain "k" of the Kelvin sign.
+  if (!/^[!-~]+$/.test(text)) return undefined
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
   if (name.length === 0 || name.length > MAX_NAME) return undefined
   const labels = name.split('.')
@@ -37,7 +39,8 @@ function isLabel(label: string): boolean {
   return LABEL.test(label) && (!label.startsWith('xn--') || isALabel(label))
 }
 
-/** RFC 5890 section 2.3.2.1: an A-label is one that the round trip leaves as it was. */
+/** RFC 5890 section 2.3.2.1: an A-label decodes, and the round trip leaves it as it was. What does not decode, stays as is. */
 function isALabel(label: string): boolean {
-  return domainToASCII(domainToUnicode(label)) === label
+  const decoded = domainToUnicode(label)
+  return decoded !== label && domainToASCII(decoded) === label
 }

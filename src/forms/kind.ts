@@ -18,10 +18,17 @@ export function kindUnion<R extends Registry>(registry: R, id: string): z.ZodTyp
   const [first, ...rest] = Object.values(registry).map((entry) => entry.schema)
   if (!first) throw new Error(`the registry ${id} is empty`)
   const union = z.discriminatedUnion('kind', [first, ...rest] as never, {
-    error: () => `use one of ${Object.keys(registry).join(', ')}`,
+    error: ({ input }) => {
+      const kinds = Object.keys(registry).join(', ')
+      return hasKind(input) ? `use one of ${kinds}` : `use { kind: KIND }, with one of ${kinds}`
+    },
   })
   // The registry's own types are kept; the array above has lost them.
   return union.meta({ id })
+}
+
+function hasKind(input: unknown): boolean {
+  return typeof input === 'object' && input !== null && 'kind' in input
 }
 
 /** Builds what settings of any kind in a registry describe. */

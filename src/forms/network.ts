@@ -37,12 +37,9 @@ export function toBlockList(ranges: readonly string[]): BlockList {
 }
 
 /** Private, loopback and link-local addresses that may be dialled nevertheless. */
-export const allowPrivate = z
-  .array(cidr)
-  .default([])
-  .meta({
-    description: 'private, loopback or reserved ranges that may be dialled nevertheless; without it they are refused',
-  })
+export const allowPrivate = z.array(cidr).default([]).meta({
+  description: 'private, loopback or reserved ranges that may be dialled nevertheless; without it they are refused',
+})
 
 /** A file that holds no secret. Relative paths start at the settings file. */
 export class FileReference {

@@ -41,6 +41,7 @@ function sharedHosts({ connections }: Settings): SettingsFault[] {
       const owner = owners.get(host)
       owners.set(host, name)
       if (owner === undefined) return []
+      if (owner === name) return [{ path: ['connections', name, 'hosts', index], message: 'name each host once' }]
       const message = `use a host that no other connection names: ${owner} has "${host}" already, and one host means one connection`
       return [{ path: ['connections', name, 'hosts', index], message }]
     }),
@@ -70,11 +71,18 @@ function doorCallerFaults(index: number, { listeners, callers }: Settings): Sett
   if (name === undefined) return []
   const path = ['listeners', index, 'caller']
   const caller = Object.hasOwn(callers, name) ? callers[name] : undefined
-  if (caller?.kind !== 'socket') return [{ path, message: 'use the name of a caller of kind socket' }]
+  if (caller?.kind !== 'socket') return [{ path, message: unknownSocket(callers) }]
   if (listen?.startsWith('unix:') || caller.unsafeAnyLocalProcess) return []
   const message =
     'use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there'
   return [{ path, message }]
+}
+
+function unknownSocket(callers: Settings['callers']): string {
+  const names = Object.keys(callers).filter((name) => callers[name]?.kind === 'socket')
+  return names.length === 0
+    ? 'there is no caller of kind socket yet: add one to "callers"'
+    : `use the name of a caller of kind socket: ${names.join(', ')}`
 }
 
 function reverseFaults(index: number, { listeners, connections }: Settings): SettingsFault[] {
@@ -119,14 +127,18 @@ function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[]
   const table = new HostTable(allowlist.map((pattern) => [pattern, pattern]))
   return Object.entries(connections).flatMap(([name, { hosts }]) =>
     hosts.flatMap((host, index) => {
-      const isReachable = host.startsWith('*.')
-        ? allowlist.includes(host) || table.find(`x${host.slice(1)}`)
-        : table.find(host)
-      return isReachable
+      return isReachable(host, table, allowlist)
         ? []
         : [{ path: ['connections', name, 'hosts', index], message: 'is not on the allowlist, so it is refused' }]
     }),
   )
+}
+
+/** Of a wildcard: any name of it at all. */
+function isReachable(host: string, table: HostTable<string>, allowlist: readonly string[]): boolean {
+  if (!host.startsWith('*.')) return table.find(host) !== undefined
+  const suffix = host.slice(1)
+  return table.find(`any${suffix}`) !== undefined || allowlist.some((pattern) => pattern.endsWith(suffix))
 }
 
 function pastGrants({ grants }: Settings, now: number): SettingsFault[] {

@@ -18,10 +18,12 @@ export class SettingsError extends Error {
   }
 }
 
-/** `connections.crm.hosts[0]` */
+/** `connections.crm.hosts[0]`; a name with a dot or anything else unusual in it as `callers["a.b"]`; "" at the top. */
 export function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`
-    return text === '' ? String(part) : `${text}.${String(part)}`
+    const name = String(part)
+    if (!/^[\w@-]+$/.test(name)) return `${text}[${JSON.stringify(name)}]`
+    return text === '' ? name : `${text}.${name}`
   }, '')
 }

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { isUtf8 } from 'node:buffer'
+import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
 import { crossFaults, crossWarnings } from './cross-checks.ts'
-import { readDocument, type SettingsDocument } from './document.ts'
+import { readDocument } from './document.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import { type Settings, settingsSchema } from './schema.ts'
 import { inWords } from './words.ts'
@@ -11,7 +12,8 @@ export interface Loaded {
   readonly file: string
   readonly settings: Settings
   readonly warnings: readonly string[]
-  locate(fault: SettingsFault): string
+  /** Each as `file:line:col path: message`, in the order of the file. */
+  locateAll(faults: readonly SettingsFault[]): string[]
 }
 
 const MAX_BYTES = 4 * 1024 * 1024
@@ -24,20 +26,46 @@ export async function loadSettings(file: string): Promise<Loaded> {
   const document = readDocument(await textOf(file), file)
   if (document.faults.length > 0) throw new SettingsError(document.faults)
   const parsed = settingsSchema.safeParse(document.value ?? {}, { error: inWords, reportInput: false })
-  if (!parsed.success) throw new SettingsError(located(parsed.error.issues.flatMap(faultsOf), document))
+  if (!parsed.success) throw new SettingsError(document.locateAll(firstOfEach(parsed.error.issues.flatMap(faultsOf))))
   const faults = crossFaults(parsed.data)
-  if (faults.length > 0) throw new SettingsError(located(faults, document))
-  const warnings = located(crossWarnings(parsed.data, Date.now()), document)
-  return { file: resolve(file), settings: parsed.data, warnings, locate: document.locate }
+  if (faults.length > 0) throw new SettingsError(document.locateAll(faults))
+  const warnings = document.locateAll(crossWarnings(parsed.data, Date.now()))
+  return { file: resolve(file), settings: parsed.data, warnings, locateAll: document.locateAll }
 }
 
 async function textOf(file: string): Promise<string> {
-  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    throw new SettingsError([`${file}:1:1 cannot be read (${error.code}): use the path of a settings file`])
-  })
-  if (bytes.length > MAX_BYTES)
-    throw new SettingsError([`${file}:1:1 is larger than 4 MiB: this is not a settings file`])
-  return bytes.toString('utf8').replace(/^\uFEFF/, '')
+  const bytes = await bytesOf(file)
+  if (bytes.length > MAX_BYTES) {
+    throw new SettingsError([`${file}:1:1 is larger than 4 MiB: use the path of a settings file`])
+  }
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
+  if (!isUtf8(bytes)) throw new SettingsError([`${file}:${placeOfBadByte(text)} use UTF-8: this byte is not of it`])
+  return text
+}
+
+/** One byte more than is let through at most, however long the file; a pipe will do, too. */
+async function bytesOf(file: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of createReadStream(file, { end: MAX_BYTES })) chunks.push(chunk as Buffer /* no encoding */)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new SettingsError([
+      `${file}:1:1 ${REASONS.get(code) ?? `cannot be read (${code})`}: use the path of a settings file`,
+    ])
+  }
+  return Buffer.concat(chunks)
+}
+
+const REASONS = new Map([
+  ['ENOENT', 'does not exist'],
+  ['EISDIR', 'is a directory'],
+  ['EACCES', 'may not be read by the user of Sallyport'],
+])
+
+function placeOfBadByte(text: string): string {
+  const before = text.slice(0, text.indexOf('\uFFFD')).split('\n')
+  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`
 }
 
 interface Issue {
@@ -48,20 +76,16 @@ interface Issue {
   readonly issues?: readonly Issue[]
 }
 
-function faultsOf(issue: Issue): SettingsFault[] {
-  const { path, message, keys } = issue
-  if (issue.code === 'unrecognized_keys' && keys) return keys.map((key) => ({ path, key, message }))
-  if (issue.code === 'invalid_key') return [{ path, message: issue.issues?.[0]?.message ?? message }]
+function faultsOf({ code, path, message, keys, issues }: Issue): SettingsFault[] {
+  if (code === 'unrecognized_keys' && keys) return keys.map((key) => ({ path, key, message }))
+  if (code === 'invalid_key') {
+    return [{ path: path.slice(0, -1), key: String(path.at(-1)), message: issues?.[0]?.message ?? message }]
+  }
   return [{ path, message }]
 }
 
-/** In the order of the file, each once. */
-function located(faults: readonly SettingsFault[], document: SettingsDocument): string[] {
-  const lines = new Set(faults.map((fault) => document.locate(fault)))
-  return [...lines].sort((one, other) => placeOf(one) - placeOf(other))
-}
-
-function placeOf(line: string): number {
-  const [, row = '0', column = '0'] = /:(\d+):(\d+) /.exec(line) ?? []
-  return Number(row) * 10_000 + Number(column)
+/** One slip can break several checks of one value; the first says enough. */
+function firstOfEach(faults: readonly SettingsFault[]): SettingsFault[] {
+  const byPlace = new Map(faults.toReversed().map((fault) => [JSON.stringify([fault.path, fault.key]), fault]))
+  return [...byPlace.values()]
 }

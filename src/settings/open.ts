@@ -4,7 +4,7 @@ import { FileReference } from '../forms/network.ts'
 import { type OpenSecret, openSecret } from '../secrets/open.ts'
 import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
-import { SettingsError } from './fault.ts'
+import { SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
 
 /** What a settings file refers to, opened. `close` stops watching the files. */
@@ -21,20 +21,20 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
   const directory = dirname(loaded.file)
   const secrets = new Map<SecretReference, OpenSecret>()
   const files = new Map<FileReference, string>()
-  const faults: string[] = []
+  const faults: SettingsFault[] = []
   for (const { path, reference } of referencesIn(loaded.settings)) {
     try {
       if (reference instanceof SecretReference)
         secrets.set(reference, await openSecret(reference, { directory, onFault }))
       else files.set(reference, await readCertificates(resolve(directory, reference.file)))
     } catch (error) {
-      faults.push(loaded.locate({ path, message: error instanceof Error ? error.message : String(error) }))
+      faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
   }
   const close = () => secrets.forEach((secret) => secret.close())
   if (faults.length > 0) {
     close()
-    throw new SettingsError(faults)
+    throw new SettingsError(loaded.locateAll(faults))
   }
   return { secret: (reference) => found(secrets, reference), file: (reference) => found(files, reference), close }
 }

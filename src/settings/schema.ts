@@ -1,6 +1,7 @@
+import { isIP } from 'node:net'
 import { sinkSettings } from '../audit/registry.ts'
 import { callerSettings } from '../callers/registry.ts'
-import { parseHost } from '../core/host.ts'
+import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
 import { faultOfPath } from '../core/rule.ts'
 import { sourceSettings } from '../credentials/registry.ts'
@@ -52,7 +53,9 @@ const connection = z
       .array(hostPattern)
       .min(1, 'name at least one host')
       .meta({ description: 'names that mean this connection; the most specific wins' }),
-    port: port.optional().meta({ description: 'port of the upstream; 443, or 80 where plaintext is allowed' }),
+    port: port
+      .optional()
+      .meta({ description: 'port of the upstream; without it 443, or 80 where plaintext is allowed' }),
     basePath: basePath.meta({
       description: 'a reverse door puts it before the path; a forward door refuses what is not below it',
     }),
@@ -69,7 +72,7 @@ const connection = z
       .default(false)
       .meta({ description: 'speaks plain HTTP to the upstream: whoever is on the way reads the credential' }),
   })
-  .meta({ id: 'Connection', description: 'a named upstream: its hosts, its credential, its injection, its rules' })
+  .meta({ id: 'Connection', description: 'a named upstream: its hosts, its credential, its injection' })
 
 const pathPattern = z.string().superRefine((pattern, context) => {
   const fault = faultOfPath(pattern)
@@ -82,20 +85,24 @@ const rule = z
       .array(z.string().regex(/^[A-Z][A-Z-]*$/, 'use the method as it is sent, as in "GET"'))
       .min(1, 'name at least one method, or leave methods out for all')
       .optional()
-      .meta({ description: 'exact methods; absent: any' }),
+      .meta({ description: 'methods, compared exactly; absent: any' }),
     paths: z
       .array(pathPattern)
       .min(1, 'name at least one path, or leave paths out for all')
       .optional()
       .meta({ description: 'paths as sent upstream; `*` is one segment or part of one, `**` any number; absent: any' }),
   })
-  .meta({ id: 'Rule' })
+  .meta({ id: 'Rule', description: 'requests that a grant lets through: both methods and paths must fit' })
 
 const grant = z
   .strictObject({
     caller: z.string().meta({ description: 'name of a caller' }),
     connection: z.string().meta({ description: 'name of a connection' }),
-    rules: z.array(rule).min(1, 'name at least one rule, or leave rules out for all').optional(),
+    rules: z
+      .array(rule)
+      .min(1, 'name at least one rule, or leave rules out for all')
+      .optional()
+      .meta({ description: 'methods and paths that are let through; absent: all' }),
     until: z.iso
       .datetime({ offset: true, error: 'use a time such as 2027-06-30T00:00:00Z' })
       .transform((text) => Date.parse(text))
@@ -104,21 +111,27 @@ const grant = z
   })
   .meta({ id: 'Grant', description: 'permission for a caller to use a connection' })
 
-const address = z
-  .string()
-  .refine((text) => parseHost(text) !== undefined || /^[0-9a-f:.]+$/i.test(text), 'use an IP address')
+const address = z.string().refine((text) => isIP(text) !== 0, 'use an IP address such as "10.0.0.7" or "fd00::7"')
+
+/** `address`, `address:port` or `[v6]:port`, as node:dns takes them. */
+const resolver = z.string().refine((text) => {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?$/.exec(text) ?? []
+  return (isIP(bracketed ?? plain ?? text) !== 0 || isIP(text) !== 0) && Number(port ?? 53) <= 65535
+}, 'use the address of a resolver, as in "10.0.0.2" or "10.0.0.2:5353"')
+
+const exactName = z.string().refine((text) => parseName(text) === text, 'use an exact name such as "api.example.com"')
 
 const dns = z
   .strictObject({
     servers: z
-      .array(z.string())
+      .array(resolver)
       .min(1)
       .optional()
       .meta({ description: 'resolvers as `address` or `address:port`, instead of those of the machine' }),
     hosts: z
-      .record(z.string(), z.array(address).min(1))
+      .record(exactName, z.array(address).min(1))
       .default({})
-      .meta({ description: 'addresses of exact names; they pass the same address check as any other' }),
+      .meta({ description: 'addresses by exact name; they pass the same address check as any other' }),
   })
   .prefault({})
 
@@ -144,20 +157,26 @@ export const settingsSchema = z
           .array(sinkSettings)
           .min(1)
           .default([{ kind: 'json-lines' }])
-          .meta({ description: 'where entries go; one entry an ask' }),
-        fingerprintKey: secretReference
-          .optional()
-          .meta({
-            description:
-              'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
-          }),
+          .meta({ description: 'where entries go; each sink gets all of them' }),
+        fingerprintKey: secretReference.optional().meta({
+          description:
+            'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
+        }),
       })
-      .prefault({}),
+      .prefault({})
+      .meta({ description: 'what happened: one entry for each request' }),
     log: z
-      .strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info') })
+      .strictObject({
+        level: z
+          .enum(['debug', 'info', 'warn', 'error', 'silent'])
+          .default('info')
+          .meta({ description: 'the least important messages that are still written' }),
+      })
       .prefault({})
       .meta({ description: 'the log for operators, on standard error' }),
-    drainTimeoutMs: milliseconds.default(10_000).meta({ description: 'ms that requests in flight have at shutdown' }),
+    drainTimeoutMs: milliseconds
+      .default(10_000)
+      .meta({ description: 'ms that requests in flight have to finish at shutdown' }),
   })
   .meta({ title: 'Sallyport settings' })
 

@@ -1,6 +1,7 @@
 import { z } from '../forms/zod.ts'
 
 type RawIssue = z.core.$ZodRawIssue
+type TypeIssue = RawIssue & { code: 'invalid_type' }
 
 /**
  * Says in words what a value should have been. Given to zod for every parse; undefined leaves its own words, and a
@@ -12,30 +13,68 @@ export function inWords(issue: RawIssue): string | undefined {
     case 'unrecognized_keys':
       return `unknown key; known here: ${knownKeys(issue.inst).join(', ')}`
     case 'invalid_type':
-      return issue.input === undefined ? `missing: ${expectation(issue)}` : `use ${expectation(issue)}`
+      return typeWords(issue)
     case 'invalid_value':
       return `use one of ${issue.values.map(String).join(', ')}`
+    case 'invalid_union':
+      return `use ${alternatives(issue.errors).join(' or ')}`
     case 'too_small':
-      return issue.origin === 'string' ? 'must not be empty' : `use ${String(issue.minimum)} or more`
+      return tooSmall(issue.origin, issue.minimum)
     case 'too_big':
-      return `use ${String(issue.maximum)} or less`
-    default:
+      return issue.maximum === Number.MAX_SAFE_INTEGER ? 'use a smaller number' : `use ${String(issue.maximum)} or less`
+    case 'invalid_format':
+    case 'invalid_key':
+    case 'invalid_element':
+    case 'not_multiple_of':
+    case 'custom':
       return undefined
+    default:
+      return unforeseen(issue)
   }
 }
 
-function expectation(issue: RawIssue & { code: 'invalid_type' }): string {
-  const described = issue.inst instanceof z.ZodType ? z.globalRegistry.get(issue.inst)?.description : undefined
-  const article = /^[aeiou]/.test(issue.expected) ? 'an' : 'a'
-  const type = TYPE_NAMES[issue.expected] ?? `${article} ${issue.expected}`
-  return described === undefined ? type : `${type}: ${described}`
+/** A code that zod does not have yet. */
+function unforeseen(_issue: never): undefined {
+  return undefined
 }
 
+function typeWords(issue: TypeIssue): string {
+  const described = issue.inst instanceof z.ZodType ? z.globalRegistry.get(issue.inst)?.description : undefined
+  const form = nameOf(issue.expected) + quotes(issue) + (described === undefined ? '' : ` (${described})`)
+  if (issue.input === undefined) return `missing: use ${form}`
+  if (issue.input === null) return `is empty: use ${form}`
+  return `use ${form}`
+}
+
+/** YAML tells `0660` and `"0660"` apart, people seldom do. */
+function quotes({ expected, input }: TypeIssue): string {
+  if (expected === 'string') return typeof input === 'number' || typeof input === 'boolean' ? ', in quotes' : ''
+  return typeof input === 'string' && (expected === 'number' || expected === 'boolean') ? ', without quotes' : ''
+}
+
+function alternatives(errors: readonly (readonly z.core.$ZodIssue[])[]): string[] {
+  return errors.flatMap(([first]) => {
+    if (first?.code !== 'invalid_type') return []
+    return first.path.length === 0 ? nameOf(first.expected) : `a list, each of it ${nameOf(first.expected)}`
+  })
+}
+
+function tooSmall(origin: string, minimum: number | bigint): string {
+  if (origin === 'string') return 'use a text that is not empty'
+  return origin === 'array' ? `name at least ${String(minimum)}` : `use ${String(minimum)} or more`
+}
+
+function nameOf(type: string): string {
+  return TYPE_NAMES[type] ?? type
+}
+
+/** Every number in settings is whole. */
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping',
   record: 'a mapping of names',
   array: 'a list',
   int: 'a whole number',
+  number: 'a whole number',
   string: 'a text',
   boolean: 'true or false',
 }

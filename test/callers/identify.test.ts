@@ -84,3 +84,11 @@ test('two callers of one uid are a mistake in the settings', () => {
   const faults = faultsOfCallers(settingsOf({ one: { kind: 'unix-peer', uid: 5 }, two: { kind: 'unix-peer', uid: 5 } }))
   expect(faults).toEqual([{ caller: 'two', message: expect.stringContaining('one has the same') }])
 })
+
+test('two callers of one key: the digest is a mistake in the settings, and at run time the key alone proves nobody', () => {
+  const faults = faultsOfCallers(settingsOf({ one: byDigest, two: byDigest }))
+  expect(faults).toEqual([{ caller: 'two', message: expect.stringContaining('one has the same digest') }])
+  const identify = identifyWith({ one: byReference, two: byReference })
+  expect(identify(shows(KEY))).toBeUndefined()
+  expect(identify(shows(KEY, 'two'))?.name).toBe('two')
+})

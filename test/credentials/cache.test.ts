@@ -1,48 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { MintedSupply } from '../../src/credentials/cache.ts'
-import type { Credential } from '../../src/credentials/credential.ts'
-import type { MintEvent } from '../../src/credentials/tools.ts'
 import { HandClock } from '../support/hand-clock.ts'
-import { HandMint, lasting, passing, settled } from '../support/hand-mint.ts'
-
-const HOUR = 3_600_000
-
-function setUp() {
-  const clock = new HandClock()
-  const issuer = new HandMint(clock)
-  const events: MintEvent[] = []
-  const secret = { version: 1 }
-  const supply = new MintedSupply({
-    mint: issuer.mint,
-    clock,
-    random: () => 0.5,
-    secretVersion: () => secret.version,
-    onMint: (event) => events.push(event),
-  })
-  return { clock, issuer, supply, events, secret }
-}
-
-type Setting = ReturnType<typeof setUp>
-
-/** A supply that holds a token of an hour. */
-async function setUpFresh(text = 'first') {
-  const setting = setUp()
-  const waiting = setting.supply.obtain()
-  await setting.issuer.land(text, HOUR)
-  return { ...setting, credential: await waiting }
-}
-
-/** Asks, and lets the mint that this begins fail. */
-async function failOnce({ supply, issuer }: Setting, error: unknown = passing()) {
-  const answer = Promise.resolve(supply.obtain()).catch((problem: unknown) => problem)
-  await issuer.crash(error)
-  return answer
-}
-
-function textOf(credential: Credential | Promise<Credential> | undefined): string {
-  if (credential === undefined || credential instanceof Promise) return 'no credential at once'
-  return credential.secret.reveal()
-}
+import { lasting, passing, settled } from '../support/hand-mint.ts'
+import { failOnce, HOUR, setUp, setUpFresh, textOf } from '../support/minted-supply.ts'
 
 describe('minting', () => {
   test('asks nobody before the first ask', () => {
@@ -331,74 +291,5 @@ describe('after a failure', () => {
       lastError: { code: 'credential-unavailable', reason: 'out of order', at },
       nextAttemptAt: at + 30_000,
     })
-  })
-})
-
-describe('rejected by the upstream', () => {
-  test('all who were rejected share one mint, and get its token', async () => {
-    const { supply, issuer, credential } = await setUpFresh()
-    const waiting = Promise.all(Array.from({ length: 20 }, () => supply.rejected(credential)))
-    await settled()
-    await issuer.land('second', HOUR)
-    expect((await waiting).map(textOf)).toEqual(Array.from({ length: 20 }, () => 'second'))
-    expect(issuer.calls).toBe(2)
-  })
-
-  test('one that is no longer current costs nothing: the current one is the answer', async () => {
-    const { supply, issuer, credential } = await setUpFresh()
-    const waiting = supply.rejected(credential)
-    await issuer.land('second', HOUR)
-    await waiting
-    expect(textOf(await supply.rejected(credential))).toBe('second')
-    expect(issuer.calls).toBe(2)
-  })
-
-  test('an upstream that always says 401 causes one mint in ten seconds, and the token stays for the others', async () => {
-    const { supply, issuer, credential, clock } = await setUpFresh()
-    const waiting = supply.rejected(credential)
-    await issuer.land('second', HOUR)
-    const second = await waiting
-    expect(second && (await supply.rejected(second))).toBeUndefined()
-    expect(textOf(supply.obtain())).toBe('second')
-    clock.advance(9_999)
-    expect(second && (await supply.rejected(second))).toBeUndefined()
-    expect(issuer.calls).toBe(2)
-    clock.advance(1)
-    void (second && supply.rejected(second))
-    expect(issuer.calls).toBe(3)
-  })
-
-  test('a rejected token is gone, even when no other can be had', async () => {
-    const { supply, issuer, credential } = await setUpFresh()
-    const waiting = supply.rejected(credential)
-    await issuer.crash(passing())
-    expect(await waiting).toBeUndefined()
-    await expect(supply.obtain()).rejects.toMatchObject({ code: 'credential-unavailable' })
-  })
-
-  test('a rejection takes nothing away while the issuer is being left alone', async () => {
-    const { supply, issuer, credential, clock } = await setUpFresh()
-    clock.advance(0.8 * HOUR)
-    void supply.obtain()
-    await issuer.crash(passing(60))
-    expect(await supply.rejected(credential)).toBeUndefined()
-    expect(textOf(supply.obtain())).toBe('first')
-  })
-
-  test('a refresh that is under way serves the rejected too', async () => {
-    const { supply, issuer, credential, clock } = await setUpFresh()
-    clock.advance(0.8 * HOUR)
-    void supply.obtain()
-    const waiting = supply.rejected(credential)
-    await issuer.land('second', HOUR)
-    expect(textOf(await waiting)).toBe('second')
-    expect(issuer.calls).toBe(2)
-  })
-
-  test('the very same token, minted once more, is nothing to replay with', async () => {
-    const { supply, issuer, credential } = await setUpFresh('same')
-    const waiting = supply.rejected(credential)
-    await issuer.land('same', HOUR)
-    expect(await waiting).toBeUndefined()
   })
 })

@@ -34,7 +34,7 @@ function settingsFor(changes: Partial<ClientCredentialsSettings> = {}): ClientCr
     tokenParams: {},
     defaultLifetimeMs: 300_000,
     maxLifetimeMs: 86_400_000,
-    timeoutMs: 2_000,
+    timeoutMs: 10_000,
     tls: { ca: theAuthority },
     allowPrivate: loopback,
     unsafeAllowPlaintextIssuer: false,
@@ -176,12 +176,6 @@ describe('an issuer that misbehaves', () => {
     ['200 with an error', refusal(200), /^credential-failed: login.test answered 200 invalid_client$/],
     ['J08: 429', { status: 429, body: TOKEN }, /^credential-unavailable: login.test answered 429$/],
     ['J09: 500 with JSON', { status: 500, body: LEAKY }, /^credential-unavailable: login.test answered 500$/],
-    ['J10: silence', { instead: 'silence' }, /^credential-unavailable: login.test did not answer in time$/],
-    [
-      'J10: one byte at a time',
-      { ...tokenAnswer(), dripMs: 20 },
-      /^credential-unavailable: .* did not answer in time$/,
-    ],
     ['J10: a reset', { instead: 'reset' }, /^credential-unavailable: the exchange with login.test broke off \(\w+\)$/],
     ['J10: a reset midway', { ...tokenAnswer(), instead: 'reset-midway' }, /^credential-unavailable: .* broke off/],
     ['J15: a large body', { body: TOKEN.repeat(10_000) }, /^credential-failed: the answer of login.test is too large/],
@@ -195,7 +189,6 @@ describe('an issuer that misbehaves', () => {
       { headers: { 'content-encoding': 'gzip' }, body: 'x' },
       /^credential-failed: .* not a JSON object$/,
     ],
-    ['J15: endless 103', { instead: '1xx' }, /^credential-unavailable: .* did not answer in time$/],
     [
       'J20: an id_token only',
       { body: { id_token: TOKEN, token_type: 'Bearer' } },
@@ -214,7 +207,16 @@ describe('an issuer that misbehaves', () => {
       /^credential-failed: .*access_token/,
     ],
   ])('%s', async (_what, quirk, expected) => {
-    expect(await outcomeWhen(quirk, { timeoutMs: 300 })).toMatch(expected)
+    expect(await outcomeWhen(quirk)).toMatch(expected)
+  })
+
+  test.each<[string, Quirk]>([
+    ['J10: silence', { instead: 'silence' }],
+    ['J10: one byte at a time', { ...tokenAnswer(), dripMs: 20 }],
+    ['J15: endless 103', { instead: '1xx' }],
+  ])('%s: ends at the deadline', async (_what, quirk) => {
+    // On a busy machine the deadline may come while still connecting.
+    expect(await outcomeWhen(quirk, { timeoutMs: 300 })).toMatch(/^credential-unavailable: .*(in time|to connect)$/)
   })
 
   test.each([301, 302, 303, 307, 308])('J13: a redirect %i is not followed', async (status) => {

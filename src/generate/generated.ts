@@ -1,0 +1,19 @@
+import { settingsJsonSchema } from './json-schema.ts'
+import { problemReference } from './problem-reference.ts'
+import { reference } from './reference.ts'
+
+/** A file that is made from the source, and committed beside it. The path starts at the root of the project. */
+export interface GeneratedFile {
+  readonly path: string
+  readonly text: string
+}
+
+/** All of them, made anew, in memory. */
+export function generatedFiles(): GeneratedFile[] {
+  const schema = settingsJsonSchema()
+  return [
+    { path: 'config/schema.json', text: `${JSON.stringify(schema, null, 2)}\n` },
+    { path: 'config/README.md', text: reference(schema) },
+    { path: 'config/problems.md', text: problemReference() },
+  ]
+}

@@ -1,0 +1,26 @@
+import { texts } from './prose.ts'
+
+/** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
+export interface Section {
+  readonly title: string
+  readonly text: string
+  /** Ids of definitions, or keys of the top level. */
+  readonly parts: readonly string[]
+}
+
+/** The reference, in reading order. Every definition and every mapping of the top level has its place here. */
+export const sections: readonly Section[] = [
+  { title: 'Allowlist', text: texts.allowlist, parts: [] },
+  { title: 'Listeners', text: texts.listeners, parts: ['Listener'] },
+  { title: 'Callers', text: texts.callers, parts: ['Caller'] },
+  { title: 'Connections', text: texts.connections, parts: ['Connection'] },
+  { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },
+  { title: 'Injections', text: texts.injections, parts: ['Injection'] },
+  { title: 'Headers', text: texts.headers, parts: [] },
+  { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },
+  { title: 'Secret references', text: texts.secrets, parts: ['SecretReference'] },
+  { title: 'dns', text: texts.dns, parts: ['dns'] },
+  { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
+  { title: 'log', text: texts.log, parts: ['log'] },
+  { title: 'admin', text: texts.admin, parts: ['admin'] },
+]

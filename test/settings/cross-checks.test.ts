@@ -1,0 +1,187 @@
+import { describe, expect, test } from 'vitest'
+import { crossWarnings } from '../../src/settings/cross-checks.ts'
+import { loadSettings } from '../../src/settings/load.ts'
+import { DOOR, faultsOf, settingsFile } from '../support/settings-file.ts'
+
+const NONE = 'credential: { kind: none }'
+
+describe('a listener', () => {
+  test('names a caller of kind socket', async () => {
+    const doors = (caller: string) => `listeners:\n  - { kind: forward, listen: unix:a.sock, caller: ${caller} }\n`
+    const callers = 'callers: { app: { kind: unix-peer, uid: 7 } }\n'
+    const none = ['s.yaml:2:51 listeners[0].caller: there is no caller of kind socket yet: add one to "callers"']
+    expect(await faultsOf(doors('app') + callers)).toEqual(none)
+    expect(await faultsOf(doors('constructor'))).toEqual(none)
+    const both = `${doors('other')}  - { kind: forward, listen: unix:b.sock, caller: app }\ncallers: { app: { kind: socket } }\n`
+    expect(await faultsOf(both)).toEqual([
+      's.yaml:2:51 listeners[0].caller: use the name of a caller of kind socket: app',
+    ])
+  })
+
+  test('names a caller at a TCP address only where that is called unsafe', async () => {
+    const doors = 'listeners:\n  - { kind: forward, listen: 127.0.0.1:0, caller: app }\n'
+    expect(await faultsOf(`${doors}callers: { app: { kind: socket } }\n`)).toEqual([
+      's.yaml:2:51 listeners[0].caller: use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there',
+    ])
+    expect(await faultsOf(`${doors}callers: { app: { kind: socket, unsafeAnyLocalProcess: true } }\n`)).toEqual([])
+  })
+
+  test('names connections that there are', async () => {
+    const doors = `listeners:
+  - { kind: reverse, listen: unix:a.sock, connection: cmr }
+  - { kind: reverse, listen: unix:b.sock, connections: [ crm, erp ] }
+`
+    expect(await faultsOf(`${doors}connections: { crm: { hosts: [ a.test ], ${NONE} } }\n`)).toEqual([
+      's.yaml:2:55 listeners[0].connection: use the name of a connection: crm',
+      's.yaml:3:63 listeners[1].connections[1]: use the name of a connection: crm',
+    ])
+    expect(await faultsOf('listeners: [ { kind: reverse, listen: unix:a.sock, connection: crm } ]\n')).toEqual([
+      's.yaml:1:64 listeners[0].connection: there is no connection yet: add one to "connections"',
+    ])
+  })
+
+  test('does not take connection and connections both', async () => {
+    const door = '{ kind: reverse, listen: unix:a.sock, connection: crm, connections: [ crm ] }'
+    expect(await faultsOf(`listeners:\n  - ${door}\n`)).toEqual([
+      's.yaml:2:5 listeners[0]: use connection or connections, not both',
+    ])
+  })
+
+  test('has a host to dial behind it when it is a reverse door', async () => {
+    const doors = 'listeners:\n  - { kind: reverse, listen: unix:a.sock, connection: crm }\n'
+    expect(await faultsOf(`${doors}connections: { crm: { hosts: [ "*.a.test" ], ${NONE} } }\n`)).toEqual([
+      's.yaml:2:55 listeners[0].connection: give crm an exact host: a reverse door dials the first one, and a wildcard is none',
+    ])
+  })
+
+  test('has an address of its own', async () => {
+    const text = `listeners:
+  - { kind: forward, listen: 127.0.0.1:15001 }
+  - { kind: forward, listen: 127.0.0.1:15001 }
+  - { kind: forward, listen: 127.0.0.1:0 }
+  - { kind: forward, listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:15001 }
+`
+    const message = 'use an address of its own: another door listens there'
+    expect(await faultsOf(text)).toEqual([
+      `s.yaml:3:30 listeners[1].listen: ${message}`,
+      `s.yaml:6:18 admin.listen: ${message}`,
+    ])
+  })
+})
+
+describe('a caller', () => {
+  test('of kind socket is named at a door', async () => {
+    expect(await faultsOf(`${DOOR}callers:\n  app: { kind: socket }\n`)).toEqual([
+      's.yaml:4:8 callers.app: name it at a door, as in "caller: app" of a listener: the door is its proof',
+    ])
+  })
+
+  test('of kind unix-peer has ids of its own', async () => {
+    const text = `listeners: [ { kind: forward, listen: unix:a.sock } ]
+callers:
+  one: { kind: unix-peer, uid: 7 }
+  two: { kind: unix-peer, uid: 7 }
+  three: { kind: unix-peer, uid: 7, gid: 8 }
+`
+    expect(await faultsOf(text)).toEqual([
+      's.yaml:4:8 callers.two: use another uid or gid: one has the same, and a process can be only one caller',
+    ])
+  })
+})
+
+describe('a connection', () => {
+  test('K11: shares no host with another, so that never two credentials fit', async () => {
+    const text = `${DOOR}allowlist: [ a.test, b.test, "*.a.test" ]
+connections:
+  crm: { hosts: [ a.test, "*.a.test" ], ${NONE} }
+  erp: { hosts: [ b.test, "*.a.test" ], ${NONE} }
+`
+    expect(await faultsOf(text)).toEqual([
+      's.yaml:6:27 connections.erp.hosts[1]: use a host that no other connection names: crm has "*.a.test" already, and one host means one connection',
+    ])
+  })
+
+  test('K11: may have a host within the wildcard of another, which is the less specific', async () => {
+    const text = `${DOOR}allowlist: [ "*.a.test" ]
+connections:
+  wide: { hosts: [ "*.a.test" ], ${NONE} }
+  exact: { hosts: [ x.a.test ], ${NONE} }
+  deeper: { hosts: [ "*.b.a.test" ], ${NONE} }
+`
+    expect(await faultsOf(text)).toEqual([])
+  })
+
+  test('names each of its hosts once', async () => {
+    expect(await faultsOf(`${DOOR}connections: { crm: { hosts: [ a.test, a.test ], ${NONE} } }\n`)).toEqual([
+      's.yaml:3:40 connections.crm.hosts[1]: name each host once',
+    ])
+  })
+
+  test('without a credential has nothing to inject', async () => {
+    const text = `${DOOR}connections: { crm: { hosts: [ a.test ], ${NONE}, inject: { kind: bearer } } }\n`
+    expect(await faultsOf(text)).toEqual([
+      's.yaml:3:78 connections.crm.inject: leave it out: with credential kind none there is nothing to inject',
+    ])
+  })
+})
+
+test('a grant names a caller and a connection that there are', async () => {
+  const text = `${DOOR}callers: { app: { kind: api-key, key: { env: X } } }\ngrants: [ { caller: ap, connection: crm } ]\n`
+  expect(await faultsOf(text)).toEqual([
+    's.yaml:4:21 grants[0].caller: use the name of a caller: app',
+    's.yaml:4:37 grants[0].connection: there is no connection yet: add one to "connections"',
+  ])
+})
+
+test('all that contradicts itself is told at once, in the order of the file', async () => {
+  const text = `grants: [ { caller: a, connection: b } ]
+connections: { crm: { hosts: [ a.test, a.test ], ${NONE} } }
+callers: { app: { kind: socket } }
+${DOOR}`
+  const lines = await faultsOf(text)
+  expect(lines.map((line) => line.split(': ')[0])).toEqual([
+    's.yaml:1:21 grants[0].caller',
+    's.yaml:1:36 grants[0].connection',
+    's.yaml:2:40 connections.crm.hosts[1]',
+    's.yaml:3:17 callers.app',
+  ])
+})
+
+describe('a warning', () => {
+  async function warningsOf(text: string): Promise<readonly string[]> {
+    const { warnings } = await loadSettings(await settingsFile(text))
+    return warnings.map((line) => line.slice(line.indexOf('s.yaml')))
+  }
+
+  test('is given for a host that the allowlist does not have', async () => {
+    const text = `${DOOR}allowlist: [ a.test, "*.c.test", x.d.test ]
+connections:
+  crm: { hosts: [ a.test, b.test, "*.c.test", y.c.test, "*.d.test", "*.e.test" ], ${NONE} }
+`
+    expect(await warningsOf(text)).toEqual([
+      's.yaml:5:27 connections.crm.hosts[1]: is not on the allowlist, so it is refused',
+      's.yaml:5:69 connections.crm.hosts[5]: is not on the allowlist, so it is refused',
+    ])
+  })
+
+  test('is given for a caller that only a socket could prove where there is none', async () => {
+    expect(await warningsOf(`${DOOR}callers: { app: { kind: unix-peer, uid: 7 } }\n`)).toEqual([
+      's.yaml:3:17 callers.app: can never be proved: no listener is a unix: socket',
+    ])
+  })
+
+  test('is given for a grant from the very millisecond it has ended', async () => {
+    const until = Date.UTC(2027, 5, 30)
+    const grant = '{ caller: app, connection: crm, until: 2027-06-30T00:00:00Z }'
+    const file = await settingsFile(
+      `${DOOR}callers: { app: { kind: api-key, key: { env: X } } }\nallowlist: [ a.test ]
+connections: { crm: { hosts: [ a.test ], ${NONE} } }\ngrants: [ ${grant} ]\n`,
+    )
+    const { settings } = await loadSettings(file)
+    expect(crossWarnings(settings, until - 1)).toEqual([])
+    expect(crossWarnings(settings, until)).toEqual([
+      { path: ['grants', 0, 'until'], message: 'has passed, so this grant lets nobody through' },
+    ])
+  })
+})

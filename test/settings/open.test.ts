@@ -1,0 +1,88 @@
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { loadSettings } from '../../src/settings/load.ts'
+import { openReferences } from '../../src/settings/open.ts'
+import { DOOR, refusalOf, settingsFile } from '../support/settings-file.ts'
+
+/** Settings whose one caller has its key in `keys/a`, on line 3 from column 37. */
+async function withKey(): Promise<{ file: string; key: string }> {
+  const file = await settingsFile(`${DOOR}callers: { a: { kind: api-key, key: { file: keys/a } } }\n`)
+  const key = join(dirname(file), 'keys/a')
+  await mkdir(dirname(key))
+  return { file, key }
+}
+
+async function open(file: string) {
+  const loaded = await loadSettings(file)
+  const references = await openReferences(loaded, () => undefined)
+  onTestFinished(() => references.close())
+  return { references, settings: loaded.settings }
+}
+
+const write =
+  (text: string | Uint8Array, mode = 0o600) =>
+  (key: string) =>
+    writeFile(key, text, { mode })
+
+describe('K03: a secret file is refused with its path, and nothing of its content', () => {
+  test.each<[string, (key: string) => Promise<unknown>, string]>([
+    ['that is missing', async () => undefined, 'does not exist: create it, owned by the user of Sallyport, mode 0600'],
+    ['that is empty', write(''), 'is empty: write the secret into it'],
+    ['of a newline alone', write('\n'), 'is empty: write the secret into it'],
+    ['that is a directory', (key) => mkdir(key), 'is a directory: name a file in it'],
+    [
+      'that others may read',
+      (key) => write('hunter2')(key).then(() => chmod(key, 0o644)),
+      'is open to other users: chmod 600',
+    ],
+    ['of 10 MB', write('hunter2'.repeat(1_500_000)), 'has more than 65536 bytes: a secret is smaller'],
+    ['with a zero byte', write('hunter2\0'), 'has a zero byte in it: write the secret as text'],
+    ['of other bytes than UTF-8', write(Buffer.from([0x68, 0xff])), 'is not UTF-8 text of at most 65536 bytes'],
+    [
+      'that is a link out of its directory',
+      async (key) => {
+        const other = join(dirname(key), '../elsewhere')
+        await write('hunter2')(other)
+        await symlink(other, key)
+      },
+      'is a symbolic link out of its directory: give the path of the file itself',
+    ],
+  ])('%s', async (_, prepare, expected) => {
+    const { file, key } = await withKey()
+    await prepare(key)
+    expect(await refusalOf(open(file))).toEqual([`${file}:3:37 callers.a.key: ${key} ${expected}`])
+  })
+
+  test('one final newline is no part of the secret', async () => {
+    const { file, key } = await withKey()
+    await write('correct horse\n\n')(key)
+    const { references, settings } = await open(file)
+    const caller = settings.callers['a']
+    if (caller?.kind !== 'api-key' || !caller.key) throw new Error('the settings above have a key')
+    expect(references.secret(caller.key).current().secret.reveal()).toBe('correct horse\n')
+  })
+})
+
+test('everything that cannot be opened is told at once', async () => {
+  const file = await settingsFile(
+    `${DOOR}callers:\n  a: { kind: api-key, key: { file: none } }\n  b: { kind: api-key, key: { env: SALLYPORT_TEST_UNSET } }\n`,
+  )
+  expect(await refusalOf(open(file))).toEqual([
+    `${file}:4:28 callers.a.key: ${join(dirname(file), 'none')} does not exist: create it, owned by the user of Sallyport, mode 0600`,
+    `${file}:5:28 callers.b.key: the environment variable SALLYPORT_TEST_UNSET is not set: set it, or use { file: PATH }`,
+  ])
+})
+
+test('a file of certificates that holds none is refused', async () => {
+  const file = await settingsFile(
+    `${DOOR}connections: { crm: { hosts: [ a.test ], credential: { kind: none }, tls: { ca: { file: ca.pem } } } }\n`,
+  )
+  const pem = join(dirname(file), 'ca.pem')
+  await writeFile(pem, 'hunter2')
+  const [line = ''] = await refusalOf(open(file))
+  expect(line).toMatch(/^\S+:3:\d+ connections\.crm\.tls\.ca: /)
+  expect(line).toContain(pem)
+  expect(line).toContain('use one with "-----BEGIN CERTIFICATE-----"')
+  expect(line).not.toContain('hunter2')
+})
