@@ -29,6 +29,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   jose: ['credentials', 'playground'],
   'oidc-provider': ['playground'],
   '@peculiar/x509': ['playground'],
+  'reflect-metadata': ['playground'],
 }
 
 interface Import {

@@ -1,5 +1,5 @@
 import type { Identity } from '../support/certificates.ts'
-import '../support/reflect.ts'
+import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 

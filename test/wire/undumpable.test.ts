@@ -7,11 +7,15 @@ const identity = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
 const module = new URL('../../src/wire/undumpable.ts', import.meta.url).href
 
 async function startOther(script: string) {
-  const child = spawn(process.execPath, ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script], {
-    ...identity,
-    env: { SECRET_CANARY: 'in-the-environment' },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script],
+    {
+      ...identity,
+      env: { SECRET_CANARY: 'in-the-environment' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return { child, line: line.toString().trim() }
 }

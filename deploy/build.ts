@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
+
+const ROOT = resolve(import.meta.dirname, '..')
+
+/** What a bundled CommonJS dependency calls to get at Node's own modules; an ES module has none. */
+const REQUIRE = `import { createRequire as createRequireForBundle } from 'node:module'
+const require = createRequireForBundle(import.meta.url)`
+
+/**
+ * Bundles the command line into `sallyport.mjs`, which needs Node and nothing else. Its source map and the licenses of
+ * what went into it lie beside it.
+ */
+export async function bundle(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true })
+  await mkdir(directory, { recursive: true })
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['src/cli.ts'],
+    outfile: join(directory, 'sallyport.mjs'),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node26',
+    // Stack traces name functions; the map that leads back to the source is for whoever debugs, and not for the image.
+    keepNames: true,
+    sourcemap: 'external',
+    sourcesContent: false,
+    legalComments: 'none',
+    banner: { js: REQUIRE },
+    metafile: true,
+    logLevel: 'warning',
+  })
+  await writeFile(join(directory, 'licenses.txt'), licensesOf(Object.keys(metafile.inputs)))
+}
+
+/** Whoever hands on a bundle hands on the license texts of what is in it. */
+function licensesOf(inputs: readonly string[]): string {
+  const packages = new Set(inputs.flatMap((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []))
+  return [...packages].sort().map(licenseOf).join('\n')
+}
+
+function licenseOf(folder: string): string {
+  const { name, version, license } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8'))
+  const text = LICENSE_FILES.map((file) => textOf(join(ROOT, folder, file))).find((found) => found !== undefined)
+  return `${name} ${version} (${license})\n\n${text?.trim() ?? 'The package brings no license text along.'}\n`
+}
+
+const LICENSE_FILES = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license', 'license.md', 'LICENCE']
+
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+if (import.meta.main) await bundle(resolve(process.argv[2] ?? join(ROOT, 'dist')))

@@ -1,0 +1,145 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Client } from 'undici'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bundle } from '../../deploy/build.ts'
+
+const ROOT = new URL('../..', import.meta.url).pathname
+const [SHEBANG = ''] = readFileSync(join(ROOT, 'src/cli.ts'), 'utf8').split('\n', 1)
+const FLAGS = SHEBANG.match(/--\S+/g) ?? []
+const KEY = randomBytes(16).toString('hex')
+const SECRET = randomBytes(16).toString('hex')
+
+/** The image's file tree, as far as it goes without Docker: /app as it is copied, /etc/sallyport as it is mounted. */
+let image: string
+let app: string
+let upstream: Server
+
+beforeAll(async () => {
+  image = mkdtempSync(join(tmpdir(), 'sallyport-image-'))
+  app = join(image, 'app')
+  upstream = createServer((request, response) => response.end(String(request.headers.authorization)))
+  await once(upstream.listen(0, '127.0.0.1'), 'listening')
+  await bundle(join(image, 'dist'))
+  mkdirSync(join(app, 'compile-cache'), { recursive: true })
+  for (const name of ['sallyport.mjs', 'licenses.txt']) {
+    writeFileSync(join(app, name), readFileSync(join(image, 'dist', name)), { mode: 0o444 })
+  }
+  execFileSync(process.execPath, [...FLAGS, join(app, 'sallyport.mjs'), '--help'], { cwd: image, env: imageEnv() })
+  writeSettings((upstream.address() as AddressInfo).port) // a TCP server has an address of this form
+})
+
+afterAll(() => {
+  upstream.close()
+  chmodSync(app, 0o755)
+  rmSync(image, { recursive: true, force: true })
+})
+
+test('the bundle, alone with Node and read-only, opens its doors, challenges, injects, and ends on SIGTERM', async () => {
+  const before = tree(app)
+  chmodSync(app, 0o555)
+  const started = performance.now()
+  const { child, listeners } = await serve()
+  const startMs = performance.now() - started
+  expect(listeners).toEqual([{ kind: 'reverse', address: `unix:${join(image, 'api.sock')}` }])
+
+  expect((await ask({})).statusCode).toBe(401)
+  const answer = await ask({ authorization: `Bearer ${KEY}` })
+  expect([answer.statusCode, await answer.body.text()]).toEqual([200, `Bearer ${SECRET}`])
+
+  const rssMb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
+  console.log(
+    `the bundle with its compile cache: ready after ${startMs.toFixed(0)} ms, ${rssMb.toFixed(0)} MB resident`,
+  )
+  const ended = once(child, 'close')
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+  expect(existsSync(join(image, 'api.sock'))).toBe(false)
+  expect(tree(app)).toEqual(before)
+})
+
+test('the compile cache that one run of --help left behind is accepted by the next run of another verb', () => {
+  const args = [...FLAGS, join(app, 'sallyport.mjs'), 'check', '--config', join(image, 'sallyport.yaml')]
+  const env = { ...imageEnv(), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
+  const { stderr } = spawnSync(process.execPath, args, { cwd: '/', env, encoding: 'utf8' })
+  expect(stderr).toMatch(/V8 code cache for ESM \S+\/app\/sallyport\.mjs was accepted/)
+})
+
+test('beside the bundle lie the licenses of everything in it, and a source map that the bundle does not point to', () => {
+  const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
+    readFileSync(join(ROOT, 'package.json'), 'utf8'),
+  )
+  const licenses = readFileSync(join(app, 'licenses.txt'), 'utf8')
+  for (const name of ['undici', 'zod', 'http-proxy']) expect(licenses).toContain(`${name} ${dependencies[name]} (MIT)`)
+  expect(existsSync(join(image, 'dist/sallyport.mjs.map'))).toBe(true)
+  expect(readFileSync(join(app, 'sallyport.mjs'), 'utf8')).not.toContain('sourceMappingURL=sallyport')
+})
+
+test('the image starts Node with the flags of src/cli.ts, as a user that is not root, with no shell in between', () => {
+  const text = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
+  const last = text.slice(text.lastIndexOf('\nFROM '))
+  const entrypoint: string[] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(last)?.[1] ?? '[]')
+  expect(entrypoint).toEqual(['/nodejs/bin/node', ...FLAGS, '/app/sallyport.mjs'])
+  expect(text).toContain(`RUN ${JSON.stringify([...entrypoint, '--help']).replaceAll(',', ', ')}`)
+  expect(last).toMatch(/^USER 65532:65532$/m)
+  expect(last).not.toMatch(/^(RUN|ADD) /m)
+  expect(readFileSync(join(ROOT, '.dockerignore'), 'utf8')).toMatch(/^\*$/m)
+})
+
+function writeSettings(port: number): void {
+  const settings = {
+    listeners: [{ kind: 'reverse', listen: 'unix:api.sock', connection: 'api' }],
+    allowlist: ['api.test'],
+    callers: { app: { kind: 'api-key', key: { file: 'app-key' } } },
+    connections: {
+      api: {
+        hosts: ['api.test'],
+        port,
+        allowPrivate: ['127.0.0.0/8'],
+        unsafeAllowPlaintextUpstream: true,
+        credential: { kind: 'static', secret: { file: 'secret' } },
+      },
+    },
+    grants: [{ caller: 'app', connection: 'api' }],
+    dns: { hosts: { 'api.test': ['127.0.0.1'] } },
+  }
+  const files = { 'app-key': KEY, secret: SECRET, 'sallyport.yaml': JSON.stringify(settings) }
+  for (const [name, body] of Object.entries(files)) writeFileSync(join(image, name), body, { mode: 0o600 })
+}
+
+function imageEnv(): NodeJS.ProcessEnv {
+  return { PATH: '/nowhere', NODE_COMPILE_CACHE: join(app, 'compile-cache') }
+}
+
+async function serve(): Promise<{ child: ChildProcess; listeners: unknown }> {
+  const args = [...FLAGS, join(app, 'sallyport.mjs'), 'serve', '--config', join(image, 'sallyport.yaml')]
+  const child = spawn(process.execPath, args, { cwd: '/', env: imageEnv(), stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: child.stdout })
+  const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(10_000) })
+  return { child, ...JSON.parse(line) }
+}
+
+async function ask(headers: Record<string, string>) {
+  const client = new Client('http://localhost', { socketPath: join(image, 'api.sock'), pipelining: 0 })
+  return client.request({ method: 'GET', path: '/v1', headers })
+}
+
+function tree(directory: string): string[] {
+  return readdirSync(directory, { recursive: true }).map(String).sort()
+}
