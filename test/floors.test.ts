@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ['forms'],
   yaml: ['settings'],
-  pino: ['telemetry', 'audit'],
+  pino: ['telemetry'],
   'prom-client': ['telemetry', 'admin'],
   undici: ['relay', 'credentials', 'wire'],
   'http-proxy': ['relay'],

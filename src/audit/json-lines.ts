@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import pino from 'pino'
 import type { Kind } from '../forms/kind.ts'
 import { z } from '../forms/zod.ts'
 import { LineWriter } from './line-writer.ts'
@@ -24,9 +23,9 @@ export const jsonLines: Kind<typeof schema, SinkTools, Sink> = {
     const file = path === undefined ? undefined : resolve(directory, path)
     if (file !== undefined) mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     const writer = new LineWriter({ file, onFault })
-    const lines = pino({ base: null, timestamp: false, formatters: { level: () => ({ msg: 'ask' }) } }, writer)
     return {
-      write: (entry) => lines.info(entry),
+      // `msg` tells entries from the ready line, where both go to standard output.
+      write: (entry) => writer.write(`${JSON.stringify({ msg: 'ask', ...entry })}\n`),
       close: async () => writer.close(),
     }
   },

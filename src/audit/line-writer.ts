@@ -15,8 +15,8 @@ const KEEP_BYTES = 16 * 1024 * 1024
 const FLUSH_MS = 100
 
 /**
- * Writes lines synchronously and in order. pino's own destination calls fsync at each flush, which stops every request
- * for as long as the disk takes: measured at 5 ms and more, five times a second.
+ * Writes lines synchronously and in order. Neither pino nor its destination: it took 7 of the 56 microseconds that a
+ * request cost in all, and its flush calls fsync, which stops every request for as long as the disk takes.
  */
 export class LineWriter {
   readonly #fd: number
@@ -32,7 +32,7 @@ export class LineWriter {
     this.#timer = setInterval(() => this.flush(), FLUSH_MS).unref()
   }
 
-  /** The form that pino asks of a destination. */
+  /** `line` ends with its line feed. */
   write(line: string): void {
     this.#lines.push(line)
     this.#bytes += line.length

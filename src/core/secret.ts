@@ -8,6 +8,7 @@ const MASK = '[secret]'
  */
 export class Secret {
   readonly #text: string
+  #digest: Buffer | undefined
 
   constructor(text: string) {
     this.#text = text
@@ -19,7 +20,8 @@ export class Secret {
 
   /** SHA-256 of the UTF-8 text: 32 bytes, fit for comparing and indexing keys of high entropy. */
   digest(): Buffer {
-    return sha256(this.#text)
+    this.#digest ??= sha256(this.#text)
+    return this.#digest
   }
 
   /** Compares in constant time, whatever the two lengths are. */

@@ -9,17 +9,29 @@ import type { Trace } from './trace.ts'
  * The credential that a permit stands for; undefined where the connection injects none. Waits only while none is fresh.
  * @throws Problem `credential-unavailable`, `credential-failed`
  */
-export async function obtain(
+export function obtain(
   permit: Permit,
   connection: Connection,
   trace: Trace,
   gate: Gate,
-): Promise<Credential | undefined> {
+): Credential | undefined | Promise<Credential> {
   // The type keeps honest code honest; this keeps out what a cast or a prototype trick let through.
   if (!isPermit(permit) || permit.connection !== connection.name)
     throw new Problem('internal-error', { reason: 'a forged permit' })
+  const credential = connection.supply.obtain()
+  if (credential instanceof Promise) return waitFor(credential, connection, trace, gate)
+  note(credential, connection, 0, { trace, gate })
+  return credential
+}
+
+async function waitFor(
+  coming: Promise<Credential>,
+  connection: Connection,
+  trace: Trace,
+  gate: Gate,
+): Promise<Credential> {
   const before = gate.clock.monotonic()
-  const credential = await connection.supply.obtain()
+  const credential = await coming
   note(credential, connection, gate.clock.monotonic() - before, { trace, gate })
   return credential
 }

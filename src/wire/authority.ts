@@ -17,8 +17,23 @@ const ABSOLUTE_FORM = /^(https?):\/\/([^/?]*)(.*)$/i
 const PATH = /^\/[!"$-[\]-~]*$/
 const QUERY = /^(?:\?[!"$-~]*)?$/
 
+/** Authorities parsed lately: nearly every request names one of a few, and names it twice. Callers choose them, so few. */
+const known = new Map<string, Authority>()
+const KNOWN_AT_MOST = 256
+
 /** `host`, `host:port` or `[v6]:port`, by a strict grammar; undefined: malformed. @see RFC 9110 section 4.2.3 */
 export function parseAuthority(text: string): Authority | undefined {
+  const before = known.get(text)
+  if (before) return before
+  const authority = readAuthority(text)
+  if (authority) {
+    if (known.size >= KNOWN_AT_MOST) known.clear()
+    known.set(text, Object.freeze(authority))
+  }
+  return authority
+}
+
+function readAuthority(text: string): Authority | undefined {
   const [, name = '', digits] = /^(\[[^\]]*\]|[^:]*)(?::([0-9]*))?$/.exec(text) ?? []
   const host = parseHost(name)
   const port = digits === undefined ? undefined : parsePort(digits)
