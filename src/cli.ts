@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --disable-sigusr1 --disable-warning=ExperimentalWarning --disable-warning=DEP0060
 import { Command } from 'commander'
 import { check } from './cli/check.ts'
+import { EXIT } from './cli/exit-codes.ts'
 import { serve } from './cli/serve.ts'
 import { why } from './cli/why.ts'
 
@@ -9,6 +10,8 @@ const CONFIG = ['--config <file>', 'settings file'] as const
 const program = new Command('sallyport')
   .description('Mints short-lived credentials and injects them into outbound requests, so that apps never hold one.')
   .showHelpAfterError()
+  // Wrong words are as wrong as wrong settings; 1 is a refusal.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.settings))
 
 program
   .command('serve')

@@ -10,9 +10,17 @@ export async function check(file: string): Promise<void> {
     references.close()
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, callers, connections, grants } = loaded.settings
-    const count = (what: object) => Object.keys(what).length
-    process.stdout.write(
-      `${file} is right: ${listeners.length} listeners, ${count(callers)} callers, ${count(connections)} connections, ${grants.length} grants\n`,
-    )
+    const counts = [
+      inNumbers('listener', listeners),
+      inNumbers('caller', callers),
+      inNumbers('connection', connections),
+      inNumbers('grant', grants),
+    ]
+    process.stdout.write(`${file} is right: ${counts.join(', ')}\n`)
   })
+}
+
+function inNumbers(what: string, all: object): string {
+  const count = Object.keys(all).length
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -5,10 +6,13 @@ interface Closing {
   readonly deadlineMs: number
   /** Whether nothing is being answered any more. */
   isIdle(): boolean
+  /** Those that have not said 'close' yet. */
   readonly sockets: ReadonlySet<Socket>
 }
 
 const POLL_MS = 20
+/** For what is on its way at the deadline. */
+const LEAST_MS = 100
 
 /**
  * Closes an HTTP server: no new connections at once, idle ones at once, busy ones when their answer is out, and at the
@@ -23,7 +27,16 @@ export async function closeServer(server: Server, { deadlineMs, isIdle, sockets 
   }
   server.closeIdleConnections()
   for (const socket of sockets) socket.destroySoon()
-  const late = setTimeout(() => sockets.forEach((socket) => socket.destroy()), POLL_MS * 5)
+  // An answer that is out for us may wait for a caller that reads slowly.
+  const left = Math.max(LEAST_MS, deadline - performance.now())
+  const late = setTimeout(() => sockets.forEach((socket) => socket.destroy()), left)
   await closed
   clearTimeout(late)
+  await ends(sockets)
+}
+
+/** The server says that it is closed before the last sockets do, and on those depends what is recorded of them. */
+async function ends(sockets: ReadonlySet<Socket>): Promise<void> {
+  await Promise.all([...sockets].map((socket) => once(socket, 'close')))
+  await new Promise((resolve) => setImmediate(resolve))
 }

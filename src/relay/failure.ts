@@ -13,7 +13,8 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   const code = codeOf(error)
-  if (code.startsWith('HPE_'))
+  // undici 8 names its parser's errors, and leaves their code undefined.
+  if (nameOf(error) === 'HTTPParserError' || code.startsWith('HPE_'))
     return new Problem('upstream-malformed', { reason: 'the upstream sent what is not HTTP', cause: error })
   // undici says "bad response" and "bad upgrade" of bytes that answer no request, by a SocketError alone.
   if (/^bad (?:response|upgrade)$/.test(messageOf(error))) {
@@ -33,6 +34,10 @@ export function isSilentClose(error: unknown): boolean {
 function codeOf(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : ''
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : ''
 }
 
 function messageOf(error: unknown): string {

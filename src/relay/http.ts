@@ -1,11 +1,12 @@
-import { pipeline } from 'node:stream'
+import type { Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { Problem } from '../core/problem.ts'
 import type { Answer, Incoming } from './answer.ts'
 import { isSilentClose, problemOf } from './failure.ts'
-import { Meter } from './meter.ts'
+import type { Meter } from './meter.ts'
 import { relayedFields } from './response-head.ts'
 import { onSocketOf } from './socket-of.ts'
+import { drainRest, startUpload } from './upload.ts'
 
 /** A request ready to be sent: every field is final, framing excepted. */
 export interface Outbound {
@@ -22,8 +23,9 @@ export interface Outbound {
 }
 
 /**
- * How it ended. `unwanted`: `wants` said no, nothing went to the caller. `silent-close`: not a byte came back.
- * `broken`: the upstream failed after the answer had begun. `gone`: the caller left.
+ * How it ended. `unwanted`: `wants` said no, nothing went to the caller. `silent-close`: a connection that had been
+ * used before closed, and not a byte came back. `broken`: the upstream failed after the answer had begun. `gone`: the
+ * caller left.
  */
 export interface Outcome {
   readonly ended: 'complete' | 'unwanted' | 'silent-close' | 'broken' | 'gone'
@@ -43,26 +45,12 @@ const MAX_INFORMATIONAL = 32
  */
 export function relay(outbound: Outbound, answer: Answer): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const body = bodyOf(outbound)
+    const body = startUpload(outbound.incoming, outbound.maxRequestBytes)
     const handler = new Relaying(outbound, answer, body, { resolve, reject })
     const { method, path, fields } = outbound
     // undici takes a flat list of names and values, and keeps case, order and repeats.
-    outbound.dispatcher.dispatch(
-      { method: method, path, headers: [...fields], body: body ?? null },
-      handler,
-    )
+    outbound.dispatcher.dispatch({ method: method, path, headers: [...fields], body: body ?? null }, handler)
   })
-}
-
-/** Nothing where the head announced nothing: undici would frame an empty stream as chunked. */
-function bodyOf({ incoming, maxRequestBytes }: Outbound): Meter | undefined {
-  const { framing } = incoming
-  if (framing.body === 'none' || (framing.body === 'length' && framing.length === 0)) return undefined
-  const meter = new Meter(maxRequestBytes)
-  incoming.proceed()
-  // An error of either end destroys the other; undici learns of it from the meter.
-  pipeline(incoming.stream, meter, () => undefined)
-  return meter
 }
 
 interface Settle {
@@ -81,7 +69,9 @@ class Relaying implements Dispatcher.DispatchHandler {
   #bytesOut = 0
   #isGone = false
   #isUnwanted = false
+  #socket: Socket | undefined
   #upstreamAddress: string | undefined
+  #isReused = false
 
   constructor(outbound: Outbound, answer: Answer, body: Meter | undefined, settle: Settle) {
     this.#outbound = outbound
@@ -94,8 +84,10 @@ class Relaying implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    onSocketOf((address) => {
-      this.#upstreamAddress = address
+    onSocketOf((socket) => {
+      this.#socket = socket
+      this.#upstreamAddress = socket.remoteAddress
+      this.#isReused = socket.bytesWritten > 0
     })
     if (this.#isGone) controller.abort(new Error('the caller has gone'))
   }
@@ -125,20 +117,27 @@ class Relaying implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    // undici takes a reset for the end of a body that only the end of its connection delimits.
+    if (this.#socket?.errored) return this.#broken(problemOf(this.#socket.errored))
     // Trailers end here: a caller that merged them would let the upstream set fields after we judged them.
     this.#answer.end()
     this.#settle.resolve(this.#outcome('complete'))
+    if (this.#body) drainRest(this.#outbound.incoming.stream)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: unknown): void {
     this.#body?.destroy()
     if (this.#isGone) return this.#settle.resolve(this.#outcome('gone'))
     if (this.#isUnwanted) return this.#settle.resolve(this.#outcome('unwanted'))
-    if (this.#status === 0 && this.#informational === 0 && isSilentClose(error)) {
+    if (this.#isReused && this.#status === 0 && this.#informational === 0 && isSilentClose(error)) {
       return this.#settle.resolve({ ...this.#outcome('silent-close'), problem: problemOf(error) })
     }
     const problem = problemOf(error)
     if (!this.#answer.hasStarted) return this.#settle.reject(problem)
+    this.#broken(problem)
+  }
+
+  #broken(problem: Problem): void {
     this.#answer.break()
     this.#settle.resolve({ ...this.#outcome('broken'), problem })
   }
@@ -147,7 +146,12 @@ class Relaying implements Dispatcher.DispatchHandler {
     this.#informational++
     if (this.#informational > MAX_INFORMATIONAL)
       throw new Problem('upstream-malformed', { reason: 'too many interim answers' })
-    if (status === 103) this.#answer.hint(relayedFields(fields, { challenge: false }))
+    if (status !== 103) return
+    try {
+      this.#answer.hint(relayedFields(fields, { challenge: false }))
+    } catch {
+      // A hint is help and no more: one that cannot be passed on must not cost the answer.
+    }
   }
 
   #relayed(fields: readonly string[]): string[] {

@@ -1,14 +1,14 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 
-let starting: ((address: string) => void) | undefined
+let starting: ((socket: Socket) => void) | undefined
 let isSubscribed = false
 
 /**
- * Tells the address of the socket that carries a request, for the audit. Call it from `onRequestStart`: undici names
- * the socket on a diagnostics channel alone, in the same turn, before it writes the head.
+ * Tells the socket that carries a request. Call it from `onRequestStart`: undici names the socket on a diagnostics
+ * channel alone, in the same turn, before it writes the head.
  */
-export function onSocketOf(listener: (address: string) => void): void {
+export function onSocketOf(listener: (socket: Socket) => void): void {
   starting = listener
   if (isSubscribed) return
   isSubscribed = true
@@ -19,6 +19,5 @@ function tell(message: unknown): void {
   const listener = starting
   starting = undefined
   // The channel's message is documented as { request, headers, socket }.
-  const { remoteAddress } = (message as { socket: Socket }).socket
-  if (remoteAddress) listener?.(remoteAddress)
+  listener?.((message as { socket: Socket }).socket)
 }

@@ -3,9 +3,9 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import httpProxy from 'http-proxy'
 import { Problem } from '../core/problem.ts'
-import { endToEnd } from '../wire/fields.ts'
 import { problemOf } from './failure.ts'
 import type { Outcome } from './http.ts'
+import { relayedFields } from './response-head.ts'
 
 /** A WebSocket handshake ready to be sent. */
 export interface Handshake {
@@ -14,17 +14,30 @@ export interface Handshake {
   /** The dialled and verified way up; ours to close from here on. */
   readonly upstream: Duplex & { readonly remoteAddress?: string | undefined }
   /** The caller's socket, and what it had sent behind the handshake. */
-  readonly caller: Duplex & { readonly bytesRead?: number; readonly bytesWritten?: number }
+  readonly caller: CallerSocket
   readonly head: Buffer
-  /** Answers the caller with a refusal, at once and whole. */
-  refuse(problem: Problem): void
+  /** Answers the caller with a refusal, at once and whole. Returns the status, undefined when it was too late. */
+  refuse(problem: Problem): number | undefined
   /** For the time until the upstream has answered. */
   readonly timeoutMs: number
+  /** As for `Outbound`; without it a challenge is dropped. */
+  readonly relayChallenge?: boolean
 }
 
+/** A Duplex that a net.Socket is, and knows some more about itself where it is one. */
+type CallerSocket = Duplex & {
+  readonly bytesRead?: number
+  readonly bytesWritten?: number
+  readonly remoteAddress?: string | undefined
+  resetAndDestroy?(): unknown
+}
+
+/** How long a peer has to close after the other one did. */
+const LINGER_MS = 1_000
+
 /**
- * http-proxy 1.18.1 is unmaintained since 2020. It is used for this one hand-over, which it does well, and hardened from
- * outside by its documented events. What each line mends is named beside it, and pinned by a test.
+ * http-proxy 1.18.1 is unmaintained since 2020. It is used for this one hand-over, which it does well, and hardened
+ * from outside by its documented events. What each line mends is named beside it, and pinned by a test.
  */
 const proxy = httpProxy.createProxyServer({ toProxy: true })
 proxy.on('proxyReqWs', (outgoing, request) => handovers.get(request)?.harden(outgoing))
@@ -33,13 +46,15 @@ const handovers = new WeakMap<object, Handover>()
 
 /**
  * Sends a WebSocket handshake, and pipes the two sockets once the upstream has switched. Resolves when both are closed,
- * or when the upstream has answered something else than 101 and that answer has passed.
- * @throws Problem of an upstream that failed before anything went to the caller
+ * or when the upstream has answered something else than 101 and that answer has passed. It refuses by itself, because
+ * http-proxy ends the caller's socket right after an error; the outcome then has the problem and the status.
  */
 export function relayUpgrade(handshake: Handshake): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const handover = new Handover(handshake, resolve, reject)
-    const request = { method: 'GET', url: handshake.path, headers: toHeaders(handshake.fields) }
+  return new Promise((resolve) => {
+    const handover = new Handover(handshake, resolve)
+    // http-proxy looks for it in this spelling alone, and drops the caller without a word where it is not.
+    const headers = { ...toHeaders(handshake.fields), upgrade: 'websocket' }
+    const request = { method: 'GET', url: handshake.path, headers }
     handovers.set(request, handover)
     // http-proxy reads nothing of a request but these three.
     const asRequest = request as unknown as IncomingMessage
@@ -66,15 +81,17 @@ class OneSocket extends http.Agent {
 class Handover {
   readonly #handshake: Handshake
   readonly #resolve: (outcome: Outcome) => void
-  readonly #reject: (problem: Problem) => void
+  readonly #upstreamAddress: string | undefined
   #status = 0
   #isOver = false
-  #bytesBefore = { bytesIn: 0, bytesOut: 0 }
+  #deadline: NodeJS.Timeout | undefined
+  /** What had passed before the first byte that counts. */
+  #before = { bytesIn: 0, bytesOut: 0 }
 
-  constructor(handshake: Handshake, resolve: (outcome: Outcome) => void, reject: (problem: Problem) => void) {
+  constructor(handshake: Handshake, resolve: (outcome: Outcome) => void) {
     this.#handshake = handshake
     this.#resolve = resolve
-    this.#reject = reject
+    this.#upstreamAddress = handshake.upstream.remoteAddress
   }
 
   /** Called by http-proxy before its own listeners are set, so ours run first. */
@@ -82,79 +99,119 @@ class Handover {
     const { path, caller, timeoutMs } = this.#handshake
     // urlJoin has made "//" of the path into "/".
     outgoing.path = path
-    outgoing.setTimeout(timeoutMs, () =>
-      outgoing.destroy(new Problem('upstream-timeout', { reason: 'no answer to the handshake' })),
-    )
+    // A timeout of the socket would begin anew with each interim answer.
+    const late = new Problem('upstream-timeout', { reason: 'no answer to the handshake' })
+    this.#deadline = setTimeout(() => outgoing.destroy(late), timeoutMs)
+    // http-proxy writes the head of the answer as a string, whose bytes are those of the upstream.
+    caller.setDefaultEncoding('latin1')
     // http-proxy keeps the upstream socket open when the caller leaves (PR 1559 there).
-    caller.on('close', () => outgoing.destroy())
+    const leave = () => outgoing.destroy()
+    caller.once('close', leave).once('end', leave)
+    if (caller.destroyed || caller.readableEnded) leave()
+    outgoing.once('response', () => caller.off('end', leave)).once('upgrade', () => caller.off('end', leave))
     outgoing.on('response', (response) => this.#declined(response))
     outgoing.on('upgrade', (response, upstream: Duplex) => this.#switched(response, upstream))
   }
 
-  /** Before the switch, an error; after it, the end of one of the two sockets. */
+  /** Before an answer, an error; after it, the end of one of the two sockets. */
   fail(error: unknown): void {
     if (this.#isOver) return
-    this.#isOver = true
-    this.#handshake.upstream.destroy()
-    if (this.#status !== 0) return this.#resolve(this.#outcome('broken'))
-    if (this.#handshake.caller.destroyed) return this.#resolve(this.#outcome('gone'))
-    this.#reject(problemOf(error))
-  }
-
-  /** An answer other than 101. http-proxy writes these headers as they are and pipes the body decoded. */
-  #declined(response: IncomingMessage): void {
-    this.#status = response.statusCode ?? 0
-    this.#bytesBefore = counts(this.#handshake.caller)
-    // The body is no longer chunked, so its end is the end of the connection.
-    overwrite(response, ['Connection', 'close'])
-    // http-proxy would leave the caller waiting when the upstream dies in the middle.
-    response.on('error', () => this.#handshake.caller.destroy())
-    response.on('close', () => this.#finish(response.complete ? 'complete' : 'broken'))
-  }
-
-  #switched(response: IncomingMessage, upstream: Duplex): void {
     const { caller } = this.#handshake
-    if (!isAccepted(response, this.#handshake.fields)) {
-      // http-proxy's own listener comes next and writes its 101: the refusal has to be out, and the socket ended, before.
-      this.#handshake.refuse(new Problem('upstream-malformed', { reason: 'the upstream switched to something else' }))
-      return this.#finish('broken')
-    }
-    this.#status = 101
-    this.#bytesBefore = counts(caller)
-    overwrite(response, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])
-    upstream.on('close', () => caller.destroy())
-    caller.on('close', () => {
-      upstream.destroy()
-      this.#finish('complete')
+    if (this.#status !== 0) this.#finish('broken')
+    else if (caller.destroyed || caller.readableEnded) this.#finish('gone')
+    else this.#refuse(problemOf(error))
+  }
+
+  /** An answer other than 101. http-proxy writes these headers as they are, and the body decoded. */
+  #declined(response: IncomingMessage): void {
+    // The body is no longer chunked, so its end is the end of the connection.
+    if (!this.#overwrite(response, ['Connection', 'close'])) return
+    this.#status = response.statusCode ?? 0
+    this.#countFromHere()
+    // http-proxy would leave the caller waiting when the upstream dies in the middle.
+    response.on('error', () => undefined)
+    response.on('close', () => {
+      const { caller } = this.#handshake
+      if (response.complete) lingering(caller)
+      else breakOff(caller)
+      this.#finish(response.complete ? 'complete' : 'broken')
     })
   }
 
-  #finish(ended: Outcome['ended']): void {
+  #switched(response: IncomingMessage, upstream: Duplex): void {
+    const { caller, fields, head } = this.#handshake
+    if (!isAccepted(response, fields))
+      return this.#refuse(new Problem('upstream-malformed', { reason: 'the upstream switched to something else' }))
+    if (!this.#overwrite(response, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])) return
+    clearTimeout(this.#deadline)
+    this.#status = 101
+    this.#countFromHere(head.length)
+    // The pipes have passed on the end itself; this is for the peer that does not close in return.
+    upstream.once('end', () => lingering(caller)).once('close', () => lingering(caller))
+    caller.once('end', () => lingering(upstream))
+    caller.once('close', () => this.#finish('complete'))
+  }
+
+  /** Makes the parsed headers, which http-proxy copies to the caller, the end-to-end ones and these. */
+  #overwrite(response: IncomingMessage, own: readonly string[]): boolean {
+    const { relayChallenge: challenge = false } = this.#handshake
+    try {
+      response.headers = toHeaders([...relayedFields(response.rawHeaders, { challenge }), ...own])
+      return true
+    } catch (error) {
+      this.#refuse(problemOf(error))
+      return false
+    }
+  }
+
+  /** http-proxy's own listener comes next and writes the answer: it finds the socket ended, the refusal under way. */
+  #refuse(problem: Problem): void {
+    const status = this.#handshake.refuse(problem)
+    this.#status = status ?? 0
+    this.#finish(status === undefined ? 'gone' : 'complete', problem)
+  }
+
+  #finish(ended: Outcome['ended'], problem?: Problem): void {
     if (this.#isOver) return
     this.#isOver = true
+    clearTimeout(this.#deadline)
     this.#handshake.upstream.destroy()
-    this.#resolve(this.#outcome(ended))
+    this.#resolve({ ...this.#outcome(ended), ...(problem && { problem }) })
+  }
+
+  /** From the next turn on: then http-proxy has written the head. */
+  #countFromHere(bytesIn = 0): void {
+    const { caller } = this.#handshake
+    process.nextTick(() => {
+      const { bytesIn: read, bytesOut } = counts(caller)
+      this.#before = { bytesIn: read - bytesIn, bytesOut }
+    })
   }
 
   #outcome(ended: Outcome['ended']): Outcome {
-    const { caller, upstream } = this.#handshake
-    const now = counts(caller)
-    const bytesIn = now.bytesIn - this.#bytesBefore.bytesIn
-    const bytesOut = now.bytesOut - this.#bytesBefore.bytesOut
-    return { ended, status: this.#status, bytesIn, bytesOut, upstreamAddress: upstream.remoteAddress }
+    const isRelayed = this.#before.bytesOut > 0
+    const now = counts(this.#handshake.caller)
+    const bytesIn = isRelayed ? now.bytesIn - this.#before.bytesIn : 0
+    const bytesOut = isRelayed ? now.bytesOut - this.#before.bytesOut : 0
+    return { ended, status: this.#status, bytesIn, bytesOut, upstreamAddress: this.#upstreamAddress }
   }
 }
 
-function counts({ bytesRead = 0, bytesWritten = 0 }: Handshake['caller']): { bytesIn: number; bytesOut: number } {
+function counts({ bytesRead = 0, bytesWritten = 0 }: CallerSocket): { bytesIn: number; bytesOut: number } {
   return { bytesIn: bytesRead, bytesOut: bytesWritten }
 }
 
-/** Makes the parsed headers, which http-proxy copies to the caller, the end-to-end ones and these. */
-function overwrite(response: IncomingMessage, own: readonly string[]): void {
-  const clean = toHeaders([...endToEnd(response.rawHeaders, (key) => key === 'proxy-status'), ...own])
-  if (own.includes('close'))
-    for (const name of Object.keys(clean)) if (name.toLowerCase() === 'content-length') delete clean[name]
-  response.headers = clean
+/** Closes, and does not wait long for what is on its way or for a peer that does not close in return. */
+function lingering(socket: Duplex): void {
+  socket.end()
+  const late = setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  socket.once('close', () => clearTimeout(late))
+}
+
+/** A clean close would make a whole body of half a one. A Unix socket has no reset, and no remoteAddress. */
+function breakOff(caller: CallerSocket): void {
+  if (caller.remoteAddress !== undefined && caller.resetAndDestroy) caller.resetAndDestroy()
+  else caller.destroy()
 }
 
 /** @see RFC 6455 section 4.1 */
@@ -166,11 +223,17 @@ function isAccepted(response: IncomingMessage, fields: readonly string[]): boole
   )
 }
 
-/** As an object without a prototype: a field may be called `__proto__` (CVE-2026-21710). */
+/**
+ * As an object without a prototype: a field may be called `__proto__` (CVE-2026-21710). Names that differ in case alone
+ * share the first spelling, or the last one would displace the others.
+ */
 function toHeaders(fields: readonly string[]): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = Object.create(null)
+  const spellings = new Map<string, string>()
   for (let at = 0; at < fields.length; at += 2) {
-    const name = fields[at] ?? ''
+    const field = fields[at] ?? ''
+    const name = spellings.get(field.toLowerCase()) ?? field
+    spellings.set(field.toLowerCase(), name)
     const value = fields[at + 1] ?? ''
     const before = headers[name]
     headers[name] = before === undefined ? value : [before, value].flat()

@@ -124,7 +124,7 @@ test('the token is one that the API can verify by the issuer’s keys', async ()
     connect: { ca: authorityPem, lookup: (_name, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }]) },
   })
   const keys = createRemoteJWKSet(new URL(issuer.jwksUri), {
-    [customFetch]: ((url: string, init: object) => fetch(url, { ...init, dispatcher })),
+    [customFetch]: (url: string, init: object) => fetch(url, { ...init, dispatcher }),
   })
   const { payload, protectedHeader } = await jwtVerify(authorization.replace('Bearer ', ''), keys, {
     issuer: issuer.issuer,

@@ -1,0 +1,286 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ProblemCode, type ProblemRow, problems } from '../../src/core/problems.ts'
+import { type DnsStub, startDnsStub } from '../support/dns-stub.ts'
+import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
+import { type RawAnswer, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
+import { eventually, type Running } from '../support/sallyport.ts'
+import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
+import {
+  authority,
+  CALLER_KEY,
+  CREDENTIAL,
+  connectionTo,
+  hold,
+  PROOF,
+  startCrm,
+  startCrmForTest,
+  stopCrm,
+} from './crm.ts'
+
+/** In every request, in each part that could be echoed. */
+const MARKER = 'echo-canary'
+
+let upstream: RawUpstream
+let issuer: QuirkIssuer
+let names: DnsStub
+let sallyport: Running
+let slow: Promise<RawAnswer>
+
+beforeAll(async () => {
+  upstream = await startUpstream(answerOf, await authority.issue(['api.crm.test', 'busy.test']))
+  issuer = await startQuirkIssuer(await authority.issue(['login.test']))
+  issuer.answer(({ target }) => ISSUER_ANSWERS[target] ?? {})
+  names = await startDnsStub({})
+  sallyport = await startCrm({ port: upstream.port, settings: await settings() })
+  // The one refusal that takes its time: it waits while the others are tried.
+  slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 18_000 })
+})
+
+afterAll(async () => {
+  await stopCrm(sallyport)
+  await upstream?.close()
+  await issuer?.stop()
+  names?.close()
+})
+
+function answerOf(request: string) {
+  if (request.includes('/hang')) return ['hang'] as const
+  return request.includes('/garbage') ? [{ send: 'this is not HTTP\r\n\r\n' }] : OK
+}
+
+const ISSUER_ANSWERS: Readonly<Record<string, object>> = {
+  '/refuses': { status: 401, body: { error: 'invalid_client', error_description: MARKER } },
+  '/fails': { status: 503, headers: { 'retry-after': '7' }, body: MARKER },
+}
+
+/** One connection for each way to fail; what is called after a code is the one that leads there. */
+async function settings(): Promise<object> {
+  const credential = (path: string) => ({
+    kind: 'client-credentials',
+    tokenEndpoint: `https://login.test:${issuer.port}${path}`,
+    clientId: 'crm',
+    clientSecret: { file: 'credential' },
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: ['127.0.0.0/8'],
+  })
+  const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
+  const connections: Record<string, object> = {
+    crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
+    busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
+    based: to('based.test', { basePath: '/v1' }),
+    ungranted: to('ungranted.test'),
+    expired: to('expired.test'),
+    refused: to('refused.test', { credential: credential('/refuses') }),
+    failing: to('failing.test', { credential: credential('/fails') }),
+    inside: to('inside.test', { allowPrivate: [] }),
+    nowhere: to('nowhere.test'),
+    closed: to('closed.test', { port: await closedPort() }),
+    impostor: to('impostor.test'),
+  }
+  const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))
+  const granted = Object.keys(connections).filter((name) => name !== 'ungranted' && name !== 'expired')
+  return {
+    listeners: [
+      { kind: 'forward', listen: '127.0.0.1:0' },
+      { kind: 'reverse', listen: '127.0.0.1:0' },
+    ],
+    allowlist: [...hosts, 'unnamed.test'],
+    connections,
+    grants: [
+      ...granted.map((connection) => ({
+        caller: 'checkout',
+        connection,
+        rules: [{ paths: [`/${MARKER}/**`] }, { paths: ['/v1/**'] }],
+      })),
+      { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
+    ],
+    dns: {
+      servers: [names.address],
+      hosts: Object.fromEntries(
+        [...hosts, 'login.test'].filter((host) => host !== 'nowhere.test').map((host) => [host, ['127.0.0.1']]),
+      ),
+    },
+  }
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number } // a TCP server has an address of this form
+  server.close()
+  return port
+}
+
+function forward(): string {
+  return sallyport.doors[0]?.address ?? ''
+}
+
+function reverse(): string {
+  return sallyport.doors[1]?.address ?? ''
+}
+
+interface Asking {
+  readonly host?: string
+  readonly method?: string
+  readonly path?: string
+  readonly version?: string
+  readonly proof?: string
+  /** Whole lines. */
+  readonly fields?: string
+  readonly body?: string
+  readonly at?: string
+}
+
+/** Asks the forward door, with the marker wherever there is room. */
+function ask(asking: Asking = {}): Promise<RawAnswer> {
+  const { host = 'api.crm.test', method = 'GET', path = `/${MARKER}/1`, version = 'HTTP/1.1', at = forward() } = asking
+  const { proof = PROOF, fields = '', body = '' } = asking
+  const head = `${method} http://${host}${path}?q=${MARKER} ${version}\r\nHost: ${host}\r\n`
+  return sendRaw(at, `${head}X-Marker: ${MARKER}\r\n${proof}${fields}\r\n${body}`, { until: WHOLE_ANSWER })
+}
+
+/** Asks the reverse door for all connections. */
+function askReverse(path: string, fields: string): Promise<RawAnswer> {
+  const key = `Authorization: Bearer ${CALLER_KEY}\r\n`
+  return sendRaw(reverse(), `GET ${path} HTTP/1.1\r\n${key}${fields}X-Marker: ${MARKER}\r\n\r\n`, {
+    until: WHOLE_ANSWER,
+  })
+}
+
+/**
+ * What leads to each code, on a running sidecar: a new code without a story does not compile.
+ * `shutting-down` is the exception: nothing in src says it.
+ */
+const stories = {
+  'request-malformed': () => ask({ fields: `Host: ${MARKER}\r\n` }),
+  'target-malformed': () =>
+    sendRaw(forward(), `GET /${MARKER} HTTP/1.1\r\nHost: ${MARKER}\r\n${PROOF}\r\n`, { until: WHOLE_ANSWER }),
+  'caller-unknown': () => ask({ proof: `Proxy-Authorization: Bearer ${MARKER}\r\n` }),
+  'host-not-allowed': () => ask({ host: `${MARKER}.test` }),
+  'connection-missing': () => ask({ host: 'unnamed.test' }),
+  'connection-unknown': () => askReverse(`/${MARKER}/1`, 'Host: localhost\r\n'),
+  'port-not-allowed': () => ask({ host: 'api.crm.test:9' }),
+  'path-not-allowed': () => ask({ host: 'based.test' }),
+  'grant-missing': () => ask({ host: 'ungranted.test' }),
+  'grant-expired': () => ask({ host: 'expired.test' }),
+  'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
+  'connect-refused': () =>
+    sendRaw(forward(), `CONNECT ${MARKER}.test:443 HTTP/1.1\r\nHost: ${MARKER}.test:443\r\n${PROOF}\r\n`),
+  'upgrade-refused': () =>
+    ask({ fields: `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ${MARKER}\r\n` }),
+  'method-not-allowed': () => ask({ method: 'TRACE' }),
+  'request-timeout': () => slow,
+  'body-too-large': () =>
+    ask({ method: 'POST', fields: 'Transfer-Encoding: chunked\r\n', body: `7d1\r\n${'a'.repeat(2001)}\r\n0\r\n\r\n` }),
+  'target-too-long': () => ask({ path: `/${MARKER}/${'a'.repeat(8192)}` }),
+  'expectation-failed': () => ask({ fields: `Expect: ${MARKER}\r\n` }),
+  'host-misdirected': () => askReverse(`/crm/${MARKER}/1`, `Host: ${MARKER}.test\r\n`),
+  'cross-site': () => askReverse(`/crm/${MARKER}/1`, `Host: localhost\r\nOrigin: https://${MARKER}.test\r\n`),
+  'too-many-requests': askWhileBusy,
+  'head-too-large': () => ask({ fields: `X-Long: ${'a'.repeat(17_000)}\r\n` }),
+  'internal-error': askBrokenHouse,
+  'coding-not-implemented': () =>
+    ask({ method: 'POST', fields: 'Transfer-Encoding: gzip, chunked\r\n', body: '0\r\n\r\n' }),
+  'credential-failed': () => ask({ host: 'refused.test' }),
+  'credential-unavailable': () => ask({ host: 'failing.test' }),
+  'address-not-allowed': () => ask({ host: 'inside.test' }),
+  'upstream-unresolved': () => ask({ host: 'nowhere.test' }),
+  'upstream-unreachable': () => ask({ host: 'closed.test' }),
+  'upstream-untrusted': () => ask({ host: 'impostor.test' }),
+  'upstream-malformed': () => ask({ path: `/${MARKER}/garbage` }),
+  'upstream-timeout': () => ask({ path: `/${MARKER}/hang` }),
+  'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
+  'loop-detected': askAgain,
+} satisfies Record<Exclude<ProblemCode, 'shutting-down'>, () => Promise<RawAnswer>>
+
+async function askWhileBusy(): Promise<RawAnswer> {
+  hold(forward(), `GET http://busy.test/${MARKER}/hang HTTP/1.1\r\nHost: busy.test\r\n${PROOF}\r\n`)
+  await eventually(() => upstream.heads().find((head) => head.includes('busy.test')), 'a first request in flight')
+  return ask({ host: 'busy.test' })
+}
+
+/** Sends back what this very process wrote into Via the first time. */
+async function askAgain(): Promise<RawAnswer> {
+  await ask()
+  const via = upstream
+    .heads()
+    .flatMap((head) => /^via: .*\r\n/im.exec(head) ?? [])
+    .at(-1)
+  return ask({ fields: via ?? '' })
+}
+
+let house: Running | undefined
+
+/** In this one, OpenSSL fails where nothing expects it to. */
+async function askBrokenHouse(): Promise<RawAnswer> {
+  const fault = `import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module'
+    crypto.createHmac = () => { throw new Error('${MARKER}') }
+    syncBuiltinESMExports()`
+  house = await startCrmForTest({
+    port: upstream.port,
+    nodeFlags: ['--import', `data:text/javascript,${encodeURIComponent(fault)}`],
+  })
+  return ask({ at: house.doors[0]?.address ?? '' })
+}
+
+/** The fields that these codes alone come with. */
+const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
+  'caller-unknown': /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m,
+  'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
+  'too-many-requests': /^Retry-After: 1\r$/m,
+  'credential-unavailable': /^Retry-After: [5-7]\r$/m,
+}
+
+test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a literal */)(
+  '%s: told by status, head and body, and recorded under its instance',
+  async (code) => {
+    house = undefined
+    const answer = await stories[code]()
+    const row: ProblemRow = problems[code]
+    const [head = '', body = ''] = answer.text.split('\r\n\r\n')
+    expect(answer.status).toBe(row.status)
+    expect(head).toMatch(/^Content-Type: application\/problem\+json\r$/m)
+    expect(head).toMatch(/^Cache-Control: no-store\r$/m)
+    expect(head).toContain(`\r\nProxy-Status: sallyport; error=${row.proxyError}; details="${code}"`)
+    const { instance, ...told } = JSON.parse(body)
+    const type = `urn:sallyport:problem:${code}`
+    expect(told).toEqual({ type, title: row.title, status: row.status, detail: row.remedy, code })
+    for (const [name, field] of [
+      ['Proxy-Authenticate', 'caller-unknown'],
+      ['Allow', 'method-not-allowed'],
+    ])
+      expect(head.includes(`\r\n${name}: `)).toBe(code === field)
+    expect(`${head}\r\n`).toMatch(OWN_FIELDS[code] ?? /^/)
+    for (const secret of [MARKER, CALLER_KEY, CREDENTIAL]) expect(answer.text).not.toContain(secret)
+    const id = String(instance).replace('urn:uuid:', '')
+    expect(await entryOf(id, house ?? sallyport)).toMatchObject({ code, status: row.status, ended: 'complete' })
+  },
+)
+
+test('a refusal is recorded once', async () => {
+  const entries = await sallyport.audit(0)
+  expect(new Set(entries.map(({ id }) => id)).size).toBe(entries.length)
+})
+
+test('at a reverse door an unknown caller is challenged as an origin does it', async () => {
+  const { status, text } = await sendRaw(reverse(), `GET /crm/${MARKER}/1 HTTP/1.1\r\nHost: localhost\r\n\r\n`, {
+    until: WHOLE_ANSWER,
+  })
+  expect(status).toBe(401)
+  expect(text).toMatch(/^WWW-Authenticate: Bearer realm="sallyport"\r$/m)
+  expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '')).toMatchObject({ code: 'caller-unknown', status: 401 })
+})
+
+test('what was refused never reached an upstream', () => {
+  const sent = upstream.heads().map((head) => head.split('\r\n')[0])
+  const allowed = [`GET /${MARKER}/1?q=${MARKER} HTTP/1.1`, `GET /${MARKER}/hang HTTP/1.1`]
+  const failed = [`GET /${MARKER}/garbage?q=${MARKER} HTTP/1.1`, `GET /${MARKER}/hang?q=${MARKER} HTTP/1.1`]
+  const bodied = `POST /${MARKER}/1?q=${MARKER} HTTP/1.1`
+  expect(sent.filter((line = '') => ![...allowed, ...failed, bodied].includes(line))).toEqual([])
+})
+
+function entryOf(id: string, running: Running): Promise<Record<string, unknown>> {
+  return eventually(async () => (await running.audit(0)).find((entry) => entry['id'] === id), `the entry ${id}`)
+}
