@@ -25,7 +25,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   oauth4webapi: ['credentials'],
   hono: ['admin'],
   '@hono/node-server': ['admin'],
-  commander: ['top'],
+  commander: ['cli'],
   jose: ['credentials', 'playground'],
   'oidc-provider': ['playground'],
   '@peculiar/x509': ['playground'],

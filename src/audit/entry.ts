@@ -30,7 +30,7 @@ export interface Entry {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly totalMs: number
-  /** How long the ask waited for its credential. */
+  /** How long the ask waited for its credential; absent where a fresh one was there. */
   readonly mintMs: number | undefined
   readonly upstreamAddress: string | undefined
   /** How often the ask was sent again, after a 401 or a closed idle connection. */

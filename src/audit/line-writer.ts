@@ -30,7 +30,11 @@ export class LineWriter {
     this.#options = options
     this.#fd = options.file === undefined ? 1 : openSync(options.file, 'a', 0o600)
     this.#timer = setInterval(() => this.flush(), FLUSH_MS).unref()
+    process.once('exit', this.#atExit)
   }
+
+  /** For an end that did not come through `close`: a second signal, an error nobody caught. */
+  readonly #atExit = (): void => this.flush()
 
   /** `line` ends with its line feed. */
   write(line: string): void {
@@ -54,6 +58,7 @@ export class LineWriter {
 
   close(): void {
     clearInterval(this.#timer)
+    process.off('exit', this.#atExit)
     this.flush()
     if (this.#options.file !== undefined) closeSync(this.#fd)
   }

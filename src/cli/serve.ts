@@ -38,6 +38,10 @@ function stopOnSignals(house: House): void {
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))
+  // Its default is to end the process, and log rotation sends it.
+  process.on('SIGHUP', () =>
+    house.log.warn({ signal: 'SIGHUP' }, 'settings are read at start: restart to apply a change'),
+  )
   // No input may get here; should one, what is left is to write out the audit and let the supervisor start afresh.
   process.on('uncaughtException', (error) => {
     house.log.error({ error: describe(error) }, 'an error nobody caught')

@@ -261,13 +261,6 @@ export const problems = {
     proxyError: 'proxy_loop_detected',
     remedy: 'A connection leads back to this Sallyport.',
   },
-  'shutting-down': {
-    status: 503,
-    title: 'Sallyport is shutting down',
-    blame: 'proxy',
-    proxyError: 'proxy_internal_response',
-    remedy: 'Retry on a new connection.',
-  },
 } as const satisfies Record<string, ProblemRow>
 
 /** Stable names for programs. */

@@ -93,11 +93,13 @@ async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData
 /** The error itself is not kept as the cause: undici's parser error carries the raw answer, and so may carry a token. */
 function problemOf(error: unknown, host: string): Problem {
   if (error instanceof Problem) return problemOfDial(error, host)
-  const { code = 'no code', name = '' } = error as { code?: string; name?: string } // undici throws errors, and node's have a code
+  const { code = 'no code', name = '', message = '' } = error as { code?: string; name?: string; message?: string } // undici throws errors, and node's have a code
   if (name === 'TimeoutError') {
     return new Problem('credential-unavailable', { reason: `${host} did not answer in time` })
   }
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+  // undici 8 gives its parser's errors a name and no code; one about EOF is an answer that was cut off.
+  const isNotHttp = (name === 'HTTPParserError' && !message.includes('EOF')) || code.startsWith('HPE_')
+  if (isNotHttp || code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
     return new Problem('credential-failed', {
       reason: `the answer of ${host} is too large or not HTTP (${code})`,
       retryAfter: 1,

@@ -5,6 +5,7 @@ import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
 import { admit } from './admit.ts'
+import { lineageOf } from './lineage.ts'
 import { obtain, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
@@ -20,7 +21,7 @@ export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAns
     refuseOversize(incoming, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     try {
-      const credential = await obtain(permit, connection, trace, gate)
+      const credential = await obtain(permit, connection, { trace, gate })
       trace.relayed(await send({ ask, incoming, answer, permit, connection, trace, gate }, credential))
     } finally {
       leave()
@@ -99,6 +100,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
   const { ask, incoming, answer, permit, connection, trace, gate } = errand
   const { upstream } = connection
   let replacement: Credential | undefined
+  if (credential) trace.spent(lineageOf(credential, connection, gate))
   const prepared = prepare({
     permit,
     ask,
@@ -116,7 +118,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     relayChallenge: connection.injection === undefined,
     wants(status: number) {
       if (status !== 401 || !credential) return true
-      const renewed = replace(credential, connection, trace, gate)
+      const renewed = replace(credential, connection, { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }

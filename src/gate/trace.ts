@@ -21,7 +21,7 @@ export class Trace {
   #answered: number | undefined
   #outcome: Outcome | undefined
   #credential: CredentialUsed | undefined
-  #mintMs: number | undefined
+  #mintMs = 0
   #resends = 0
 
   constructor(asked: Asked, clock: Clock) {
@@ -43,9 +43,14 @@ export class Trace {
     this.#decision = decision
   }
 
-  obtained(credential: CredentialUsed | undefined, waitedMs: number): void {
+  /** For a credential; an ask that found a fresh one never waits. */
+  waited(ms: number): void {
+    this.#mintMs += ms
+  }
+
+  /** What goes upstream now. Told at each sending, so that the entry names the last one that really went. */
+  spent(credential: CredentialUsed): void {
     this.#credential = credential
-    this.#mintMs = (this.#mintMs ?? 0) + waitedMs
   }
 
   resent(): void {
@@ -90,7 +95,7 @@ export class Trace {
       bytesIn: outcome?.bytesIn ?? 0,
       bytesOut: outcome?.bytesOut ?? 0,
       totalMs: milliseconds(this.#clock.monotonic() - this.#start),
-      mintMs: this.#mintMs === undefined ? undefined : milliseconds(this.#mintMs),
+      mintMs: this.#mintMs === 0 ? undefined : milliseconds(this.#mintMs),
       upstreamAddress: outcome?.upstreamAddress,
       resends: this.#resends,
       credential: this.#credential,

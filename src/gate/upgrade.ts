@@ -6,6 +6,7 @@ import { valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
 import { admit } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
+import { lineageOf } from './lineage.ts'
 import { obtain } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
@@ -31,9 +32,10 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     try {
-      const credential = await obtain(permit, connection, trace, gate)
+      const credential = await obtain(permit, connection, { trace, gate })
       const { framing } = switching
       const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
+      if (credential) trace.spent(lineageOf(credential, connection, gate))
       const outcome = await relayUpgrade({
         path: prepared.path,
         fields: [...prepared.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
@@ -41,6 +43,7 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
         caller: switching.socket,
         head: switching.head,
         timeoutMs: connection.upstream.limits.responseTimeoutMs,
+        relayChallenge: connection.injection === undefined,
         refuse: (problem) => switching.refuse(problem, ask.id),
       })
       // The handshake is gone with its socket; the next one gets a credential that may still be good.

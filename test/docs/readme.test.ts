@@ -28,7 +28,7 @@ test('the commands of "Your own" work as they are printed, in order', () => {
   const asked = run(ask)
   expect(asked.stderr).toBe('')
   expect(asked.stdout.split('\n')).toEqual([
-    'my/sallyport.yaml is right: 2 listeners, 1 callers, 1 connections, 1 grants',
+    'my/sallyport.yaml is right: 2 listeners, 1 caller, 1 connection, 1 grant',
     'permit: grant grants[0], rule 0 lets checkout use crm',
     'refuse: no rule of grant grants[0] lets DELETE through to this path (rule-not-matched)',
     expect.stringContaining('No rule of the grant'),

@@ -151,7 +151,6 @@ function askReverse(path: string, fields: string): Promise<RawAnswer> {
 
 /**
  * What leads to each code, on a running sidecar: a new code without a story does not compile.
- * `shutting-down` is the exception: nothing in src says it.
  */
 const stories = {
   'request-malformed': () => ask({ fields: `Host: ${MARKER}\r\n` }),
@@ -193,7 +192,7 @@ const stories = {
   'upstream-timeout': () => ask({ path: `/${MARKER}/hang` }),
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
   'loop-detected': askAgain,
-} satisfies Record<Exclude<ProblemCode, 'shutting-down'>, () => Promise<RawAnswer>>
+} satisfies Record<ProblemCode, () => Promise<RawAnswer>>
 
 async function askWhileBusy(): Promise<RawAnswer> {
   hold(forward(), `GET http://busy.test/${MARKER}/hang HTTP/1.1\r\nHost: busy.test\r\n${PROOF}\r\n`)

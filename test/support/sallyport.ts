@@ -76,6 +76,9 @@ export async function runCli(args: readonly string[], options: Options & { reado
   return { code, stdout: printed.stdout(), stderr: printed.stderr() }
 }
 
+/** As `npm run sallyport` has it. */
+const COMPILE_CACHE = new URL('../../node_modules/.cache/sallyport', import.meta.url).pathname
+
 const FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
 
 function spawnCli(
@@ -85,7 +88,7 @@ function spawnCli(
   const cli = new URL('../../src/cli.ts', import.meta.url).pathname
   const { NODE_OPTIONS: _unused, ...clean } = process.env
   return spawn(process.execPath, [...FLAGS, ...nodeFlags, cli, ...args], {
-    env: { ...clean, ...env },
+    env: { ...clean, NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
   })
