@@ -123,7 +123,8 @@ export const problems = {
     title: 'The request did not arrive in time',
     blame: 'caller',
     proxyError: 'http_request_error',
-    remedy: 'Send the whole head within ten seconds.',
+    remedy:
+      'Send the whole head within ten seconds, and keep the body moving: the connection sets limits.idleTimeoutMs.',
   },
   'body-too-large': {
     status: 413,

@@ -115,6 +115,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     incoming,
     dispatcher: upstream.dispatcher(permit.caller.name, permit.host),
     maxRequestBytes: upstream.limits.maxRequestBytes,
+    idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
     wants(status: number) {
       if (status !== 401 || !credential) return true

@@ -1,9 +1,10 @@
-import type { Ask, Peer } from '../core/ask.ts'
+import type { Ask } from '../core/ask.ts'
 import type { Gate } from '../gate/snapshot.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Fault } from '../wire/framing.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import type { Challenge } from '../wire/refusal.ts'
+import type { Line } from './line.ts'
 
 /** What a door is built with. */
 export interface DoorTools {
@@ -30,7 +31,8 @@ export interface Head {
   readonly method: string
   readonly target: string
   readonly fields: readonly string[]
-  readonly peer: Peer | undefined
+  /** The connection it came on. */
+  readonly line: Pick<Line, 'peer' | 'proof'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */

@@ -4,15 +4,13 @@ import { parseAbsoluteForm } from '../wire/authority.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Door, DoorTools, Head, Reader } from './door.ts'
 import { HttpDoor } from './http-door.ts'
-import { proxyKeys } from './keys.ts'
+import { proxyKeys, type ShownKeys } from './keys.ts'
 import { doorCaller, listen, mode } from './settings.ts'
 
-const schema = z
-  .strictObject({ kind: z.literal('forward'), listen, mode, caller: doorCaller })
-  .meta({
-    description:
-      'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS',
-  })
+const schema = z.strictObject({ kind: z.literal('forward'), listen, mode, caller: doorCaller }).meta({
+  description:
+    'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS',
+})
 
 /** The door of `HTTP_PROXY`: absolute-form requests, the proof in Proxy-Authorization. */
 export const forward: Kind<typeof schema, DoorTools, Door> = {
@@ -20,21 +18,31 @@ export const forward: Kind<typeof schema, DoorTools, Door> = {
   build: (settings, tools) => new HttpDoor({ ...settings, reader: readerFor(settings.caller) }, tools),
 }
 
+const BARE_AUTHORITY = /^[^/]*:\/\/[^/?]*$/
+
 function readerFor(caller: string | undefined): Reader {
   return {
     challenge: 'proxy',
-    read({ method, target, fields, peer }: Head) {
+    read({ method, target, fields, line }: Head) {
       const parts = parseAbsoluteForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an absolute http:// target of a plain host' }
-      const { host, port, query } = parts
-      const { keys, unreadable } = proxyKeys(valuesOf(fields, 'proxy-authorization'))
+      // RFC 9112 section 3.2.4 would have us send "OPTIONS *", which undici cannot; "OPTIONS /" is another question.
+      if (method === 'OPTIONS' && BARE_AUTHORITY.test(target)) return { code: 'target-malformed', reason: 'OPTIONS *' }
+      const { host, port, path, query } = parts
+      const { keys, unreadable } = shownOn(line, valuesOf(fields, 'proxy-authorization'))
       return {
-        // RFC 9112 section 3.2.4: OPTIONS of a bare authority asks about the server as a whole.
-        path: method === 'OPTIONS' && /^[^/]*:\/\/[^/]*$/.test(target) ? '*' : parts.path,
+        path,
         query,
         target: { kind: 'name', host, port },
-        evidence: { doorCaller: caller, peer, keys, unreadable, keysAre: 'certain' },
+        evidence: { doorCaller: caller, peer: line.peer, keys, unreadable, keysAre: 'certain' },
       }
     },
   }
+}
+
+function shownOn(line: Head['line'], values: readonly string[]): ShownKeys {
+  const [text] = values
+  if (text === undefined || values.length > 1) return proxyKeys(values)
+  if (line.proof?.text !== text) line.proof = { text, shown: proxyKeys(values) }
+  return line.proof.shown
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Problem } from '../core/problem.ts'
 import type { RefusingAnswer } from '../gate/exchange.ts'
@@ -17,6 +17,9 @@ export class HttpAnswer implements RefusingAnswer {
   #drain: () => void = () => undefined
   #gone: () => void = () => undefined
   #flush: NodeJS.Immediate | undefined
+  #isRefused = false
+  /** Nothing that comes after the request is answered: this answer says so, and closes. */
+  isLast = false
 
   constructor(response: ServerResponse, challenge: Challenge, isDraining: () => boolean) {
     this.#response = response
@@ -31,6 +34,27 @@ export class HttpAnswer implements RefusingAnswer {
 
   get hasStarted(): boolean {
     return this.#response.headersSent
+  }
+
+  /** The end of the request has not arrived yet. */
+  get isReading(): boolean {
+    return !this.#response.req.complete
+  }
+
+  /** The answer has not left yet. */
+  get isInProgress(): boolean {
+    return !this.#response.writableFinished && !this.#response.destroyed
+  }
+
+  onceOver(listener: () => void): void {
+    this.#response.once('close', listener)
+  }
+
+  /** Its request has turned out malformed in the body: refuses, and has whoever relays it stop. */
+  spoil(problem: Problem, id: string): void {
+    this.isLast = true
+    this.refuse(problem, id)
+    this.#gone()
   }
 
   hint(fields: readonly string[]): void {
@@ -60,10 +84,13 @@ export class HttpAnswer implements RefusingAnswer {
 
   break(): void {
     this.#unschedule()
-    const socket = this.#response.socket
-    // A clean FIN is how HTTP/1.0 ends a body of unknown length: only a reset tells the caller that there was more.
-    if (socket && isTcp(socket)) socket.resetAndDestroy()
-    else socket?.destroy()
+    const { socket } = this.#response
+    // Behind the answers to earlier requests, it has none yet.
+    if (!socket) this.#response.once('socket', () => this.break())
+    // A clean FIN is how HTTP/1.0 ends a body of unknown length: only a reset tells the caller that there was more. A
+    // socket that is shutting down cannot be reset: libuv refuses, and Node then never closes it, nor says so.
+    else if (socket.writable && isTcp(socket)) socket.resetAndDestroy()
+    else socket.destroy()
   }
 
   onDrain(listener: () => void): void {
@@ -72,29 +99,34 @@ export class HttpAnswer implements RefusingAnswer {
 
   onGone(listener: () => void): void {
     this.#gone = listener
-    if (this.#response.destroyed && !this.#response.writableFinished) listener()
+    if (this.#isRefused || (this.#response.destroyed && !this.#response.writableFinished)) listener()
   }
 
   refuse(problem: Problem, id: string): number | undefined {
     const response = this.#response
     if (response.headersSent || response.destroyed) {
-      if (!response.writableFinished) this.break()
+      if (!response.writableFinished && !this.#isRefused) this.break()
       return undefined
     }
+    this.#isRefused = true
     const { status, fields, body } = refusalMessage(problem, id, this.#challenge)
     const request = response.req
-    const isDone = request.complete || discard(request, response)
-    this.#head(status, '', isDone ? fields : [...fields, 'Connection', 'close'])
-    response.end(body)
+    const { socket } = request
+    const isRead = request.complete || discard(request, response)
+    if (!isRead) this.isLast = true
+    this.#head(status, '', fields)
+    // Node would close both ways, and while the caller still sends that is a reset: the refusal could be lost on its way.
+    if (this.isLast && isRead && !request.complete) response.write(body, () => socket.end())
+    else response.end(body)
     return status
   }
 
   #head(status: number, statusText: string, fields: readonly string[]): void {
     const response = this.#response
     response.sendDate = valuesOf(fields, 'date').length === 0
-    const all = this.#isDraining() && !fields.includes('Connection') ? [...fields, 'Connection', 'close'] : [...fields]
-    if (statusText === '') response.writeHead(status, all)
-    else response.writeHead(status, statusText, all)
+    if (this.#isDraining()) this.isLast = true
+    const all = this.isLast ? [...fields, 'Connection', 'close'] : [...fields]
+    response.writeHead(status, REASON_PHRASE.test(statusText) ? statusText : (STATUS_CODES[status] ?? ''), all)
   }
 
   #unschedule(): void {
@@ -104,6 +136,8 @@ export class HttpAnswer implements RefusingAnswer {
   }
 }
 
+/** An upstream may write others, at which Node throws, and then once more at the refusal. @see RFC 9112 section 4 */
+const REASON_PHRASE = /^[\t\x20-\x7e\x80-\xff]+$/
 const SHORT_BYTES = 16 * 1024
 
 function isShort(fields: readonly string[]): boolean {
@@ -118,11 +152,12 @@ function isShort(fields: readonly string[]): boolean {
 function discard(request: IncomingMessage, response: ServerResponse): boolean {
   if (request.headers.expect !== undefined) return false
   let left = DRAIN_BYTES
-  const timer = setTimeout(() => request.socket.destroy(), DRAIN_MS).unref()
+  const { socket } = request
+  const timer = setTimeout(() => socket.destroy(), DRAIN_MS).unref()
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length
-    if (left < 0) response.on('finish', () => request.socket.destroy())
-    if (left < 0 && response.writableFinished) request.socket.destroy()
+    if (left < 0) response.on('finish', () => socket.destroy())
+    if (left < 0 && (response.writableFinished || !response.writableEnded)) socket.destroySoon()
   })
   request.once('close', () => clearTimeout(timer))
   request.resume()

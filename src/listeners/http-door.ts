@@ -3,18 +3,20 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
-import type { Ask, Peer } from '../core/ask.ts'
+import type { Ask } from '../core/ask.ts'
 import { Problem } from '../core/problem.ts'
 import { exchange } from '../gate/exchange.ts'
 import type { Asked } from '../gate/trace.ts'
 import { turnAway, turnAwayKnown } from '../gate/turn-away.ts'
 import { exchangeUpgrade, type Switching } from '../gate/upgrade.ts'
 import type { Incoming } from '../relay/answer.ts'
+import { parseAuthority } from '../wire/authority.ts'
 import { type Fault, type Framing, judgeHead } from '../wire/framing.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
 import { closeServer } from './close-server.ts'
 import type { Door, DoorTools, Reader } from './door.ts'
 import { HttpAnswer } from './http-answer.ts'
+import { type Line, newLine } from './line.ts'
 import { refuseOnSocket } from './socket-answer.ts'
 
 /** What makes one HTTP door differ from another. */
@@ -30,7 +32,8 @@ const MAX_TARGET = 8192
 /** Every bound of the parser is said here, whatever Node's defaults are. */
 const SERVER_OPTIONS: http.ServerOptions = {
   insecureHTTPParser: false,
-  requireHostHeader: true,
+  // Node would answer by itself, unrecorded, and take in what follows; judgeHead refuses it like any other fault.
+  requireHostHeader: false,
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
   // Uploads may take as long as they move; limits.idleTimeoutMs ends those that do not.
@@ -48,9 +51,7 @@ export class HttpDoor implements Door {
   readonly #tools: DoorTools
   readonly #server: http.Server
   readonly #sockets = new Set<Socket>()
-  readonly #peers = new WeakMap<Duplex, Peer>()
-  /** The answer in progress on each socket, for when its request turns out to be malformed in the body. */
-  readonly #answering = new WeakMap<Duplex, HttpAnswer>()
+  readonly #lines = new WeakMap<Duplex, Line>()
   #inFlight = 0
   #label: string
   #bound: Bound | undefined
@@ -90,7 +91,7 @@ export class HttpDoor implements Door {
     const server = this.#server
     server.on('connection', (socket: Socket) => this.#accepted(socket))
     server.on('request', (request, response) => this.#takeIn(request, response, false))
-    server.on('checkContinue', (request, response) => this.#takeIn(request, response, true))
+    server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
     server.on('checkExpectation', (request, response) => this.#refuseExpectation(request, response))
     server.on('connect', (request, socket) => this.#refuseConnect(request, socket))
     server.on('upgrade', (request, socket, head) => this.#takeUpgrade(request, socket, head))
@@ -100,26 +101,32 @@ export class HttpDoor implements Door {
   #accepted(socket: Socket): void {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    const peer = this.#tools.peers?.read(socket)
-    if (peer) this.#peers.set(socket, peer)
+    this.#lines.set(socket, newLine(this.#tools.peers?.read(socket)))
   }
 
   #takeIn(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const line = this.#lineOf(request.socket)
+    // Node has parsed what came in one packet with a request that ends the connection. @see RFC 9112 section 9.6
+    if (line.answer?.isLast) return
     const answer = new HttpAnswer(response, this.#options.reader.challenge, () => this.#isDraining)
-    this.#answering.set(request.socket, answer)
-    const taken = this.#read(request)
-    this.#count(
-      'fault' in taken
-        ? turnAway(taken.asked, problemOf(taken.fault), answer, this.#tools.gate)
-        : exchange(taken.ask, incomingOf(request, response, taken.framing, expectsContinue), answer, this.#tools.gate),
-    )
+    line.answer = answer
+    const taken = this.#read(request, line)
+    if ('fault' in taken) {
+      answer.isLast = true
+      this.#count(turnAway(taken.asked, problemOf(taken.fault), answer, this.#tools.gate))
+    } else {
+      // Where 100 was asked for and none sent, Node closes.
+      answer.isLast = expectsContinue && isEmpty(taken.framing)
+      const incoming = incomingOf(request, response, taken.framing, expectsContinue)
+      this.#count(exchange(taken.ask, incoming, answer, this.#tools.gate))
+    }
   }
 
   #takeUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const taken = this.#read(request)
-    const refuse: Switching['refuse'] = (problem, id) =>
-      refuseOnSocket(socket, problem, id, this.#options.reader.challenge)
-    this.#guard(socket)
+    const line = this.#handedOver(socket)
+    if (!line) return
+    const taken = this.#read(request, line)
+    const refuse = this.#refuserOf(socket)
     const done =
       'fault' in taken
         ? turnAway(taken.asked, problemOf(taken.fault), { refuse }, this.#tools.gate)
@@ -128,42 +135,42 @@ export class HttpDoor implements Door {
   }
 
   #refuseConnect(request: IncomingMessage, socket: Duplex): void {
-    this.#guard(socket)
+    const line = this.#handedOver(socket)
+    if (!line) return
     const { fields, asked } = this.#asked(request)
-    const fault = judgeHead({ fields, httpVersion: request.httpVersion })
-    const refuse: Switching['refuse'] = (problem, id) =>
-      refuseOnSocket(socket, problem, id, this.#options.reader.challenge)
-    const done =
-      'code' in fault && request.httpVersion === '1.1'
-        ? turnAway(asked, problemOf(fault), { refuse }, this.#tools.gate)
-        : turnAwayKnown(
-            { ...asked, evidence: this.#evidence(request, fields) },
-            CONNECT_REFUSED,
-            { refuse },
-            this.#tools.gate,
-          )
+    const fault = faultOfConnect(request, fields)
+    const refuse = this.#refuserOf(socket)
+    const evidence = this.#evidence(fields, line)
+    const done = fault
+      ? turnAway(asked, problemOf(fault), { refuse }, this.#tools.gate)
+      : turnAwayKnown({ ...asked, evidence }, CONNECT_REFUSED, { refuse }, this.#tools.gate)
     done.catch((error: unknown) => this.#unforeseen(error))
   }
 
+  #takeExpecting(request: IncomingMessage, response: ServerResponse): void {
+    // Node looks for the word anywhere in the value.
+    if (request.headers.expect?.toLowerCase() === '100-continue') this.#takeIn(request, response, true)
+    else this.#refuseExpectation(request, response)
+  }
+
   #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+    const line = this.#lineOf(request.socket)
+    if (line.answer?.isLast) return
     const answer = new HttpAnswer(response, this.#options.reader.challenge, () => this.#isDraining)
+    answer.isLast = true
+    line.answer = answer
     const problem = new Problem('expectation-failed', { reason: 'an expectation other than 100-continue' })
     this.#count(turnAway(this.#asked(request).asked, problem, answer, this.#tools.gate))
   }
 
-  #read(request: IncomingMessage): Taken {
+  #read(request: IncomingMessage, line: Line): Taken {
     const { fields, asked } = this.#asked(request)
     const framing = judgeHead({ fields, httpVersion: request.httpVersion })
     if ('code' in framing) return { fault: framing, asked }
     const target = request.url ?? ''
     if (target.length > MAX_TARGET)
       return { fault: { code: 'target-too-long', reason: `${target.length} bytes` }, asked }
-    const reading = this.#options.reader.read({
-      method: asked.method,
-      target,
-      fields,
-      peer: this.#peers.get(request.socket),
-    })
+    const reading = this.#options.reader.read({ method: asked.method, target, fields, line })
     if ('code' in reading) return { fault: reading, asked }
     return { ask: { ...asked, fields, ...reading }, framing }
   }
@@ -173,44 +180,52 @@ export class HttpDoor implements Door {
   }
 
   /** CONNECT has an authority for a target; the proof stands where the door's reader looks for it. */
-  #evidence(request: IncomingMessage, fields: readonly string[]): Ask['evidence'] {
-    const reading = this.#options.reader.read({
-      method: 'GET',
-      target: PLACEHOLDER_TARGET,
-      fields,
-      peer: this.#peers.get(request.socket),
-    })
+  #evidence(fields: readonly string[], line: Line): Ask['evidence'] {
+    const reading = this.#options.reader.read({ method: 'GET', target: PLACEHOLDER_TARGET, fields, line })
     return 'code' in reading ? { keys: [], keysAre: 'certain' } : reading.evidence
   }
 
-  /** Node has let go of these sockets: nobody else would hear their errors, and the process would end. */
-  #guard(socket: Duplex): void {
+  #lineOf(socket: Duplex): Line {
+    return this.#lines.get(socket) ?? newLine(undefined)
+  }
+
+  /**
+   * The line of a socket that Node has let go of; undefined when nothing on it is answered any more. Nobody else would
+   * hear its errors, and the process would end.
+   */
+  #handedOver(socket: Duplex): Line | undefined {
     socket.on('error', () => socket.destroy())
+    const line = this.#lineOf(socket)
+    if (line.answer?.isLast) return undefined
+    if (!line.answer?.isInProgress) return line
+    // What is written next would be taken for the answer to the request before.
+    socket.destroy()
+    return undefined
   }
 
   #malformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     // The parser stops at what follows `Connection: close`; the answer to the request before is still on its way.
     if (error.code === 'HPE_CLOSED_CONNECTION') return
-    const problem = new Problem(PARSER_PROBLEMS[error.code ?? ''] ?? 'request-malformed', {
-      reason: error.code ?? 'unreadable',
-      cause: error,
-    })
-    const answer = this.#answering.get(socket)
-    const id = randomUUID()
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
-    else if (answer && this.#inFlight > 0) {
-      // Its own exchange sees the socket close, and records that; a second answer on it would be taken for the first.
-      answer.refuse(problem, id)
-      socket.destroy()
-    } else this.#turnAwayUnread(id, problem, socket)
+    const line = this.#lineOf(socket)
+    // With each further packet the parser says so again.
+    if (line.isUnreadable || line.answer?.isLast) return
+    line.isUnreadable = true
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const reason = error.code ?? 'unreadable'
+    const problem = new Problem(PARSER_PROBLEMS[reason] ?? 'request-malformed', { reason, cause: error })
+    if (line.answer?.isReading) line.answer.spoil(problem, randomUUID())
+    else if (line.answer?.isInProgress) line.answer.onceOver(() => this.#turnAwayUnread(problem, socket))
+    else this.#turnAwayUnread(problem, socket)
   }
 
-  #turnAwayUnread(id: string, problem: Problem, socket: Duplex): void {
-    const refuse: Switching['refuse'] = (problem, id) =>
-      refuseOnSocket(socket, problem, id, this.#options.reader.challenge)
-    turnAway({ id, door: this.#label, method: '' }, problem, { refuse }, this.#tools.gate).catch((error: unknown) =>
-      this.#unforeseen(error),
-    )
+  #turnAwayUnread(problem: Problem, socket: Duplex): void {
+    const asked = { id: randomUUID(), door: this.#label, method: '' }
+    const refuse = this.#refuserOf(socket)
+    turnAway(asked, problem, { refuse }, this.#tools.gate).catch((error: unknown) => this.#unforeseen(error))
+  }
+
+  #refuserOf(socket: Duplex): Switching['refuse'] {
+    return (problem, id) => refuseOnSocket(socket, problem, id, this.#options.reader.challenge)
   }
 
   #count(done: Promise<void>): void {
@@ -231,6 +246,19 @@ const CONNECT_REFUSED = new Problem('connect-refused', { reason: 'CONNECT' })
 const PARSER_PROBLEMS: Readonly<Record<string, Problem['code']>> = {
   HPE_HEADER_OVERFLOW: 'head-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+}
+
+/** @see RFC 9110 section 9.3.6 */
+function faultOfConnect(request: IncomingMessage, fields: readonly string[]): Fault | undefined {
+  const framing = judgeHead({ fields, httpVersion: request.httpVersion })
+  if ('code' in framing) return framing
+  if (framing.body !== 'none') return { code: 'request-malformed', reason: 'CONNECT with a body' }
+  if (parseAuthority(request.url ?? '')?.port !== undefined) return undefined
+  return { code: 'target-malformed', reason: 'CONNECT to something else than HOST:PORT' }
+}
+
+function isEmpty(framing: Framing): boolean {
+  return framing.body === 'none' || (framing.body === 'length' && framing.length === 0)
 }
 
 function problemOf({ code, reason }: Fault): Problem {

@@ -1,4 +1,5 @@
 import type { Evidence, PresentedKey, Target } from '../core/ask.ts'
+import { parseHost } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
 import { Secret } from '../core/secret.ts'
 import type { Kind } from '../forms/kind.ts'
@@ -24,16 +25,12 @@ const schema = z
       .string()
       .optional()
       .meta({ description: 'the one connection behind this door; the path is sent as it comes' }),
-    connections: z
-      .array(z.string())
-      .min(1)
-      .optional()
-      .meta({
-        description:
-          'the connections behind this door, by first path segment: `/crm/v1/contacts`; without it and `connection`, all',
-      }),
+    connections: z.array(z.string()).min(1).optional().meta({
+      description:
+        'the connections behind this door, by first path segment: `/crm/v1/contacts`; without it and `connection`, all',
+    }),
     hostnames: z
-      .array(z.string())
+      .array(z.string().refine((name) => parseHost(name) === name, 'use a plain host name such as "crm.internal"'))
       .default([])
       .meta({ description: 'names besides localhost and the listen address that `Host` may carry at a TCP door' }),
   })
@@ -59,14 +56,14 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
     : { listen: settings.listen, hostnames: settings.hostnames }
   return {
     challenge: 'origin',
-    read({ target, fields, peer }: Head): Reading | Fault {
+    read({ target, fields, line }: Head): Reading | Fault {
       const parts = parseOriginForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
       const fault = site && faultOfSite(fields, site)
       if (fault) return fault
       const route = routeOf(parts.path, settings)
       const keys = keysOf(fields, parts.query, slotOf(route.target))
-      const evidence: Evidence = { doorCaller: settings.caller, peer, keys, keysAre: 'maybe' }
+      const evidence: Evidence = { doorCaller: settings.caller, peer: line.peer, keys, keysAre: 'maybe' }
       return { ...route, query: parts.query, evidence }
     },
   }

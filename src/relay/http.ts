@@ -17,6 +17,8 @@ export interface Outbound {
   readonly fields: readonly string[]
   readonly incoming: Incoming
   readonly maxRequestBytes: number
+  /** Ms that either body may stand still. */
+  readonly idleTimeoutMs: number
   readonly relayChallenge: boolean
   /** Asked with the final status: false leaves the answer unread, so that the ask can be sent again. */
   wants(status: number): boolean | Promise<boolean>
@@ -45,7 +47,7 @@ const MAX_INFORMATIONAL = 32
  */
 export function relay(outbound: Outbound, answer: Answer): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const body = startUpload(outbound.incoming, outbound.maxRequestBytes)
+    const body = startUpload(outbound.incoming, { maxBytes: outbound.maxRequestBytes, idleMs: outbound.idleTimeoutMs })
     const handler = new Relaying(outbound, answer, body, { resolve, reject })
     const { method, path, fields } = outbound
     // undici takes a flat list of names and values, and keeps case, order and repeats.
@@ -72,13 +74,14 @@ class Relaying implements Dispatcher.DispatchHandler {
   #socket: Socket | undefined
   #upstreamAddress: string | undefined
   #isReused = false
+  #stall: NodeJS.Timeout | undefined
 
   constructor(outbound: Outbound, answer: Answer, body: Meter | undefined, settle: Settle) {
     this.#outbound = outbound
     this.#answer = answer
     this.#body = body
     this.#settle = settle
-    answer.onDrain(() => this.#controller?.resume())
+    answer.onDrain(() => this.#drained())
     answer.onGone(() => this.#abandon())
   }
 
@@ -113,7 +116,10 @@ class Relaying implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytesOut += chunk.length
-    if (!this.#answer.write(chunk)) controller.pause()
+    if (this.#answer.write(chunk)) return
+    controller.pause()
+    // While paused undici's own timeout stands still, and the caller may never read again.
+    this.#stall = setTimeout(() => controller.abort(STALLED), this.#outbound.idleTimeoutMs).unref()
   }
 
   onResponseEnd(): void {
@@ -126,6 +132,7 @@ class Relaying implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: unknown): void {
+    clearTimeout(this.#stall)
     this.#body?.destroy()
     if (this.#isGone) return this.#settle.resolve(this.#outcome('gone'))
     if (this.#isUnwanted) return this.#settle.resolve(this.#outcome('unwanted'))
@@ -135,6 +142,11 @@ class Relaying implements Dispatcher.DispatchHandler {
     const problem = problemOf(error)
     if (!this.#answer.hasStarted) return this.#settle.reject(problem)
     this.#broken(problem)
+  }
+
+  #drained(): void {
+    clearTimeout(this.#stall)
+    this.#controller?.resume()
   }
 
   #broken(problem: Problem): void {
@@ -183,6 +195,8 @@ class Relaying implements Dispatcher.DispatchHandler {
     return { ended, status: this.#status, bytesIn, bytesOut: this.#bytesOut, upstreamAddress: this.#upstreamAddress }
   }
 }
+
+const STALLED = new Problem('request-timeout', { reason: 'the caller has stopped reading the answer' })
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))

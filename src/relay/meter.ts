@@ -1,19 +1,45 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import { Problem } from '../core/problem.ts'
 
-/** Counts the bytes of a request body on their way up, and ends it with `body-too-large` past the limit. */
+/** Bounds of an upload. */
+export interface UploadBounds {
+  readonly maxBytes: number
+  /** Ms without a byte. */
+  readonly idleMs: number
+}
+
+/**
+ * Counts the bytes of a request body on their way up. Ends it with `body-too-large` past the limit, and with
+ * `request-timeout` when it stops moving, whoever holds it up: a slow caller would keep an upstream's connection for ever.
+ */
 export class Meter extends Transform {
-  readonly #limit: number
+  readonly #maxBytes: number
+  readonly #idle: NodeJS.Timeout
   bytes = 0
 
-  constructor(limit: number) {
+  constructor({ maxBytes, idleMs }: UploadBounds) {
     super()
-    this.#limit = limit
+    this.#maxBytes = maxBytes
+    const stopped = () =>
+      this.destroy(new Problem('request-timeout', { reason: `no byte of the body in ${idleMs} ms` }))
+    this.#idle = setTimeout(stopped, idleMs).unref()
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#idle.refresh()
     this.bytes += chunk.length
-    if (this.bytes > this.#limit) done(new Problem('body-too-large', { reason: `more than ${this.#limit} bytes` }))
+    if (this.bytes > this.#maxBytes)
+      done(new Problem('body-too-large', { reason: `more than ${this.#maxBytes} bytes` }))
     else done(null, chunk)
+  }
+
+  override _flush(done: TransformCallback): void {
+    clearTimeout(this.#idle)
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#idle)
+    done(error)
   }
 }

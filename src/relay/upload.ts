@@ -1,6 +1,6 @@
 import { finished, type Readable } from 'node:stream'
 import type { Incoming } from './answer.ts'
-import { Meter } from './meter.ts'
+import { Meter, type UploadBounds } from './meter.ts'
 
 /** What is read of a body that nobody wants any more, to keep the connection; more is not worth it. */
 const DRAIN_BYTES = 256 * 1024
@@ -12,10 +12,10 @@ const DRAIN_MS = 2_000
  * stream as chunked. When the way up ends early the caller's stream is only let go: destroying it would take away the
  * connection on which the caller is to be answered.
  */
-export function startUpload(incoming: Incoming, maxBytes: number): Meter | undefined {
+export function startUpload(incoming: Incoming, bounds: UploadBounds): Meter | undefined {
   const { framing, stream } = incoming
   if (framing.body === 'none' || (framing.body === 'length' && framing.length === 0)) return undefined
-  const meter = new Meter(maxBytes)
+  const meter = new Meter(bounds)
   // undici hears of it too, but stops listening before it is done with the stream.
   meter.on('error', () => undefined)
   finished(stream, { writable: false }, (error) => {

@@ -22,7 +22,9 @@ const limits = z
   .strictObject({
     connectTimeoutMs: milliseconds.default(5_000).meta({ description: 'ms for name resolution, TCP and TLS together' }),
     responseTimeoutMs: milliseconds.default(60_000).meta({ description: 'ms until the head of the answer' }),
-    idleTimeoutMs: milliseconds.default(300_000).meta({ description: 'ms between two pieces of the answer' }),
+    idleTimeoutMs: milliseconds
+      .default(300_000)
+      .meta({ description: 'ms that the body of a request or of an answer may stand still' }),
     maxConcurrent: z
       .int()
       .min(1)

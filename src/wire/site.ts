@@ -17,10 +17,9 @@ const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]'])
 export function faultOfSite(fields: readonly string[], site: Site): Fault | undefined {
   const [host = ''] = valuesOf(fields, 'host')
   if (!isOurs(host, site)) return { code: 'host-misdirected', reason: 'Host is not a name of this door' }
-  const [fetchSite] = valuesOf(fields, 'sec-fetch-site')
-  if (fetchSite !== undefined) return fetchSite === 'same-origin' || fetchSite === 'none' ? undefined : CROSS_SITE
-  const [origin] = valuesOf(fields, 'origin')
-  return origin === undefined || origin.replace(/^https?:\/\//, '') === host ? undefined : CROSS_SITE
+  if (valuesOf(fields, 'sec-fetch-site').some((from) => from !== 'same-origin' && from !== 'none')) return CROSS_SITE
+  const isForeign = valuesOf(fields, 'origin').some((origin) => origin.replace(/^https?:\/\//, '') !== host)
+  return isForeign ? CROSS_SITE : undefined
 }
 
 const CROSS_SITE: Fault = { code: 'cross-site', reason: 'a browser sent this for a page of another origin' }
