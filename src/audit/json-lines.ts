@@ -25,7 +25,7 @@ export const jsonLines: Kind<typeof schema, SinkTools, Sink> = {
     const writer = new LineWriter({ file, onFault })
     return {
       // `msg` tells entries from the ready line, where both go to standard output.
-      write: (entry) => writer.write(`${JSON.stringify({ msg: 'ask', ...entry })}\n`),
+      write: (entry) => writer.write(`{"msg":"ask",${JSON.stringify(entry).slice(1)}\n`),
       close: async () => writer.close(),
     }
   },

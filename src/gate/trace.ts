@@ -75,7 +75,7 @@ export class Trace {
     const outcome = this.#outcome
     const { traceId, spanId } = traceIds(fields ?? [])
     return {
-      time: new Date(this.#time).toISOString(),
+      time: isoTime(this.#time),
       id,
       door,
       method: printable(method),
@@ -109,6 +109,14 @@ function ending(outcome: Outcome | undefined, answered: number | undefined): Ent
   if (answered !== undefined) return 'complete'
   if (!outcome) return 'gone'
   return outcome.ended === 'complete' || outcome.ended === 'gone' ? outcome.ended : 'broken'
+}
+
+let latest = { ms: 0, text: '' }
+
+/** Under load many asks arrive in one millisecond. */
+function isoTime(ms: number): string {
+  if (latest.ms !== ms) latest = { ms, text: new Date(ms).toISOString() }
+  return latest.text
 }
 
 /** Three decimals: below that it is noise. */

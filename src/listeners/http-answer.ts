@@ -59,7 +59,8 @@ export class HttpAnswer implements RefusingAnswer {
 
   hint(fields: readonly string[]): void {
     const links = valuesOf(fields, 'link')
-    if (links.length > 0 && this.#response.req.httpVersion === '1.1') this.#response.writeEarlyHints({ link: links })
+    if (links.length > 0 && this.#response.req.httpVersion === '1.1')
+      this.#response.writeEarlyHints({ link: [...links] })
   }
 
   start(status: number, statusText: string, fields: readonly string[]): void {

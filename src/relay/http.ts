@@ -50,8 +50,9 @@ export function relay(outbound: Outbound, answer: Answer): Promise<Outcome> {
     const body = startUpload(outbound.incoming, { maxBytes: outbound.maxRequestBytes, idleMs: outbound.idleTimeoutMs })
     const handler = new Relaying(outbound, answer, body, { resolve, reject })
     const { method, path, fields } = outbound
-    // undici takes a flat list of names and values, and keeps case, order and repeats.
-    outbound.dispatcher.dispatch({ method: method, path, headers: [...fields], body: body ?? null }, handler)
+    // undici takes a flat list of names and values, keeps case, order and repeats, and does not write to it.
+    const headers = fields as string[]
+    outbound.dispatcher.dispatch({ method, path, headers, body: body ?? null }, handler)
   })
 }
 

@@ -33,6 +33,8 @@ const MAX_POOLS = 256
 export class Upstream {
   readonly #terms: UpstreamTerms
   readonly #pools = new Map<string, Pool>()
+  /** The last one in that order: whoever asks next is most often who asked before. */
+  #latest: { readonly key: string; readonly pool: Pool } | undefined
   readonly #inFlight = new Map<string, number>()
 
   constructor(terms: UpstreamTerms) {
@@ -56,11 +58,14 @@ export class Upstream {
   }
 
   dispatcher(caller: string, host: string): Dispatcher {
-    const key = JSON.stringify([caller, host])
+    // Neither a caller's name nor a host has a blank.
+    const key = `${caller} ${host}`
+    if (key === this.#latest?.key) return this.#latest.pool
     const pool = this.#pools.get(key) ?? this.#open(host)
     // Re-inserting keeps the map in order of use, oldest first.
     this.#pools.delete(key)
     this.#pools.set(key, pool)
+    this.#latest = { key, pool }
     if (this.#pools.size > MAX_POOLS) this.#closeOldest()
     return pool
   }
@@ -86,6 +91,7 @@ export class Upstream {
   async destroy(): Promise<void> {
     const pools = [...this.#pools.values()]
     this.#pools.clear()
+    this.#latest = undefined
     await Promise.all(pools.map((pool) => pool.destroy()))
   }
 

@@ -27,15 +27,19 @@ export function nameKey(name: string): string {
   return lower.includes('_') ? lower.replaceAll('_', '-').replace(/-+$/, '') : lower
 }
 
+const NONE: readonly string[] = Object.freeze([])
+
 /** All values of a field, by its exact name in any case. */
-export function valuesOf(fields: Fields, name: string): string[] {
-  const values: string[] = []
+export function valuesOf(fields: Fields, name: string): readonly string[] {
+  let values: string[] | undefined
   for (let at = 0; at < fields.length; at += 2) {
     const field = fields[at] ?? ''
     // Asked of every field of every request: the length says no for nearly all of them, and costs nothing.
-    if (field.length === name.length && field.toLowerCase() === name) values.push(fields[at + 1] ?? '')
+    if (field.length !== name.length || field.toLowerCase() !== name) continue
+    values ??= []
+    values.push(fields[at + 1] ?? '')
   }
-  return values
+  return values ?? NONE
 }
 
 /**
