@@ -35,8 +35,13 @@ export async function closeServer(server: Server, { deadlineMs, isIdle, sockets 
   await ends(sockets)
 }
 
-/** The server says that it is closed before the last sockets do, and on those depends what is recorded of them. */
+/**
+ * The server says that it is closed before the last sockets do, and on those depends what is recorded of them. Not for
+ * ever: a `close` that never comes must not keep the process.
+ */
 async function ends(sockets: ReadonlySet<Socket>): Promise<void> {
-  await Promise.all([...sockets].map((socket) => once(socket, 'close')))
+  const all = Promise.all([...sockets].map((socket) => once(socket, 'close')))
+  const late = new Promise((resolve) => setTimeout(resolve, LEAST_MS * 5).unref())
+  await Promise.race([all, late])
   await new Promise((resolve) => setImmediate(resolve))
 }

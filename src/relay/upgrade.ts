@@ -208,9 +208,12 @@ function lingering(socket: Duplex): void {
   socket.once('close', () => clearTimeout(late))
 }
 
-/** A clean close would make a whole body of half a one. A Unix socket has no reset, and no remoteAddress. */
+/**
+ * A clean close would make a whole body of half a one. A Unix socket has no reset, and no remoteAddress; on a socket that
+ * is shutting down already a reset does nothing at all, and `close` never comes [Node 26.10].
+ */
 function breakOff(caller: CallerSocket): void {
-  if (caller.remoteAddress !== undefined && caller.resetAndDestroy) caller.resetAndDestroy()
+  if (caller.writable && caller.remoteAddress !== undefined && caller.resetAndDestroy) caller.resetAndDestroy()
   else caller.destroy()
 }
 
