@@ -26,7 +26,7 @@ const NOTHING: Evidence = { keys: [], keysAre: 'certain' }
 
 function identifyWith(callers: Readonly<Record<string, object>>) {
   const settings = Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
-  return buildIdentify(settings as Record<string, CallerSettings>, new References(KEY))
+  return buildIdentify(settings, new References(KEY))
 }
 
 // Object.keys has forgotten the names of the keys.

@@ -75,7 +75,14 @@ function prepared({
 
 test('Host first, Via, then the credential last', () => {
   expect(prepared({ fields: ['Host', 'elsewhere', 'Accept', '*/*'] }).fields).toEqual([
-    ...['Host', 'api.test', 'Accept', '*/*', 'Via', '1.1 sp-1', 'Authorization', 'Bearer T'],
+    'Host',
+    'api.test',
+    'Accept',
+    '*/*',
+    'Via',
+    '1.1 sp-1',
+    'Authorization',
+    'Bearer T',
   ])
 })
 
