@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { buildIdentify, type CallerSettings, callerKinds, callerSettings } from '../../src/callers/registry.ts'
+import { buildIdentify, callerKinds, callerSettings } from '../../src/callers/registry.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { References } from '../support/references.ts'
