@@ -137,7 +137,8 @@ export class HttpDoor implements Door {
   #refuseConnect(request: IncomingMessage, socket: Duplex): void {
     const line = this.#handedOver(socket)
     if (!line) return
-    const { fields, asked } = this.#asked(request)
+    const { fields, asked: head } = this.#asked(request)
+    const asked = { ...head, ...targetOfConnect(request) }
     const fault = faultOfConnect(request, fields)
     const refuse = this.#refuserOf(socket)
     const evidence = this.#evidence(fields, line)
@@ -181,8 +182,12 @@ export class HttpDoor implements Door {
 
   /** CONNECT has an authority for a target; the proof stands where the door's reader looks for it. */
   #evidence(fields: readonly string[], line: Line): Ask['evidence'] {
-    const reading = this.#options.reader.read({ method: 'GET', target: PLACEHOLDER_TARGET, fields, line })
+    const reading = this.#options.reader.read({ method: 'GET', target: this.#placeholder(), fields, line })
     return 'code' in reading ? { keys: [], keysAre: 'certain' } : reading.evidence
+  }
+
+  #placeholder(): string {
+    return this.#options.reader.challenge === 'proxy' ? 'http://connect.invalid/' : '/'
   }
 
   #lineOf(socket: Duplex): Line {
@@ -240,12 +245,17 @@ export class HttpDoor implements Door {
 
 type Taken = { readonly ask: Ask; readonly framing: Framing } | { readonly fault: Fault; readonly asked: Asked }
 
-const PLACEHOLDER_TARGET = 'http://connect.invalid/'
 const CONNECT_REFUSED = new Problem('connect-refused', { reason: 'CONNECT' })
 
 const PARSER_PROBLEMS: Readonly<Record<string, Problem['code']>> = {
   HPE_HEADER_OVERFLOW: 'head-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+}
+
+/** Where a tunnel was wanted to, for the record. */
+function targetOfConnect({ url = '' }: IncomingMessage): Pick<Asked, 'target'> {
+  const authority = parseAuthority(url)
+  return authority ? { target: { kind: 'name', ...authority } } : {}
 }
 
 /** @see RFC 9110 section 9.3.6 */
