@@ -44,7 +44,10 @@ function stopOnSignals(house: House): void {
   )
   // No input may get here; should one, what is left is to write out the audit and let the supervisor start afresh.
   process.on('uncaughtException', (error) => {
-    house.log.error({ error: describe(error) }, 'an error nobody caught')
-    stop('uncaughtException', EXIT.software)
+    try {
+      house.log.error({ error: describe(error) }, 'an error nobody caught')
+    } finally {
+      stop('uncaughtException', EXIT.software)
+    }
   })
 }

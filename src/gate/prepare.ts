@@ -39,8 +39,23 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
 
 /** Ours to write, or answered here. */
 const OWN = new Set(['host', 'content-length', 'via', 'expect', 'max-forwards'])
-/** What a caller could use to be taken for somebody else, or a method for another, behind the upstream's own proxies. */
-const SPOOFED = new Set(['forwarded', 'x-real-ip', 'x-http-method-override', 'x-http-method', 'x-method-override'])
+/**
+ * What a caller could use to be taken for somebody else, or its path or method for another, behind the upstream's own
+ * proxies: a rule has judged the path and the method that are sent, and frameworks believe these instead (CVE-2018-14773).
+ */
+const SPOOFED = new Set([
+  'forwarded',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'x-host',
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+])
+const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
 function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: string) => boolean {
   const inSlot = slotHolds(connection.injection?.slot)
@@ -51,7 +66,7 @@ function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: strin
   return (key) =>
     OWN.has(key) ||
     SPOOFED.has(key) ||
-    key.startsWith('x-forwarded-') ||
+    SPOOFED_PREFIX.test(key) ||
     inSlot(key) ||
     (dropsAuthorization && key === 'authorization')
 }

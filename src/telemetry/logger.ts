@@ -29,10 +29,10 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 /** A synchronous logger: few lines, and the last one before a crash is the one that matters. */
 export function createLogger(level: LogLevel): Logger {
   const formatters = { level: (label: string) => ({ level: label }) }
-  return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters },
-    pino.destination({ dest: 2, sync: true }),
-  )
+  const destination = pino.destination({ dest: 2, sync: true })
+  // A log that cannot be written, on a full disk or a closed pipe, must not end the process that it is about.
+  destination.on('error', () => undefined)
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters }, destination)
 }
 
 /**

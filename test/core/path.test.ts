@@ -71,3 +71,24 @@ test.each([
 ])('whether %s is below %j: %s', (path, base, expected) => {
   expect(isBelow(path, base)).toBe(expected)
 })
+
+test.each([
+  '/v1/contacts/%25%32%65%25%32%65/a',
+  '/v1/contacts/%25%32e%25%32e/a',
+  '/v1/contacts/..%25%32%66admin',
+  '/v1/contacts/%252e%252e/a',
+  '/v1/contacts/..%3b/a',
+  '/v1/contacts/..%20/a',
+  '/v1/contacts/..%09/a',
+  '/v1/contacts/%2e%2e;x=1/a',
+  '/v1/contacts/..%23/a',
+])('D19: %s has more than one reading', (path) => {
+  expect(hasOneReading(path)).toBe(false)
+})
+
+test.each(['/v1/a%20b', '/v1/100%25', '/v1/100%25%20off', '/v1/a.b', '/v1/...', '/v1/a;b=..', '/v1/%C3%A9'])(
+  '%s has one',
+  (path) => {
+    expect(hasOneReading(path)).toBe(true)
+  },
+)

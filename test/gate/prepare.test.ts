@@ -108,6 +108,12 @@ test.each([
   'X-Real-IP',
   'X-HTTP-Method-Override',
   'X-Method-Override',
+  'X-Original-URL',
+  'X_Rewrite_URL',
+  'X-Original-Method',
+  'True-Client-IP',
+  'X-Client-IP',
+  'X-Host',
   'X-HTTP-Method',
 ])('%s of a caller stays here', (name) => {
   const told = prepared({ fields: [name, 'mine'] }).fields.join('\n')
