@@ -42,7 +42,7 @@ interface Setback {
  *       ▲          │                    │
  *       │          ▼                    ▼
  *       │        failed ◀─(expiry)─── stale: serves until its true expiry
- *       └─(rejected by the upstream: exactly that generation is gone)
+ *       └─(rejected by the upstream: exactly that generation is gone, and back only if no other can be had)
  *
  * There are no timers: each `obtain` moves it on. A mint flies alone and belongs to nobody, so a caller who hangs up
  * cancels nothing for the others. Every wait is counted on the monotonic clock.
@@ -68,15 +68,22 @@ export class MintedSupply implements Supply {
 
   async rejected(credential: Credential): Promise<Credential | undefined> {
     const token = this.#usableToken()
-    if (token?.credential.generation === credential.generation && !this.#invalidate()) return undefined
+    const isCurrent = token?.credential.generation === credential.generation
+    if (isCurrent && !this.#invalidate()) return undefined
     try {
       const other = await this.obtain()
       // An issuer with a cache of its own may give out the rejected text once more.
       return other.secret.equals(credential.secret) ? undefined : other
     } catch {
       // The failed mint has been reported; whoever asks is about the upstream's 401.
+      if (isCurrent) this.#putBack(token)
       return undefined
     }
+  }
+
+  /** One caller's 401 must not take the token from all others while the issuer is down: the upstream may still like it. */
+  #putBack(token: Token): void {
+    if (!isReached(token.life.usableUntil, this.#now())) this.#token ??= token
   }
 
   state(): SupplyState {

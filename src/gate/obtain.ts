@@ -38,6 +38,19 @@ export function replace(rejected: Credential, connection: Connection, where: Whe
   )
 }
 
+/**
+ * Waits for a credential only as long as somebody waits for us: a mint is nobody's, and goes on for the others.
+ * @throws Problem `credential-unavailable` when the caller has gone
+ */
+export function unlessGone<T>(coming: Promise<T>, onGone: (listener: () => void) => void): Promise<T> {
+  const gone = new Promise<never>((_resolve, reject) =>
+    onGone(() =>
+      reject(new Problem('credential-unavailable', { reason: 'the caller left while it was being minted' })),
+    ),
+  )
+  return Promise.race([coming, gone])
+}
+
 async function timed<T>(coming: Promise<T>, { trace, gate }: Where): Promise<T> {
   const before = gate.clock.monotonic()
   try {

@@ -7,7 +7,7 @@ import type { Framing } from '../wire/framing.ts'
 import { admit } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
-import { obtain } from './obtain.ts'
+import { obtain, unlessGone } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
 import { Trace } from './trace.ts'
@@ -18,6 +18,8 @@ export interface Switching {
   /** What came behind the head. */
   readonly head: Buffer
   readonly framing: Framing
+  /** The handshake is over, and frames begin. */
+  switched(): void
   /** Answers with a refusal and closes. Returns the status, undefined when it was too late. */
   refuse(problem: Problem, id: string): number | undefined
 }
@@ -32,7 +34,11 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     try {
-      const credential = await obtain(permit, connection, { trace, gate })
+      const coming = obtain(permit, connection, { trace, gate })
+      const credential =
+        coming instanceof Promise
+          ? await unlessGone(coming, (listener) => switching.socket.once('close', listener))
+          : coming
       const { framing } = switching
       const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
       if (credential) trace.spent(lineageOf(credential, connection, gate))
@@ -45,6 +51,7 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
         timeoutMs: connection.upstream.limits.responseTimeoutMs,
         relayChallenge: connection.injection === undefined,
         refuse: (problem) => switching.refuse(problem, ask.id),
+        switched: () => switching.switched(),
       })
       // The handshake is gone with its socket; the next one gets a credential that may still be good.
       if (outcome.status === 401 && credential) connection.supply.rejected(credential).catch(() => undefined)

@@ -10,10 +10,10 @@ import type { Asked } from '../gate/trace.ts'
 import { turnAway, turnAwayKnown } from '../gate/turn-away.ts'
 import { exchangeUpgrade, type Switching } from '../gate/upgrade.ts'
 import type { Incoming } from '../relay/answer.ts'
-import { parseAuthority } from '../wire/authority.ts'
 import { type Fault, type Framing, judgeHead } from '../wire/framing.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
 import { closeServer } from './close-server.ts'
+import { faultOfConnect, targetOfConnect } from './connect.ts'
 import type { Door, DoorTools, Reader } from './door.ts'
 import { HttpAnswer } from './http-answer.ts'
 import { type Line, newLine } from './line.ts'
@@ -123,19 +123,21 @@ export class HttpDoor implements Door {
   }
 
   #takeUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const line = this.#handedOver(socket)
+    const line = this.#handedOver(socket, request)
     if (!line) return
     const taken = this.#read(request, line)
     const refuse = this.#refuserOf(socket)
-    const done =
-      'fault' in taken
-        ? turnAway(taken.asked, problemOf(taken.fault), { refuse }, this.#tools.gate)
-        : exchangeUpgrade(taken.ask, { socket, head, framing: taken.framing, refuse }, this.#tools.gate)
-    done.catch((error: unknown) => this.#unforeseen(error))
+    if ('fault' in taken) this.#count(turnAway(taken.asked, problemOf(taken.fault), { refuse }, this.#tools.gate))
+    else {
+      // Shutdown waits for a handshake like for any answer, and not for the frames that follow.
+      const { promise: handshake, resolve: switched } = Promise.withResolvers<void>()
+      const switching = { socket, head, framing: taken.framing, refuse, switched }
+      this.#count(Promise.race([exchangeUpgrade(taken.ask, switching, this.#tools.gate), handshake]))
+    }
   }
 
   #refuseConnect(request: IncomingMessage, socket: Duplex): void {
-    const line = this.#handedOver(socket)
+    const line = this.#handedOver(socket, request)
     if (!line) return
     const { fields, asked: head } = this.#asked(request)
     const asked = { ...head, ...targetOfConnect(request) }
@@ -145,7 +147,7 @@ export class HttpDoor implements Door {
     const done = fault
       ? turnAway(asked, problemOf(fault), { refuse }, this.#tools.gate)
       : turnAwayKnown({ ...asked, evidence }, CONNECT_REFUSED, { refuse }, this.#tools.gate)
-    done.catch((error: unknown) => this.#unforeseen(error))
+    this.#count(done)
   }
 
   #takeExpecting(request: IncomingMessage, response: ServerResponse): void {
@@ -198,13 +200,15 @@ export class HttpDoor implements Door {
    * The line of a socket that Node has let go of; undefined when nothing on it is answered any more. Nobody else would
    * hear its errors, and the process would end.
    */
-  #handedOver(socket: Duplex): Line | undefined {
+  #handedOver(socket: Duplex, request: IncomingMessage): Line | undefined {
     socket.on('error', () => socket.destroy())
     const line = this.#lineOf(socket)
     if (line.answer?.isLast) return undefined
     if (!line.answer?.isInProgress) return line
     // What is written next would be taken for the answer to the request before.
     socket.destroy()
+    const problem = new Problem('request-malformed', { reason: 'a tunnel or an upgrade behind an unanswered request' })
+    this.#count(turnAway(this.#asked(request).asked, problem, { refuse: () => undefined }, this.#tools.gate))
     return undefined
   }
 
@@ -226,7 +230,7 @@ export class HttpDoor implements Door {
   #turnAwayUnread(problem: Problem, socket: Duplex): void {
     const asked = { id: randomUUID(), door: this.#label, method: '' }
     const refuse = this.#refuserOf(socket)
-    turnAway(asked, problem, { refuse }, this.#tools.gate).catch((error: unknown) => this.#unforeseen(error))
+    this.#count(turnAway(asked, problem, { refuse }, this.#tools.gate))
   }
 
   #refuserOf(socket: Duplex): Switching['refuse'] {
@@ -250,21 +254,6 @@ const CONNECT_REFUSED = new Problem('connect-refused', { reason: 'CONNECT' })
 const PARSER_PROBLEMS: Readonly<Record<string, Problem['code']>> = {
   HPE_HEADER_OVERFLOW: 'head-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
-}
-
-/** Where a tunnel was wanted to, for the record. */
-function targetOfConnect({ url = '' }: IncomingMessage): Pick<Asked, 'target'> {
-  const authority = parseAuthority(url)
-  return authority ? { target: { kind: 'name', ...authority } } : {}
-}
-
-/** @see RFC 9110 section 9.3.6 */
-function faultOfConnect(request: IncomingMessage, fields: readonly string[]): Fault | undefined {
-  const framing = judgeHead({ fields, httpVersion: request.httpVersion })
-  if ('code' in framing) return framing
-  if (framing.body !== 'none') return { code: 'request-malformed', reason: 'CONNECT with a body' }
-  if (parseAuthority(request.url ?? '')?.port !== undefined) return undefined
-  return { code: 'target-malformed', reason: 'CONNECT to something else than HOST:PORT' }
 }
 
 function isEmpty(framing: Framing): boolean {

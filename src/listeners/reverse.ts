@@ -63,7 +63,12 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
       if (fault) return fault
       const route = routeOf(parts.path, settings)
       const keys = keysOf(fields, parts.query, slotOf(route.target))
-      const evidence: Evidence = { doorCaller: settings.caller, peer: line.peer, keys, keysAre: 'maybe' }
+      const known = { doorCaller: settings.caller, peer: line.peer, keys }
+      // One of two may be a caller key, and where nothing is injected the other would take it along upstream.
+      const isDouble = valuesOf(fields, 'authorization').length > 1
+      const evidence: Evidence = isDouble
+        ? { ...known, unreadable: true, keysAre: 'certain' }
+        : { ...known, keysAre: 'maybe' }
       return { ...route, query: parts.query, evidence }
     },
   }

@@ -18,6 +18,8 @@ export interface Handshake {
   readonly head: Buffer
   /** Answers the caller with a refusal, at once and whole. Returns the status, undefined when it was too late. */
   refuse(problem: Problem): number | undefined
+  /** The handshake is over, and frames begin. */
+  switched?(): void
   /** For the time until the upstream has answered. */
   readonly timeoutMs: number
   /** As for `Outbound`; without it a challenge is dropped. */
@@ -145,6 +147,7 @@ class Handover {
     if (!this.#overwrite(response, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])) return
     clearTimeout(this.#deadline)
     this.#status = 101
+    this.#handshake.switched?.()
     this.#countFromHere(head.length)
     // The pipes have passed on the end itself; this is for the peer that does not close in return.
     upstream.once('end', () => lingering(caller)).once('close', () => lingering(caller))

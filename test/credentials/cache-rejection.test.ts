@@ -35,9 +35,19 @@ test('an upstream that always says 401 causes one mint in ten seconds, and the t
   expect(issuer.calls).toBe(3)
 })
 
-test('a rejected token is gone, even when no other can be had', async () => {
+test('a rejected token is gone while another is minted, and back for all others when none can be had', async () => {
   const { supply, issuer, credential } = await setUpFresh()
   const waiting = supply.rejected(credential)
+  expect(supply.obtain()).toBeInstanceOf(Promise)
+  await issuer.crash(passing())
+  expect(await waiting).toBeUndefined()
+  expect(textOf(supply.obtain())).toBe('first')
+})
+
+test('what is put back is not used past its expiry', async () => {
+  const { supply, issuer, credential, clock } = await setUpFresh()
+  const waiting = supply.rejected(credential)
+  clock.advance(HOUR)
   await issuer.crash(passing())
   expect(await waiting).toBeUndefined()
   await expect(supply.obtain()).rejects.toMatchObject({ code: 'credential-unavailable' })

@@ -112,7 +112,11 @@ class World {
     const had = this.#holdsToken()
     const answer = this.#supply.rejected(credential)
     const isGone = had && !this.#holdsToken()
-    if (isGone) this.#rejected.add(credential.generation)
+    if (isGone) {
+      this.#rejected.add(credential.generation)
+      // It is back where no other could be had.
+      void answer.then((other) => other ?? this.#rejected.delete(credential.generation))
+    }
     if (this.#issuer.calls > calls) this.#enterMint(isGone ? this.#isRejectionMintDue() : this.#mayMint())
     this.#watch(answer)
   }

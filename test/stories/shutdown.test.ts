@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeAuthority } from '../support/certificates.ts'
+import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
+import { open } from '../support/raw-client.ts'
+import {
+  eventually,
+  privateDirectory,
+  type Running,
+  remove,
+  startSallyport,
+  writeSecret,
+} from '../support/sallyport.ts'
+
+let issuer: QuirkIssuer
+let ca: string
+
+beforeAll(async () => {
+  const authority = await makeAuthority()
+  ca = authority.certPem
+  issuer = await startQuirkIssuer(await authority.issue(['login.test']))
+})
+
+afterAll(() => issuer.stop())
+
+async function startBehindHungIssuer(drainTimeoutMs: number): Promise<Running> {
+  issuer.answer({ instead: 'silence' })
+  const directory = privateDirectory()
+  writeSecret(directory, 'secret', 'the secret of a test')
+  writeSecret(directory, 'ca.pem', ca)
+  const allowPrivate = ['127.0.0.0/8']
+  const tls = { ca: { file: 'ca.pem' } }
+  const credential = {
+    kind: 'client-credentials',
+    clientId: 'app',
+    clientSecret: { file: 'secret' },
+    tls,
+    allowPrivate,
+  }
+  return startSallyport(directory, {
+    listeners: [{ kind: 'reverse', listen: '127.0.0.1:0', caller: 'here', connection: 'crm' }],
+    allowlist: ['api.test'],
+    callers: { here: { kind: 'socket', unsafeAnyLocalProcess: true } },
+    connections: {
+      crm: {
+        hosts: ['api.test'],
+        websocket: true,
+        credential: { ...credential, tokenEndpoint: `https://login.test:${issuer.port}/token` },
+      },
+    },
+    grants: [{ caller: 'here', connection: 'crm' }],
+    dns: { hosts: { 'login.test': ['127.0.0.1'], 'api.test': ['127.0.0.1'] } },
+    drainTimeoutMs,
+  })
+}
+
+const HANDSHAKE =
+  'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+
+test('asks that still wait for a credential when the time to drain is over are recorded, a handshake like a request', async () => {
+  const running = await startBehindHungIssuer(400)
+  const sockets = ['', HANDSHAKE].map((fields) => {
+    const socket = open(running.doors[0]?.address ?? '')
+    socket.on('error', () => undefined)
+    socket.write(`GET /waiting HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`)
+    return socket
+  })
+  await eventually(() => issuer.requests.length || undefined, 'the mint to be under way')
+  const before = performance.now()
+  expect(await running.stop()).toBe(0)
+  expect(performance.now() - before).toBeGreaterThan(350)
+  const entries = await running.audit(2)
+  expect(entries).toMatchObject([
+    { path: '/waiting', caller: 'here', connection: 'crm', ended: 'gone' },
+    { path: '/waiting', caller: 'here', connection: 'crm', ended: 'gone' },
+  ])
+  for (const socket of sockets) socket.destroy()
+  remove(running.directory)
+})
