@@ -14,9 +14,10 @@ import { buildDoor } from './listeners/registry.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
 import { compilePolicy } from './settings/policy.ts'
+import type { Settings } from './settings/schema.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { createDialer } from './wire/dial.ts'
+import { createDialer, type Dialer } from './wire/dial.ts'
 import { createPeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
@@ -64,25 +65,17 @@ async function furnish(site: Site): Promise<House> {
   const doors: Door[] = []
   const addresses = new Set<string>()
   const state = { isReady: false }
-  const snapshot: { current?: Snapshot } = {}
-  const metrics = createMetrics({
-    openSockets: () => countSockets(doors),
-    expiries: () => expiriesOf(snapshot.current),
-  })
-  const gate = buildGate(site, {
-    metrics,
-    addresses,
-    current: () => snapshot.current as Snapshot /* set on the next line */,
-  })
-  snapshot.current = buildSnapshot(site, metrics, gate)
-  const peers = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
-    ? createPeerReader()
-    : undefined
-  const directory = dirname(loaded.file)
-  for (const one of settings.listeners) doors.push(buildDoor(one, { gate, log, peers, directory }))
+  const dialer = buildDialer(settings, addresses)
+  const metrics = createMetrics({ openSockets: () => countSockets(doors), expiries: () => expiriesOf(snapshot) })
+  const record = createRecorder({ sinks: buildSinks(site), metrics, log })
+  const snapshot = buildSnapshot(site, metrics, dialer)
+  const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
+  const tools = { gate, log, peers: isPeerKnown ? createPeerReader() : undefined, directory: dirname(loaded.file) }
+  for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, addresses)
-  const admin = await openAdmin(site, { metrics, state, addresses, current: () => snapshot.current })
+  const admin = await openAdmin(site, { metrics, state, addresses, snapshot })
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {
@@ -93,43 +86,33 @@ async function furnish(site: Site): Promise<House> {
   return { listeners, admin, log, close }
 }
 
-interface GateParts {
-  readonly metrics: Metrics
-  /** Our own TCP addresses, which no connection may lead to. */
-  readonly addresses: ReadonlySet<string>
-  current(): Snapshot
+/** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */
+function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer {
+  const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
+  return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
 }
 
-function buildGate(
-  { loaded, log, references, clock, closers }: Site,
-  { metrics, addresses, current }: GateParts,
-): Gate {
-  const { settings } = loaded
-  const sinks: Sink[] = settings.audit.sinks.map((sink) =>
-    buildSink(sink, {
-      directory: dirname(loaded.file),
-      onFault: (reason) => log.error({ reason }, 'the audit cannot be written'),
-    }),
-  )
+function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
+  const onFault = (reason: string) => log.error({ reason }, 'the audit cannot be written')
+  const tools = { directory: dirname(loaded.file), onFault }
+  const sinks = loaded.settings.audit.sinks.map((sink) => buildSink(sink, tools))
   closers.push(() => Promise.all(sinks.map((sink) => sink.close())))
-  const resolver = createResolver({
-    hosts: settings.dns.hosts,
-    ...(settings.dns.servers && { servers: settings.dns.servers }),
-  })
-  const key = settings.audit.fingerprintKey
+  return sinks
+}
+
+function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+  const key = loaded.settings.audit.fingerprintKey
   return {
+    ...parts,
     clock,
-    dialer: createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) }),
     pseudonym: `sallyport-${randomBytes(4).toString('hex')}`,
     fingerprintKey: key ? references.secret(key).current().secret.digest() : randomBytes(32),
-    snapshot: current,
-    record: createRecorder({ sinks, metrics, log }),
   }
 }
 
-function buildSnapshot({ loaded, log, references, clock, closers }: Site, metrics: Metrics, gate: Gate): Snapshot {
+function buildSnapshot({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer): Snapshot {
   const { settings } = loaded
-  const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer: gate.dialer })
+  const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
   closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
   const policy = compilePolicy(settings)
   return Object.freeze({ policy, identify: buildIdentify(settings.callers, references), connections })
@@ -149,25 +132,23 @@ interface AdminParts {
   readonly metrics: Metrics
   readonly state: { isReady: boolean }
   readonly addresses: Set<string>
-  current(): Snapshot | undefined
+  readonly snapshot: Snapshot
 }
 
 async function openAdmin(
   { loaded, closers }: Site,
-  { metrics, state, addresses, current }: AdminParts,
+  { metrics, state, addresses, snapshot }: AdminParts,
 ): Promise<string | undefined> {
   const { admin } = loaded.settings
   if (!admin) return undefined
   const app = createAdminApp({
     isReady: () => state.isReady,
-    // It opens last, so whoever can ask is told yes.
-    hasStarted: () => true,
-    connections: () => new Map([...(current()?.connections ?? [])].map(([name, { supply }]) => [name, supply.state()])),
+    connections: () => new Map([...snapshot.connections].map(([name, { supply }]) => [name, supply.state()])),
     metrics: metrics.registry,
   })
   const door = new AdminDoor(app, { listen: admin.listen, directory: dirname(loaded.file) })
   const address = await door.open()
-  // Pushed after the doors' own closers, and run before them: a sidecar that drains is not ready.
+  // First in the list, so the last to close: while the doors drain it says that this sidecar is not ready.
   closers.unshift(() => door.close())
   addresses.add(address)
   return address
@@ -179,8 +160,8 @@ function countSockets(doors: readonly Door[]): ReadonlyMap<string, number> {
   return counts
 }
 
-function expiriesOf(snapshot: Snapshot | undefined): ReadonlyMap<string, number> {
-  const rows = [...(snapshot?.connections ?? [])].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
+function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
+  const rows = [...connections].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
   return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
 }
 

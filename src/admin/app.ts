@@ -6,7 +6,6 @@ import type { SupplyState } from '../credentials/credential.ts'
 export interface Health {
   /** Settings read, doors open, not shutting down. */
   isReady(): boolean
-  hasStarted(): boolean
   connections(): ReadonlyMap<string, SupplyState>
   readonly metrics: Registry
 }
@@ -18,9 +17,8 @@ export interface Health {
 export function createAdminApp(health: Health): Hono {
   const app = new Hono()
   app.get('/livez', (context) => context.json({ status: 'ok' }))
-  app.get('/startupz', (context) =>
-    context.json({ status: health.hasStarted() ? 'ok' : 'starting' }, health.hasStarted() ? 200 : 503),
-  )
+  // This door opens after all others: to be answered is the answer.
+  app.get('/startupz', (context) => context.json({ status: 'ok' }))
   app.get('/readyz', (context) =>
     context.json(
       {

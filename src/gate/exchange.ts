@@ -6,7 +6,7 @@ import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
 import { admit } from './admit.ts'
 import { lineageOf } from './lineage.ts'
-import { obtain, replace, unlessGone } from './obtain.ts'
+import { obtain, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
 import { Trace } from './trace.ts'
@@ -21,9 +21,8 @@ export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAns
     refuseOversize(incoming, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     try {
-      const coming = obtain(permit, connection, { trace, gate })
-      const credential =
-        coming instanceof Promise ? await unlessGone(coming, (listener) => answer.onGone(listener)) : coming
+      const onGone = (listener: () => void) => answer.onGone(listener)
+      const credential = await obtain(permit, connection, { trace, gate }, onGone)
       trace.relayed(await send({ ask, incoming, answer, permit, connection, trace, gate }, credential))
     } finally {
       leave()

@@ -9,44 +9,38 @@ interface Where {
   readonly gate: Gate
 }
 
+/** Calls back when the caller has gone, at once if it has gone already. */
+type OnGone = (listener: () => void) => void
+
 /**
  * The credential that a permit stands for; undefined where the connection injects none. At once when there is a fresh
- * one, which is nearly always; a promise while it is being minted.
+ * one, which is nearly always; a promise while it is being minted, which ends when the caller leaves: a mint is nobody's,
+ * and goes on for the others.
  * @throws Problem `credential-unavailable`, `credential-failed`
  */
 export function obtain(
   permit: Permit,
   connection: Connection,
   where: Where,
+  onGone: OnGone,
 ): Credential | undefined | Promise<Credential> {
   // The type keeps honest code honest; this keeps out what a cast or a prototype trick let through.
   if (!isPermit(permit) || permit.connection !== connection.name) {
     throw new Problem('internal-error', { reason: 'a forged permit' })
   }
   const credential = connection.supply.obtain()
-  return credential instanceof Promise ? timed(credential, where) : credential
+  return credential instanceof Promise ? timed(unlessGone(credential, onGone), where) : credential
 }
 
-/**
- * Another credential in place of one that the upstream rejected; undefined when there is none that is any better.
- * A failing issuer is no reason to hide the upstream's own answer, so nothing is thrown.
- */
+/** Another credential in place of one that the upstream rejected; undefined when there is none that is any better. */
 export function replace(rejected: Credential, connection: Connection, where: Where): Promise<Credential | undefined> {
-  return timed(
-    connection.supply.rejected(rejected).catch(() => undefined),
-    where,
-  )
+  return timed(connection.supply.rejected(rejected), where)
 }
 
-/**
- * Waits for a credential only as long as somebody waits for us: a mint is nobody's, and goes on for the others.
- * @throws Problem `credential-unavailable` when the caller has gone
- */
-export function unlessGone<T>(coming: Promise<T>, onGone: (listener: () => void) => void): Promise<T> {
+function unlessGone<T>(coming: Promise<T>, onGone: OnGone): Promise<T> {
+  const reason = 'the caller left while it was being minted'
   const gone = new Promise<never>((_resolve, reject) =>
-    onGone(() =>
-      reject(new Problem('credential-unavailable', { reason: 'the caller left while it was being minted' })),
-    ),
+    onGone(() => reject(new Problem('credential-unavailable', { reason }))),
   )
   return Promise.race([coming, gone])
 }

@@ -7,7 +7,7 @@ import type { Framing } from '../wire/framing.ts'
 import { admit } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
-import { obtain, unlessGone } from './obtain.ts'
+import { obtain } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
 import { Trace } from './trace.ts'
@@ -34,11 +34,8 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     try {
-      const coming = obtain(permit, connection, { trace, gate })
-      const credential =
-        coming instanceof Promise
-          ? await unlessGone(coming, (listener) => switching.socket.once('close', listener))
-          : coming
+      const onGone = (listener: () => void) => void switching.socket.once('close', listener)
+      const credential = await obtain(permit, connection, { trace, gate }, onGone)
       const { framing } = switching
       const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
       if (credential) trace.spent(lineageOf(credential, connection, gate))
@@ -54,7 +51,7 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
         switched: () => switching.switched(),
       })
       // The handshake is gone with its socket; the next one gets a credential that may still be good.
-      if (outcome.status === 401 && credential) connection.supply.rejected(credential).catch(() => undefined)
+      if (outcome.status === 401 && credential) void connection.supply.rejected(credential)
       trace.relayed(outcome)
     } finally {
       leave()

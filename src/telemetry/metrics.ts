@@ -8,7 +8,6 @@ export interface Metrics {
   readonly refusals: Counter<'code' | 'connection'>
   readonly mints: Counter<'connection' | 'outcome'>
   readonly mintDurations: Histogram<'connection'>
-  readonly reloads: Counter<'outcome'>
 }
 
 /** What is read at the moment of a scrape. */
@@ -59,12 +58,6 @@ export function createMetrics(gauges: Gauges): Metrics {
       help: 'Time an issuer took to answer',
       labelNames: ['connection'],
       buckets: MINT_BUCKETS,
-      registers,
-    }),
-    reloads: new Counter({
-      name: 'sallyport_reloads_total',
-      help: 'Settings read again, by whether they were taken',
-      labelNames: ['outcome'],
       registers,
     }),
   }
