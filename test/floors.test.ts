@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const FLOORS: readonly (readonly string[])[] = [
   ['core'],
   ['wire', 'telemetry', 'forms'],
-  ['secrets'],
+  ['secrets', 'ca'],
   ['callers', 'credentials', 'injections', 'relay', 'audit'],
   ['gate'],
   ['listeners', 'admin'],
@@ -28,8 +28,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   jose: ['credentials', 'playground'],
   'oidc-provider': ['playground'],
-  '@peculiar/x509': ['playground'],
-  'reflect-metadata': ['playground'],
+  '@peculiar/x509': ['ca'],
+  'reflect-metadata': ['ca'],
 }
 
 interface Import {

@@ -1,0 +1,108 @@
+import { X509Certificate } from 'node:crypto'
+import { rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { codeOf } from '../wire/opening.ts'
+import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './authority.ts'
+import { bundleWith } from './bundle.ts'
+import { isConstrainedTo } from './name-constraints.ts'
+import {
+  checkPrivateDirectory,
+  checkPublicDirectory,
+  makePrivateDirectory,
+  passingNameBeside,
+  writeNew,
+} from './place.ts'
+import { foundRoot } from './root.ts'
+import { createRoot, ROTATE, readRoot, replaceRoot } from './root-file.ts'
+import type { Identity } from './x509.ts'
+
+/** Where an authority is kept. Absolute paths. */
+export interface CaPlace {
+  /** Ours alone: holds authority.pem, with the key, and ca.pem. */
+  readonly directory: string
+  /** The machine's roots and ours, for programs; bundle.pem in the directory without it. Elsewhere for other users. */
+  readonly bundle?: string | undefined
+}
+
+const PUBLIC_MODE = 0o644
+
+/**
+ * Opens the authority in a directory, creating both where there is none, and writes the public files anew.
+ * @throws Error in words
+ */
+export async function openAuthority(place: CaPlace, terms: AuthorityTerms): Promise<CertificateAuthority> {
+  const files = filesOf(place)
+  await makePrivateDirectory(files.directory)
+  await checkPrivateDirectory(files.directory)
+  const root = (await readRoot(files.root)) ?? (await createRoot(files.root, await foundRoot(terms)))
+  await checkFit(files.root, root, terms)
+  return publish(files, root, terms)
+}
+
+/**
+ * Puts a new key and certificate in the place of the old ones. A Sallyport that runs goes on with the old ones until it
+ * opens the directory again.
+ * @throws Error in words
+ */
+export async function rotateAuthority(place: CaPlace, terms: AuthorityTerms): Promise<CertificateAuthority> {
+  const files = filesOf(place)
+  await makePrivateDirectory(files.directory)
+  await checkPrivateDirectory(files.directory)
+  return publish(files, await replaceRoot(files.root, await foundRoot(terms)), terms)
+}
+
+/** The certificate alone, PEM; creates nothing. @throws Error in words */
+export async function readCertificate(directory: string): Promise<string> {
+  const files = filesOf({ directory })
+  await checkPrivateDirectory(files.directory)
+  const root = await readRoot(files.root)
+  if (!root) throw new Error(`${files.root} does not exist: \`sallyport serve\` creates it`)
+  return root.cert
+}
+
+interface Files {
+  readonly directory: string
+  readonly root: string
+  readonly certificate: string
+  readonly bundle: string
+}
+
+/** Resolved, because lstat follows a link whose path ends in a slash. */
+function filesOf(place: CaPlace): Files {
+  const directory = resolve(place.directory)
+  const root = join(directory, 'authority.pem')
+  const certificate = join(directory, 'ca.pem')
+  const bundle = resolve(place.bundle ?? join(directory, 'bundle.pem'))
+  if (bundle === root || bundle === certificate) throw new Error(`${bundle} is a file of the authority: name another`)
+  return { directory, root, certificate, bundle }
+}
+
+async function checkFit(path: string, { cert }: Identity, { hosts, now }: AuthorityTerms): Promise<void> {
+  const { validToDate } = new X509Certificate(cert)
+  if (validToDate.getTime() <= now()) throw new Error(`${path} expired on ${validToDate.toISOString()}: ${ROTATE}`)
+  if (!(await isConstrainedTo(hosts, cert)))
+    throw new Error(`${path} was made for other hosts than are to be intercepted now: ${ROTATE}`)
+}
+
+async function publish(files: Files, root: Identity, terms: AuthorityTerms): Promise<CertificateAuthority> {
+  const authority = await authorityOf(root, terms)
+  await checkPublicDirectory(dirname(files.bundle))
+  await replacePublic(files.certificate, root.cert)
+  await replacePublic(files.bundle, await bundleWith(root.cert))
+  return authority
+}
+
+/** Whoever reads it sees the old file or the new one, whole. */
+async function replacePublic(path: string, text: string): Promise<void> {
+  const passing = passingNameBeside(path)
+  try {
+    await writeNew(passing, text, PUBLIC_MODE)
+    await rename(passing, path)
+  } catch (error) {
+    throw new Error(`${path} cannot be written (${codeOf(error)}): let the user of Sallyport write to its directory`, {
+      cause: error,
+    })
+  } finally {
+    await rm(passing, { force: true })
+  }
+}

@@ -1,0 +1,38 @@
+import { existsSync } from 'node:fs'
+
+interface Origin {
+  /** There when the tool is. A file of the package itself: what PATH says may be another build, such as a pyenv Python. */
+  readonly file: string
+  /** The Debian package that brings it. */
+  readonly package: string
+}
+
+/** What tests use of this machine, and where Debian has it. */
+export const TOOLS = {
+  'apt-get': { file: '/usr/bin/apt-get', package: 'apt' },
+  curl: { file: '/usr/bin/curl', package: 'curl' },
+  'dpkg-deb': { file: '/usr/bin/dpkg-deb', package: 'dpkg' },
+  git: { file: '/usr/bin/git', package: 'git' },
+  'gnutls-cli': { file: '/usr/bin/gnutls-cli', package: 'gnutls-bin' },
+  go: { file: '/usr/bin/go', package: 'golang-go' },
+  java: { file: '/usr/bin/java', package: 'default-jdk-headless' },
+  javac: { file: '/usr/bin/javac', package: 'default-jdk-headless' },
+  openssl: { file: '/usr/bin/openssl', package: 'openssl' },
+  pip: { file: '/usr/lib/python3/dist-packages/pip/__main__.py', package: 'python3-pip' },
+  python3: { file: '/usr/bin/python3', package: 'python3' },
+  requests: { file: '/usr/lib/python3/dist-packages/requests/__init__.py', package: 'python3-requests' },
+  wget: { file: '/usr/bin/wget', package: 'wget' },
+} as const satisfies Readonly<Record<string, Origin>>
+
+/** A tool of this machine that a test may need. */
+export type Tool = keyof typeof TOOLS
+
+/** Whether it is installed. `test.skipIf(!hasTool('go'))`: with CI=true the set-up has failed before a test can be skipped. */
+export function hasTool(name: Tool): boolean {
+  return existsSync(TOOLS[name].file)
+}
+
+/** Where its program is. */
+export function pathOf(name: Tool): string {
+  return TOOLS[name].file
+}
