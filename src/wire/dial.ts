@@ -16,6 +16,8 @@ export interface Destination {
   readonly port: number
   /** `'plaintext'` only where a setting named unsafe says so. */
   readonly tls: SecureContext | 'plaintext'
+  /** ALPN names to offer; `http/1.1` without it. The socket's `alpnProtocol` says what the peer chose. */
+  readonly protocols?: readonly string[]
   /** Ranges that may be dialled although they are private. */
   readonly allowPrivate: BlockList
   /** For name resolution, TCP and TLS together. */
@@ -57,10 +59,11 @@ export function createDialer({ resolver, isOwnListener = () => false }: Parts): 
   }
 
   async function open(to: Destination, deadline: Deadline): Promise<Socket | TLSSocket> {
-    const { host, port, tls } = to
+    const { host, port, tls, protocols } = to
     const addresses = await deadline.race(vet(to))
     const socket = await connectTcp({ host, port, addresses, signal: deadline.signal })
-    return tls === 'plaintext' ? socket : secure(socket, { host, context: tls, signal: deadline.signal })
+    if (tls === 'plaintext') return socket
+    return secure(socket, { host, context: tls, signal: deadline.signal, ...(protocols && { protocols }) })
   }
 
   async function dial(to: Destination, signal?: AbortSignal): Promise<Socket | TLSSocket> {

@@ -18,6 +18,12 @@ export function trustOf(caPem?: string): SecureContext {
   return publicTrust
 }
 
+/** Whether one of these certificates is that one. What cannot be read is not. */
+export function holdsCertificate(pem: string, certificate: string): boolean {
+  const wanted = new X509Certificate(certificate).fingerprint256
+  return (pem.match(CERTIFICATE) ?? []).some((block) => new X509Certificate(block).fingerprint256 === wanted)
+}
+
 function contextOf(ca: string[]): SecureContext {
   // A peer that renegotiates could change who it is after it was verified (F15).
   return createSecureContext({ ca, minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION })

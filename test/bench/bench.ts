@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { makeAuthority } from '../support/certificates.ts'
 import { privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
+import { openTunnel, secureTunnel } from '../support/tunnel.ts'
 import { type Load, load } from './load.ts'
 import { BODY_BYTES, startBenchUpstream } from './upstream.ts'
 
@@ -18,12 +21,18 @@ const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 1)
 
 interface Contender {
   readonly name: string
-  readonly port: number
+  /** How a request to it begins. */
+  readonly target: string
+  readonly host: string
+  open(): Promise<Socket>
   readonly child: ChildProcess
 }
 
 const directory = privateDirectory()
 const key = randomBytes(24).toString('hex')
+const proof = `Proxy-Authorization: Basic ${Buffer.from(`bench:${key}`).toString('base64')}`
+const OURS = 'sallyport'
+const PLAIN = { target: 'http://api.bench.test/v1/thing', host: 'api.bench.test' }
 const children: ChildProcess[] = []
 try {
   report(await measure(await contenders()))
@@ -43,16 +52,32 @@ async function contenders(): Promise<Contender[]> {
   const undici = await start(0, ['bare-undici.ts', String(port), file('ca')])
   const proxy = await start(0, ['bare-http-proxy.ts', String(port), file('ca')])
   const [door] = sallyport.ready.listeners
+  const doorPort = Number(door.address.split(':')[1])
+  const inside = { target: '/v1/thing', host: `api.bench.test:${port}` }
   return [
-    { name: 'sallyport', port: Number(door.address.split(':')[1]), child: sallyport.child },
-    { name: 'bare node:http + undici', port: undici.ready.port, child: undici.child },
-    { name: 'bare http-proxy 1.18.1', port: proxy.ready.port, child: proxy.child },
+    { name: OURS, ...PLAIN, open: () => openPlain(doorPort), child: sallyport.child },
+    { name: 'sallyport, CONNECT opened', ...inside, open: () => openInside(doorPort, port), child: sallyport.child },
+    { name: 'bare node:http + undici', ...PLAIN, open: () => openPlain(undici.ready.port), child: undici.child },
+    { name: 'bare http-proxy 1.18.1', ...PLAIN, open: () => openPlain(proxy.ready.port), child: proxy.child },
   ]
+}
+
+async function openPlain(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  await once(socket, 'connect')
+  return socket
+}
+
+async function openInside(door: number, port: number): Promise<Socket> {
+  const { socket } = await openTunnel(`127.0.0.1:${door}`, `api.bench.test:${port}`, { fields: `${proof}\r\n` })
+  socket.setNoDelay(true)
+  return secureTunnel(socket, 'api.bench.test', { ca: readFileSync(file('ca.d/ca.pem'), 'utf8') })
 }
 
 function settings(port: number): object {
   return {
     listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    ca: { directory: 'ca.d' },
     admin: { listen: '127.0.0.1:0' },
     allowlist: ['api.bench.test'],
     callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
@@ -109,12 +134,12 @@ async function measure(all: readonly Contender[]): Promise<Map<string, Round[]>>
   const results = new Map<string, Round[]>(all.map(({ name }) => [name, []]))
   for (let round = 0; round <= ROUNDS; round++) {
     for (const contender of all) {
-      const { name, port } = contender
-      const proof = `Proxy-Authorization: Basic ${Buffer.from(`bench:${key}`).toString('base64')}`
-      const head = `GET http://api.bench.test/v1/thing HTTP/1.1\r\nHost: api.bench.test\r\n${proof}\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n`
+      const { name, target, host, open } = contender
+      const own = target === PLAIN.target ? `${proof}\r\n` : ''
+      const head = `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n${own}Accept: */*\r\nUser-Agent: bench\r\n\r\n`
       const before = cpuMs(contender)
       const seconds = round === 0 ? 2 : SECONDS
-      const result = await load({ port, head, connections: 32, seconds, bodyBytes: BODY_BYTES })
+      const result = await load({ open, head, connections: 32, seconds, bodyBytes: BODY_BYTES })
       const cpuMicros = ((cpuMs(contender) - before) * 1000) / (result.requestsPerSecond * seconds)
       // The first round warms up.
       if (round > 0) results.get(name)?.push({ ...result, cpuMicros })
@@ -124,7 +149,7 @@ async function measure(all: readonly Contender[]): Promise<Map<string, Round[]>>
 }
 
 function report(results: ReadonlyMap<string, readonly Round[]>): void {
-  const ours = median(results.get('sallyport') ?? [])
+  const ours = median(results.get(OURS) ?? [])
   process.stdout.write(
     `\n| ${ROUNDS} rounds of ${SECONDS} s | requests/s | CPU µs each | p50 ms | p99 ms | errors | sallyport has |\n|---|---|---|---|---|---|---|\n`,
   )

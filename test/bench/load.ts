@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import type { Socket } from 'node:net'
 
 /** What a load made. Times in ms. */
 export interface Load {
@@ -9,7 +9,8 @@ export interface Load {
 }
 
 interface Options {
-  readonly port: number
+  /** A connection that is ready for a request. */
+  open(): Promise<Socket>
   readonly head: string
   readonly connections: number
   readonly seconds: number
@@ -21,29 +22,26 @@ interface Options {
  * Keeps one request in flight on each connection. Works on raw sockets, because a full HTTP client would be slower than
  * what it measures; and does not sleep while it waits, see bench.ts.
  */
-export async function load({ port, head, connections, seconds, bodyBytes }: Options): Promise<Load> {
+export async function load({ open, head, connections, seconds, bodyBytes }: Options): Promise<Load> {
   const latencies: number[] = []
   const request = Buffer.from(head, 'latin1')
   let errors = 0
-  const end = performance.now() + seconds * 1000
+  const sockets = await Promise.all(Array.from({ length: connections }, open))
   const start = performance.now()
+  const end = start + seconds * 1000
   let isOver = false
   const stayAwake = () => void (isOver || setImmediate(stayAwake))
   stayAwake()
   await Promise.all(
-    Array.from(
-      { length: connections },
-      () =>
+    sockets.map(
+      (socket) =>
         new Promise<void>((resolve) => {
-          const socket = connect(port, '127.0.0.1')
-          socket.setNoDelay(true)
           let sentAt = 0
           let pending = ''
           const send = () => {
             sentAt = performance.now()
             socket.write(request)
           }
-          socket.on('connect', send)
           socket.on('data', (chunk) => {
             pending += chunk.toString('latin1')
             const split = pending.indexOf('\r\n\r\n')
@@ -57,6 +55,7 @@ export async function load({ port, head, connections, seconds, bodyBytes }: Opti
           })
           socket.on('error', () => errors++)
           socket.on('close', () => resolve())
+          send()
         }),
     ),
   )
