@@ -1,6 +1,11 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { exportCertificate, printBundlePath, rotate } from './ca.ts'
 import { check } from './check.ts'
+import { doctor } from './doctor.ts'
+import { printEnvironment } from './env.ts'
+import { type Format, formats } from './env-formats.ts'
 import { EXIT } from './exit-codes.ts'
+import { runCommand } from './run.ts'
 import { serve } from './serve.ts'
 import { why } from './why.ts'
 
@@ -10,6 +15,8 @@ const CONFIG = ['--config <file>', 'settings file'] as const
 const program = new Command('sallyport')
   .description('Mints short-lived credentials and injects them into outbound requests, so that apps never hold one.')
   .showHelpAfterError()
+  // So that `run` can leave the options behind its command to the command.
+  .enablePositionalOptions()
   // Wrong words are as wrong as wrong settings; 1 is a refusal.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.settings))
 
@@ -36,6 +43,59 @@ program
   .action(async (url: string, options: { config: string; caller: string; method: string; json?: true }) =>
     why(url, options),
   )
+
+program
+  .command('run')
+  .description('run a command that asks through a sidecar of its own; its exit code, or 2 when it was not started')
+  .usage('[options] -- <command> [args...]')
+  .argument('<command...>', 'what to run')
+  .option('--config <file>', 'settings file')
+  .option('--caller <name>', 'as whom it asks; may be left out where the settings name one caller')
+  .option(
+    '--audit <file>',
+    'where to record what it does; without it the files of the settings, or else ~/.local/state/sallyport/audit.jsonl',
+  )
+  .option('--proxy <url>', 'instead of --config: a sidecar that runs already, as http://NAME@127.0.0.1:15001')
+  .option('--key-file <file>', 'with --proxy: the file of the key of NAME')
+  .option('--ca <file>', 'with --proxy: PEM file of its authority, or its bundle')
+  .passThroughOptions()
+  .action(async (command: string[], options: Parameters<typeof runCommand>[1]) => runCommand(command, options))
+
+program
+  .command('env')
+  .description('print the environment of an app that uses the sidecar of these settings; the key is not in it')
+  .requiredOption(...CONFIG)
+  .option('--caller <name>', 'as whom it asks; may be left out where the settings name one caller')
+  .addOption(new Option('--format <format>', 'how').choices(Object.keys(formats)).default('shell' satisfies Format))
+  .option('--json', 'the same as --format json')
+  .action(async (options: Parameters<typeof printEnvironment>[0]) => printEnvironment(options))
+
+const ca = program.command('ca').description('the authority that answers for intercepted hosts')
+
+ca.command('export')
+  .description('print the certificate that clients are to trust')
+  .requiredOption(...CONFIG)
+  .option('--bundle', 'behind the public ones, because most clients trust one file and nothing else')
+  .action(async (options: Parameters<typeof exportCertificate>[0]) => exportCertificate(options))
+
+ca.command('path')
+  .description(
+    'print the path of the bundle, public certificates and ours; makes the authority where there is none yet',
+  )
+  .requiredOption(...CONFIG)
+  .action(async (options: Parameters<typeof printBundlePath>[0]) => printBundlePath(options))
+
+ca.command('rotate')
+  .description('make a new key and certificate; whoever trusts the old one has to be given the new one')
+  .requiredOption(...CONFIG)
+  .action(async (options: Parameters<typeof rotate>[0]) => rotate(options))
+
+program
+  .command('doctor')
+  .description('say what is wrong from here, and the line that mends it; the exit code is the number of failures')
+  .requiredOption(...CONFIG)
+  .option('--json', 'print JSON')
+  .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
 
 /** Runs the verb that the command line names. */
 export async function run(): Promise<void> {

@@ -1,4 +1,6 @@
-import { decide } from '../core/decide.ts'
+import type { Caller } from '../core/ask.ts'
+import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
+import { decidePassage, type Passage } from '../core/passage.ts'
 import { problems } from '../core/problems.ts'
 import { loadSettings } from '../settings/load.ts'
 import { compilePolicy } from '../settings/policy.ts'
@@ -22,16 +24,8 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
     const known = Object.hasOwn(settings.callers, caller) ? settings.callers[caller] : undefined
     if (!known)
       throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const decision = decide(
-      {
-        caller: { name: caller, method: known.kind },
-        target: { kind: 'name', host: target.host, port: target.port },
-        method,
-        path: target.path,
-        at: Date.now(),
-      },
-      compilePolicy(settings),
-    )
+    const who = { name: caller, method: known.kind }
+    const decision = decided({ caller: who, target, method, isHttp: /^http:/i.test(url) }, compilePolicy(settings))
     const code = decision.permitted ? undefined : decision.code
     if (!decision.permitted) process.exitCode = EXIT.refused
     const { connection, grant, reason } = decision
@@ -45,6 +39,21 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
     }
     process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))
   })
+}
+
+interface Wanted {
+  readonly caller: Caller
+  readonly target: NonNullable<ReturnType<typeof parseAbsoluteForm>>
+  readonly method: string
+  readonly isHttp: boolean
+}
+
+/** A CONNECT is asked for a host and a port alone; clients name the port of the scheme where a URL has none. */
+function decided({ caller, target, method, isHttp }: Wanted, policy: Policy): Permit | Passage | Refusal {
+  const { host, port, path } = target
+  const at = Date.now()
+  if (method === 'CONNECT') return decidePassage({ caller, host, port: port ?? (isHttp ? 80 : 443), at }, policy)
+  return decide({ caller, target: { kind: 'name', host, port }, method, path, at }, policy)
 }
 
 function inWords({
