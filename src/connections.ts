@@ -27,7 +27,7 @@ export function buildConnections(settings: Settings['connections'], tools: Tools
 }
 
 function buildConnection(name: string, settings: ConnectionSettings, tools: Tools): Connection {
-  const { credential, inject, websocket } = settings
+  const { credential, inject, websocket, tunnel } = settings
   const { references, clock, dialer } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
@@ -38,17 +38,26 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Tool
     onMint: (event) => tellOfMint(name, event, tools),
   })
   const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
-  return { name, source: credential.kind, supply, injection, upstream: buildUpstream(settings, tools), websocket }
+  return {
+    name,
+    source: credential.kind,
+    supply,
+    injection,
+    upstream: buildUpstream(settings, tools),
+    websocket,
+    tunnel,
+  }
 }
 
 function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {
-  const { tls, allowPrivate, limits, unsafeAllowPlaintextUpstream } = settings
+  const { tls, allowPrivate, http2, limits, unsafeAllowPlaintextUpstream } = settings
   const ca = tls.ca && references.file(tls.ca)
   return new Upstream({
     dialer,
     port: portOf(settings),
     tls: unsafeAllowPlaintextUpstream ? 'plaintext' : trustOf(ca),
     allowPrivate: toBlockList(allowPrivate),
+    http2,
     limits,
   })
 }

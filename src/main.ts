@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { AdminDoor } from './admin/admin-door.ts'
 import { createAdminApp } from './admin/app.ts'
+import { openAuthorityFor } from './authority.ts'
+import type { CertificateAuthority } from './ca/authority.ts'
 import { buildSink } from './audit/registry.ts'
 import type { Sink } from './audit/sink.ts'
 import { buildIdentify } from './callers/registry.ts'
@@ -26,6 +28,8 @@ import { systemClock } from './wire/system-clock.ts'
 export interface House {
   readonly listeners: readonly { readonly kind: string; readonly address: string }[]
   readonly admin: string | undefined
+  /** The authority of intercepted hosts, where there is one. */
+  readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
   readonly log: Logger
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
@@ -60,7 +64,7 @@ interface Site {
 }
 
 async function furnish(site: Site): Promise<House> {
-  const { loaded, log, closers } = site
+  const { loaded, log, references, clock, closers } = site
   const { settings } = loaded
   const doors: Door[] = []
   const addresses = new Set<string>()
@@ -70,8 +74,10 @@ async function furnish(site: Site): Promise<House> {
   const record = createRecorder({ sinks: buildSinks(site), metrics, log })
   const snapshot = buildSnapshot(site, metrics, dialer)
   const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
-  const tools = { gate, log, peers: isPeerKnown ? createPeerReader() : undefined, directory: dirname(loaded.file) }
+  const directory = dirname(loaded.file)
+  const tools = { gate, log, authority, peers: isPeerKnown ? createPeerReader() : undefined, directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, addresses)
@@ -83,7 +89,7 @@ async function furnish(site: Site): Promise<House> {
     closing ??= closeInReverse(closers)
     return closing
   }
-  return { listeners, admin, log, close }
+  return { listeners, admin, ca: authority, log, close }
 }
 
 /** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */

@@ -20,6 +20,8 @@ export interface Entry {
   readonly grant: string | undefined
   readonly rule: number | undefined
   readonly decision: 'permit' | 'refuse'
+  /** Of a CONNECT: whether we read what is in it, request by request, or pass it on unread. */
+  readonly tunnel: 'opened' | 'unopened' | undefined
   /** Why not, in words, where there is anything to say. */
   readonly reason: string | undefined
   /** The code of the problem that the caller was answered with, or that cut the answer short. */

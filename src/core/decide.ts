@@ -10,6 +10,10 @@ export interface Place {
   readonly home: string | undefined
   readonly port: number
   readonly basePath: string
+  /** The upstream speaks plain HTTP. */
+  readonly isPlaintext: boolean
+  /** What CONNECT opens; `unsaid`: nobody has chosen, and nothing can be intercepted. */
+  readonly connect: 'intercept' | 'tunnel' | 'refuse' | 'unsaid'
 }
 
 /** Permission for a caller to use a connection. `until`: ms since the epoch; refused from that very millisecond on. */
@@ -121,11 +125,16 @@ function resolve(question: Question, policy: Policy): Route | Refusal {
   return target.kind === 'name' ? resolveName(target, path, policy) : resolveConnection(target.name, path, policy)
 }
 
+/** The connection that a host means, if egress may go there at all. */
+export function placeOf(host: string, policy: Policy): Place | Refusal {
+  if (policy.allowlist.find(host) === undefined) return refuse('host-not-allowed', `${host} is not on the allowlist`)
+  return policy.places.find(host) ?? refuse('connection-missing', `no connection names ${host}`)
+}
+
 function resolveName(target: Target & { kind: 'name' }, path: string, policy: Policy): Route | Refusal {
   const { host, port } = target
-  if (policy.allowlist.find(host) === undefined) return refuse('host-not-allowed', `${host} is not on the allowlist`)
-  const place = policy.places.find(host)
-  if (!place) return refuse('connection-missing', `no connection names ${host}`)
+  const place = placeOf(host, policy)
+  if ('permitted' in place) return place
   const connection = { connection: place.name }
   if (port !== undefined && port !== place.port) {
     return refuse('port-not-allowed', `port ${port} of ${host} is not the connection's port`, connection)
@@ -155,13 +164,10 @@ function judgeGrants(question: Question, route: Route, policy: Policy): Permit |
   const { caller, method, at } = question
   const connection = route.place.name
   const grants = policy.grants.get(caller.name)?.get(connection) ?? []
-  let closest = refuse('grant-missing', `${caller.name} does not have USE CONNECTION on ${connection}`, { connection })
+  let closest = ungranted(caller, connection)
   for (const grant of grants) {
-    if (grant.until !== undefined && at >= grant.until) {
-      if (closest.code === 'grant-missing') {
-        const since = new Date(grant.until).toISOString()
-        closest = refuse('grant-expired', `grant ${grant.id} expired at ${since}`, { connection, grant: grant.id })
-      }
+    if (hasEnded(grant, at)) {
+      if (closest.code === 'grant-missing') closest = expired(grant)
       continue
     }
     const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
@@ -172,6 +178,21 @@ function judgeGrants(question: Question, route: Route, policy: Policy): Permit |
     })
   }
   return closest
+}
+
+/** From its very millisecond on. */
+export function hasEnded({ until }: Grant, at: number): boolean {
+  return until !== undefined && at >= until
+}
+
+/** No grant at all. */
+export function ungranted(caller: Caller, connection: string): Refusal {
+  return refuse('grant-missing', `${caller.name} does not have USE CONNECTION on ${connection}`, { connection })
+}
+
+/** A grant, and it is over. */
+export function expired({ id, connection, until = 0 }: Grant): Refusal {
+  return refuse('grant-expired', `grant ${id} expired at ${new Date(until).toISOString()}`, { connection, grant: id })
 }
 
 function permit(question: Question, route: Route, grant: Grant, rule: number): Permit {
@@ -186,6 +207,11 @@ function permit(question: Question, route: Route, grant: Grant, rule: number): P
   })
 }
 
-function refuse(code: ProblemCode, reason: string, where: { connection?: string; grant?: string } = {}): Refusal {
+/** A refusal, with what is known of where it came from. */
+export function refuse(
+  code: ProblemCode,
+  reason: string,
+  where: { connection?: string; grant?: string } = {},
+): Refusal {
   return { permitted: false, code, reason, ...where }
 }

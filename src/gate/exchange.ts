@@ -54,7 +54,10 @@ export async function recorded(
 }
 
 /** The connection that a permit names, from the snapshot that permitted it. */
-export function connectionOf(permit: Permit, connections: ReadonlyMap<string, Connection>): Connection {
+export function connectionOf(
+  permit: Pick<Permit, 'connection'>,
+  connections: ReadonlyMap<string, Connection>,
+): Connection {
   const connection = connections.get(permit.connection)
   if (!connection) throw new Problem('internal-error', { reason: `no connection ${permit.connection} in the snapshot` })
   return connection
@@ -114,7 +117,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     ...prepared,
     method: ask.method,
     incoming,
-    dispatcher: upstream.dispatcher(permit.caller.name, permit.host),
+    sender: upstream.sender(permit.caller.name, permit.host),
     maxRequestBytes: upstream.limits.maxRequestBytes,
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,

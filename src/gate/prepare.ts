@@ -31,6 +31,7 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   const slot = injection?.slot
   const kept = endToEnd(ask.fields, dropsFor(ask, permit, connection))
   const fields = ['Host', connection.upstream.authority(permit.host), ...kept, 'Via', via(ask, pseudonym)]
+  if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
   const query = slot?.in === 'query' ? withoutParameter(ask.query, slot.name) : ask.query
   const outgoing = injection && credential ? injection.inject({ fields, query }, credential) : { fields, query }
@@ -69,6 +70,11 @@ function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: strin
     SPOOFED_PREFIX.test(key) ||
     inSlot(key) ||
     (dropsAuthorization && key === 'authorization')
+}
+
+/** gRPC servers ask for it, to find out proxies that know no trailers. It goes out over HTTP/2 alone. */
+function takesTrailers({ fields }: Ask): boolean {
+  return valuesOf(fields, 'te').some((value) => value.trim().toLowerCase() === 'trailers')
 }
 
 /** @see RFC 9110 section 7.6.3 */

@@ -17,6 +17,8 @@ export interface Connection {
   readonly injection: Injection | undefined
   readonly upstream: Upstream
   readonly websocket: boolean
+  /** What an unopened tunnel may carry: TLS for the host of CONNECT, or any bytes. */
+  readonly tunnel: 'tls' | 'any'
 }
 
 /** One configuration, whole and frozen. An ask sees the same one from start to end; a reload makes the next. */

@@ -2,6 +2,7 @@ import type { CredentialUsed, Entry } from '../audit/entry.ts'
 import type { Ask, Caller } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Permit, Refusal } from '../core/decide.ts'
+import type { Passage } from '../core/passage.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Outcome } from '../relay/http.ts'
 import { valuesOf } from '../wire/fields.ts'
@@ -16,7 +17,7 @@ export class Trace {
   readonly #time: number
   readonly #start: number
   #caller: Caller | undefined
-  #decision: Permit | Refusal | undefined
+  #decision: Permit | Passage | Refusal | undefined
   #problem: Problem | undefined
   #answered: number | undefined
   #outcome: Outcome | undefined
@@ -39,7 +40,7 @@ export class Trace {
     this.#caller = caller
   }
 
-  decided(decision: Permit | Refusal): void {
+  decided(decision: Permit | Passage | Refusal): void {
     this.#decision = decision
   }
 
@@ -86,9 +87,10 @@ export class Trace {
       pid: evidence?.peer?.pid,
       connection: decision?.connection,
       grant: decision?.grant,
-      rule: permit?.rule,
+      rule: permit && 'rule' in permit ? permit.rule : undefined,
       decision: permit ? 'permit' : 'refuse',
-      reason: this.#problem?.reason ?? (permit ? undefined : decision?.reason),
+      tunnel: permit && 'tls' in permit ? TUNNELS[permit.tls] : undefined,
+      reason: this.#problem?.reason ?? outcome?.note ?? (permit ? undefined : decision?.reason),
       code: this.#problem?.code,
       status: this.#answered ?? (outcome?.status || undefined),
       ended: ending(outcome, this.#answered),
@@ -104,6 +106,9 @@ export class Trace {
     }
   }
 }
+
+/** TLS that is refused leaves plain HTTP, which is read as well. */
+const TUNNELS = { open: 'opened', refuse: 'opened', pass: 'unopened' } as const
 
 function ending(outcome: Outcome | undefined, answered: number | undefined): Entry['ended'] {
   if (answered !== undefined) return 'complete'

@@ -1,5 +1,6 @@
 import type { Evidence } from '../core/ask.ts'
-import { Problem } from '../core/problem.ts'
+import type { Problem } from '../core/problem.ts'
+import { identify } from './admit.ts'
 import { type RefusingAnswer, recorded } from './exchange.ts'
 import type { Gate } from './snapshot.ts'
 import { type Asked, Trace } from './trace.ts'
@@ -20,9 +21,7 @@ export function turnAwayKnown(
 ): Promise<void> {
   const trace = new Trace(asked, gate.clock)
   return recorded(trace, answer, gate, async () => {
-    const caller = gate.snapshot().identify(asked.evidence)
-    if (!caller) throw new Problem('caller-unknown', { reason: 'no proof, or a wrong one' })
-    trace.identified(caller)
+    identify(asked.evidence, gate.snapshot(), trace)
     throw problem
   })
 }

@@ -6,6 +6,8 @@ interface Closing {
   readonly deadlineMs: number
   /** Whether nothing is being answered any more. */
   isIdle(): boolean
+  /** Closes what is idle and not known to the server. */
+  closeIdle(): void
   /** Those that have not said 'close' yet. */
   readonly sockets: ReadonlySet<Socket>
 }
@@ -18,14 +20,16 @@ const LEAST_MS = 100
  * Closes an HTTP server: no new connections at once, idle ones at once, busy ones when their answer is out, and at the
  * deadline whatever is left. Node's own `close` forgets sockets that have switched protocols.
  */
-export async function closeServer(server: Server, { deadlineMs, isIdle, sockets }: Closing): Promise<void> {
+export async function closeServer(server: Server, { deadlineMs, isIdle, closeIdle, sockets }: Closing): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const deadline = performance.now() + deadlineMs
   while (!isIdle() && performance.now() < deadline) {
     server.closeIdleConnections()
+    closeIdle()
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
   server.closeIdleConnections()
+  closeIdle()
   for (const socket of sockets) socket.destroySoon()
   // An answer that is out for us may wait for a caller that reads slowly.
   const left = Math.max(LEAST_MS, deadline - performance.now())

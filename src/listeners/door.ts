@@ -1,4 +1,5 @@
-import type { Ask } from '../core/ask.ts'
+import type { CertificateAuthority } from '../ca/authority.ts'
+import type { Ask, Evidence } from '../core/ask.ts'
 import type { Gate } from '../gate/snapshot.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Fault } from '../wire/framing.ts'
@@ -12,6 +13,8 @@ export interface DoorTools {
   readonly log: Logger
   /** Present where a caller is known by its uid or gid. */
   readonly peers: PeerReader | undefined
+  /** Present where tunnels may be opened. */
+  readonly authority: CertificateAuthority | undefined
   /** Relative socket paths start here. */
   readonly directory: string
 }
@@ -32,7 +35,7 @@ export interface Head {
   readonly target: string
   readonly fields: readonly string[]
   /** The connection it came on. */
-  readonly line: Pick<Line, 'peer' | 'proof'>
+  readonly line: Pick<Line, 'peer' | 'proof' | 'tunnel'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */
@@ -42,4 +45,6 @@ export type Reading = Pick<Ask, 'target' | 'path' | 'query' | 'evidence'>
 export interface Reader {
   readonly challenge: Challenge
   read(head: Head): Reading | Fault
+  /** What the caller shows of itself, where there is no more than a head to look at. */
+  evidence(fields: readonly string[], line: Head['line']): Evidence
 }

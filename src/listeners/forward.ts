@@ -1,3 +1,4 @@
+import type { Evidence } from '../core/ask.ts'
 import type { Kind } from '../forms/kind.ts'
 import { z } from '../forms/zod.ts'
 import { parseAbsoluteForm } from '../wire/authority.ts'
@@ -9,33 +10,33 @@ import { doorCaller, listen, mode } from './settings.ts'
 
 const schema = z.strictObject({ kind: z.literal('forward'), listen, mode, caller: doorCaller }).meta({
   description:
-    'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS',
+    'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS, or opens a tunnel by `CONNECT`',
 })
 
 /** The door of `HTTP_PROXY`: absolute-form requests, the proof in Proxy-Authorization. */
 export const forward: Kind<typeof schema, DoorTools, Door> = {
   schema,
-  build: (settings, tools) => new HttpDoor({ ...settings, reader: readerFor(settings.caller) }, tools),
+  build: (settings, tools) =>
+    new HttpDoor({ ...settings, reader: readerFor(settings.caller), hasTunnels: true }, tools),
 }
 
 const BARE_AUTHORITY = /^[^/]*:\/\/[^/?]*$/
 
 function readerFor(caller: string | undefined): Reader {
+  const evidence = (fields: readonly string[], line: Head['line']): Evidence => {
+    const { keys, unreadable } = shownOn(line, valuesOf(fields, 'proxy-authorization'))
+    return { doorCaller: caller, peer: line.peer, keys, unreadable, keysAre: 'certain' }
+  }
   return {
     challenge: 'proxy',
+    evidence,
     read({ method, target, fields, line }: Head) {
       const parts = parseAbsoluteForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an absolute http:// target of a plain host' }
       // RFC 9112 section 3.2.4 would have us send "OPTIONS *", which undici cannot; "OPTIONS /" is another question.
       if (method === 'OPTIONS' && BARE_AUTHORITY.test(target)) return { code: 'target-malformed', reason: 'OPTIONS *' }
       const { host, port, path, query } = parts
-      const { keys, unreadable } = shownOn(line, valuesOf(fields, 'proxy-authorization'))
-      return {
-        path,
-        query,
-        target: { kind: 'name', host, port },
-        evidence: { doorCaller: caller, peer: line.peer, keys, unreadable, keysAre: 'certain' },
-      }
+      return { path, query, target: { kind: 'name', host, port }, evidence: evidence(fields, line) }
     },
   }
 }

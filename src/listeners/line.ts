@@ -1,4 +1,4 @@
-import type { Peer } from '../core/ask.ts'
+import type { Evidence, Peer } from '../core/ask.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import type { ShownKeys } from './keys.ts'
 
@@ -11,9 +11,23 @@ export interface Line {
   proof: { readonly text: string; readonly shown: ShownKeys } | undefined
   /** The parser has given up on it. */
   isUnreadable: boolean
+  /** Of a connection within a tunnel that we have opened. */
+  readonly tunnel?: Tunnel
+}
+
+/** What is settled for everything that comes through an opened tunnel. */
+export interface Tunnel {
+  /** Canonical, as CONNECT named it. */
+  readonly host: string
+  readonly port: number
+  readonly scheme: 'http' | 'https'
+  /** Shown with the CONNECT, and judged anew at each request. */
+  readonly evidence: Evidence
+  /** Called with each request head. */
+  entered(): void
 }
 
 /** A connection of which nothing is known yet. */
-export function newLine(peer: Peer | undefined): Line {
-  return { peer, answer: undefined, proof: undefined, isUnreadable: false }
+export function newLine(peer: Peer | undefined, tunnel?: Tunnel): Line {
+  return { peer, answer: undefined, proof: undefined, isUnreadable: false, ...(tunnel && { tunnel }) }
 }

@@ -45,7 +45,8 @@ type Settings = z.infer<typeof schema>
 /** The door of a base URL: origin-form requests, the proof where the upstream's own key would be. */
 export const reverse: Kind<typeof schema, DoorTools, Door> = {
   schema,
-  build: (settings, tools) => new HttpDoor({ ...settings, reader: readerFor(settings, tools) }, tools),
+  build: (settings, tools) =>
+    new HttpDoor({ ...settings, reader: readerFor(settings, tools), hasTunnels: false }, tools),
 }
 
 function readerFor(settings: Settings, { gate }: DoorTools): Reader {
@@ -56,6 +57,7 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
     : { listen: settings.listen, hostnames: settings.hostnames }
   return {
     challenge: 'origin',
+    evidence: (fields, { peer }) => evidenceOf(fields, { doorCaller: settings.caller, peer, keys: keysOf(fields, '') }),
     read({ target, fields, line }: Head): Reading | Fault {
       const parts = parseOriginForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
@@ -63,19 +65,20 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
       if (fault) return fault
       const route = routeOf(parts.path, settings)
       const keys = keysOf(fields, parts.query, slotOf(route.target))
-      const known = { doorCaller: settings.caller, peer: line.peer, keys }
-      // One of two may be a caller key, and where nothing is injected the other would take it along upstream.
-      const isDouble = valuesOf(fields, 'authorization').length > 1
-      const evidence: Evidence = isDouble
-        ? { ...known, unreadable: true, keysAre: 'certain' }
-        : { ...known, keysAre: 'maybe' }
+      const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer: line.peer, keys })
       return { ...route, query: parts.query, evidence }
     },
   }
 }
 
+/** One of two may be a caller key, and where nothing is injected the other would take it along upstream. */
+function evidenceOf(fields: readonly string[], known: Omit<Evidence, 'keysAre'>): Evidence {
+  const isDouble = valuesOf(fields, 'authorization').length > 1
+  return isDouble ? { ...known, unreadable: true, keysAre: 'certain' } : { ...known, keysAre: 'maybe' }
+}
+
 /** The upstream's own place first: an app that fills both means the one its SDK knows. */
-function keysOf(fields: readonly string[], query: string, slot: Slot | undefined): readonly PresentedKey[] {
+function keysOf(fields: readonly string[], query: string, slot?: Slot): readonly PresentedKey[] {
   const texts = slot ? textInSlot(slot, fields, query).filter((text) => text !== '') : []
   const isBasic = slot?.in === 'header' && slot.prefix === 'Basic '
   if (texts.length > 0 && !isBasic) return texts.map((text) => ({ key: new Secret(text) }))

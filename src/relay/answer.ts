@@ -20,7 +20,8 @@ export interface Answer {
   start(status: number, statusText: string, fields: readonly string[]): void
   /** False: wait for `onDrain` before writing more. */
   write(chunk: Buffer): boolean
-  end(): void
+  /** `trailers`: what follows the body; gone where the caller's protocol has no room for it. */
+  end(trailers?: readonly string[]): void
   /** The rest will not come: the caller must see a broken body, never a clean end. */
   break(): void
   /** Replaces the listener before. */

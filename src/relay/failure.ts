@@ -7,6 +7,8 @@ const CODES: Readonly<Record<string, ProblemCode>> = {
   UND_ERR_HEADERS_OVERFLOW: 'upstream-malformed',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'upstream-malformed',
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: 'request-malformed',
+  // Ours, of what does not keep to the protocol; a peer that says it of us cannot be told apart.
+  HTTP2_PROTOCOL_ERROR: 'upstream-malformed',
 }
 
 /** What went wrong between us and the upstream, as a Problem. */
@@ -26,9 +28,33 @@ export function problemOf(error: unknown): Problem {
   })
 }
 
-/** The upstream closed a connection without a single byte of an answer: it may have been closing an idle one. */
+/** How an HTTP/2 stream ended early: with its whole connection, or by a reset of its own. @see RFC 9113 section 7 */
+export function failureOfStream(rstCode: number | undefined, isCut: boolean, error?: Error): Error {
+  if (error && codeOf(error) !== 'ERR_HTTP2_STREAM_ERROR') return error
+  const code = isCut ? 'ECONNRESET' : `HTTP2_${RESETS[rstCode ?? 0] ?? 'RESET'}`
+  return Object.assign(new Error('the stream ended before the answer did'), { code })
+}
+
+const RESETS: Readonly<Record<number, string>> = {
+  0: 'NO_ERROR',
+  1: 'PROTOCOL_ERROR',
+  2: 'INTERNAL_ERROR',
+  3: 'FLOW_CONTROL_ERROR',
+  7: 'REFUSED_STREAM',
+  8: 'CANCEL',
+  11: 'ENHANCE_YOUR_CALM',
+  13: 'HTTP_1_1_REQUIRED',
+}
+
+/**
+ * The upstream closed a connection without a single byte of an answer: it may have been closing an idle one. A refused
+ * stream was not looked at, and so are those that a GOAWAY does not name. @see RFC 9113 section 8.7
+ */
 export function isSilentClose(error: unknown): boolean {
-  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error)) && !messageOf(error).startsWith('bad ')
+  return (
+    ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'HTTP2_REFUSED_STREAM'].includes(codeOf(error)) &&
+    !messageOf(error).startsWith('bad ')
+  )
 }
 
 function codeOf(error: unknown): string {

@@ -4,13 +4,14 @@ import { Problem } from '../core/problem.ts'
 import type { Answer, Incoming } from './answer.ts'
 import { isSilentClose, problemOf } from './failure.ts'
 import type { Meter } from './meter.ts'
-import { relayedFields } from './response-head.ts'
+import { relayedFields, relayedTrailers } from './response-head.ts'
+import type { Sender } from './sender.ts'
 import { onSocketOf } from './socket-of.ts'
 import { drainRest, startUpload } from './upload.ts'
 
 /** A request ready to be sent: every field is final, framing excepted. */
 export interface Outbound {
-  readonly dispatcher: Dispatcher
+  readonly sender: Sender
   readonly method: string
   /** Path and query. */
   readonly path: string
@@ -36,6 +37,8 @@ export interface Outcome {
   readonly bytesOut: number
   readonly upstreamAddress?: string | undefined
   readonly problem?: Problem
+  /** What a reader of the record should know, where nothing failed for certain. */
+  readonly note?: string
 }
 
 /** An upstream that sends more of these than anyone needs is not going to send an answer. */
@@ -52,7 +55,7 @@ export function relay(outbound: Outbound, answer: Answer): Promise<Outcome> {
     const { method, path, fields } = outbound
     // undici takes a flat list of names and values, keeps case, order and repeats, and does not write to it.
     const headers = fields as string[]
-    outbound.dispatcher.dispatch({ method, path, headers, body: body ?? null }, handler)
+    outbound.sender.dispatch({ method, path, headers, body: body ?? null }, handler)
   })
 }
 
@@ -88,12 +91,12 @@ class Relaying implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    onSocketOf((socket) => {
+    if (this.#isGone) return controller.abort(new Error('the caller has gone'))
+    onSocketOf((socket, isReused) => {
       this.#socket = socket
       this.#upstreamAddress = socket.remoteAddress
-      this.#isReused = socket.bytesWritten > 0
+      this.#isReused = isReused
     })
-    if (this.#isGone) controller.abort(new Error('the caller has gone'))
   }
 
   onResponseStart(
@@ -117,17 +120,17 @@ class Relaying implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytesOut += chunk.length
+    this.#body?.stays()
     if (this.#answer.write(chunk)) return
     controller.pause()
     // While paused undici's own timeout stands still, and the caller may never read again.
     this.#stall = setTimeout(() => controller.abort(STALLED), this.#outbound.idleTimeoutMs).unref()
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     // undici takes a reset for the end of a body that only the end of its connection delimits.
     if (this.#socket?.errored) return this.#broken(problemOf(this.#socket.errored))
-    // Trailers end here: a caller that merged them would let the upstream set fields after we judged them.
-    this.#answer.end()
+    this.#answer.end(relayedTrailers(textOf(controller.rawTrailers)))
     this.#settle.resolve(this.#outcome('complete'))
     if (this.#body) drainRest(this.#outbound.incoming.stream)
   }

@@ -25,6 +25,11 @@ export class Meter extends Transform {
     this.#idle = setTimeout(stopped, idleMs).unref()
   }
 
+  /** The answer moves, and with it the request: a stream that is open both ways may be silent in one direction. */
+  stays(): void {
+    this.#idle.refresh()
+  }
+
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#idle.refresh()
     this.bytes += chunk.length

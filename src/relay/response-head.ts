@@ -18,6 +18,44 @@ export function relayedFields(fields: readonly string[], { challenge }: { readon
   return endToEnd(fields, (key) => NOT_RELAYED.has(key) || (!challenge && key === 'www-authenticate'))
 }
 
+/**
+ * Fields that only a head may carry: they frame, route, authenticate or say what the body is, and a caller that merged
+ * them would let the upstream set them after we judged the head. @see RFC 9110 section 6.5.1
+ */
+const NOT_TRAILERS = new Set([
+  'host',
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'content-location',
+  'authorization',
+  'www-authenticate',
+  'authentication-info',
+  'set-cookie',
+  'cookie',
+  'cache-control',
+  'expires',
+  'date',
+  'age',
+  'vary',
+  'pragma',
+  'warning',
+  'location',
+  'retry-after',
+  'expect',
+  'range',
+  'max-forwards',
+  'strict-transport-security',
+])
+
+/** The trailers of an answer as they go to the caller. */
+export function relayedTrailers(fields: readonly string[]): string[] {
+  return endToEnd(fields, (key) => NOT_RELAYED.has(key) || NOT_TRAILERS.has(key) || PSEUDO.test(key))
+}
+
+const PSEUDO = /^:/
+
 /** @see RFC 9112 section 6.3 */
 function judgeFraming(fields: readonly string[]): void {
   const lengths = valuesOf(fields, 'content-length')

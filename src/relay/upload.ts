@@ -32,6 +32,8 @@ export function startUpload(incoming: Incoming, bounds: UploadBounds): Meter | u
  */
 export function drainRest(stream: Readable): void {
   if (stream.readableEnded || stream.destroyed) return
+  // Unpiping pauses; whoever piped it somewhere is done with it.
+  stream.unpipe()
   let left = DRAIN_BYTES
   const timer = setTimeout(() => stream.destroy(), DRAIN_MS).unref()
   finished(stream, { writable: false }, () => clearTimeout(timer))

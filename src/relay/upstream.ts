@@ -1,8 +1,10 @@
 import type { BlockList } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { type Dispatcher, Pool } from 'undici'
+import { type buildConnector, Pool } from 'undici'
 import { Problem } from '../core/problem.ts'
 import type { Destination, Dialer } from '../wire/dial.ts'
+import { Negotiated } from './negotiated.ts'
+import type { Sender } from './sender.ts'
 
 /** Bounds of one connection; times in ms. */
 export interface Limits {
@@ -12,6 +14,8 @@ export interface Limits {
   /** Requests in flight at once, for each caller. */
   readonly maxConcurrent: number
   readonly maxRequestBytes: number
+  /** That an unopened tunnel may last in all. */
+  readonly tunnelTimeoutMs: number
 }
 
 /** Where a connection leads and on what terms. */
@@ -20,6 +24,8 @@ export interface UpstreamTerms {
   readonly port: number
   readonly tls: SecureContext | 'plaintext'
   readonly allowPrivate: BlockList
+  /** Offers HTTP/2; what the upstream chooses is spoken. Without meaning in plaintext. */
+  readonly http2: boolean
   readonly limits: Limits
 }
 
@@ -32,9 +38,9 @@ const MAX_POOLS = 256
  */
 export class Upstream {
   readonly #terms: UpstreamTerms
-  readonly #pools = new Map<string, Pool>()
+  readonly #pools = new Map<string, Sender>()
   /** The last one in that order: whoever asks next is most often who asked before. */
-  #latest: { readonly key: string; readonly pool: Pool } | undefined
+  #latest: { readonly key: string; readonly pool: Sender } | undefined
   readonly #inFlight = new Map<string, number>()
 
   constructor(terms: UpstreamTerms) {
@@ -43,6 +49,11 @@ export class Upstream {
 
   get limits(): Limits {
     return this.#terms.limits
+  }
+
+  /** Whether a request may go out over HTTP/2. */
+  get http2(): boolean {
+    return this.#terms.http2 && this.#terms.tls !== 'plaintext'
   }
 
   /** What to dial for a host of this connection. */
@@ -57,7 +68,7 @@ export class Upstream {
     return port === (tls === 'plaintext' ? 80 : 443) ? host : `${host}:${port}`
   }
 
-  dispatcher(caller: string, host: string): Dispatcher {
+  sender(caller: string, host: string): Sender {
     // Neither a caller's name nor a host has a blank.
     const key = `${caller} ${host}`
     if (key === this.#latest?.key) return this.#latest.pool
@@ -95,13 +106,26 @@ export class Upstream {
     await Promise.all(pools.map((pool) => pool.destroy()))
   }
 
-  #open(host: string): Pool {
-    const { dialer, tls, limits } = this.#terms
+  #open(host: string): Sender {
+    const { dialer, limits } = this.#terms
+    const to = this.destination(host)
+    if (!this.http2) return this.#pool(host, dialer.connector(to))
+    return new Negotiated({
+      origin: `https://${this.authority(host)}`,
+      dial: (protocols) => dialer.dial({ ...to, protocols }),
+      http1: (connect) => this.#pool(host, connect),
+      headersTimeoutMs: limits.responseTimeoutMs,
+      bodyTimeoutMs: limits.idleTimeoutMs,
+    })
+  }
+
+  #pool(host: string, connect: buildConnector.connector): Pool {
+    const { tls, limits } = this.#terms
     return new Pool(`${tls === 'plaintext' ? 'http' : 'https'}://${this.authority(host)}`, {
-      connect: dialer.connector(this.destination(host)),
+      connect,
       connections: limits.maxConcurrent,
       pipelining: 1,
-      // undici 8 would negotiate HTTP/2 by itself; that is a setting of the connection, not a surprise.
+      // undici 8 would take HTTP/2 where it finds it; see Negotiated for why that is not left to it.
       allowH2: false,
       headersTimeout: limits.responseTimeoutMs,
       bodyTimeout: limits.idleTimeoutMs,

@@ -1,7 +1,8 @@
 import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
 import type { SettingsFault } from './fault.ts'
-import type { Settings } from './schema.ts'
+import { interceptedHosts } from './policy.ts'
+import type { ConnectionSettings, Settings } from './schema.ts'
 
 /** What no single field shows: names that mean nothing, and things that contradict each other. */
 export function crossFaults(settings: Settings): SettingsFault[] {
@@ -18,20 +19,38 @@ export function crossFaults(settings: Settings): SettingsFault[] {
 
 /** What is allowed, and yet hardly meant. */
 export function crossWarnings(settings: Settings, now: number): SettingsFault[] {
-  return [...unreachableHosts(settings), ...pastGrants(settings, now), ...unusedPeers(settings)]
+  return [
+    ...unreachableHosts(settings),
+    ...pastGrants(settings, now),
+    ...unusedPeers(settings),
+    ...ruledTunnels(settings),
+    ...unusedAuthority(settings),
+  ]
 }
 
-function connectionFaults(name: string, { connections }: Settings): SettingsFault[] {
+function connectionFaults(name: string, { connections, ca }: Settings): SettingsFault[] {
   const connection = connections[name]
-  if (connection?.credential.kind === 'none' && connection.inject) {
-    return [
-      {
-        path: ['connections', name, 'inject'],
-        message: 'leave it out: with credential kind none there is nothing to inject',
-      },
-    ]
+  if (!connection) return []
+  const faults = tunnelFaults(name, connection, ca !== undefined)
+  if (connection.credential.kind === 'none' && connection.inject) {
+    faults.push({
+      path: ['connections', name, 'inject'],
+      message: 'leave it out: with credential kind none there is nothing to inject',
+    })
   }
-  return []
+  return faults
+}
+
+function tunnelFaults(name: string, connection: ConnectionSettings, hasAuthority: boolean): SettingsFault[] {
+  const { connect, credential, basePath, tunnel } = connection
+  const at = (key: string, message: string) => [{ path: ['connections', name, key], message }]
+  if (connect === 'intercept' && !hasAuthority)
+    return at('connect', 'add "ca: ephemeral" or "ca: { directory: DIR }": without an authority nothing is intercepted')
+  if (connect !== 'tunnel')
+    return tunnel === 'any' ? at('tunnel', 'leave it out, or say "connect: tunnel": nothing else passes unopened') : []
+  if (credential.kind !== 'none')
+    return at('connect', 'use intercept: nothing can be injected into a tunnel that passes unopened')
+  return basePath === undefined ? [] : at('connect', 'use intercept: nobody sees paths in a tunnel that passes unopened')
 }
 
 function sharedHosts({ connections }: Settings): SettingsFault[] {
@@ -139,6 +158,20 @@ function isReachable(host: string, table: HostTable<string>, allowlist: readonly
   if (!host.startsWith('*.')) return table.find(host) !== undefined
   const suffix = host.slice(1)
   return table.find(`any${suffix}`) !== undefined || allowlist.some((pattern) => pattern.endsWith(suffix))
+}
+
+function ruledTunnels({ connections, grants }: Settings): SettingsFault[] {
+  return grants.flatMap(({ connection, rules }, index) =>
+    rules && connections[connection]?.connect === 'tunnel'
+      ? [{ path: ['grants', index, 'rules'], message: 'cannot be judged in an unopened tunnel, so CONNECT is refused' }]
+      : [],
+  )
+}
+
+function unusedAuthority(settings: Settings): SettingsFault[] {
+  return settings.ca !== undefined && interceptedHosts(settings).length === 0
+    ? [{ path: ['ca'], message: 'is not used: no connection intercepts' }]
+    : []
 }
 
 function pastGrants({ grants }: Settings, now: number): SettingsFault[] {

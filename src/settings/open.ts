@@ -52,12 +52,14 @@ async function readCertificates(file: string): Promise<string> {
   return pem
 }
 
-interface Found {
+/** One place in the settings that refers to something. */
+export interface Found {
   readonly path: readonly PropertyKey[]
   readonly reference: SecretReference | FileReference
 }
 
-function referencesIn(value: unknown, path: readonly PropertyKey[] = []): Found[] {
+/** All that settings, or a part of them, refer to. */
+export function referencesIn(value: unknown, path: readonly PropertyKey[] = []): Found[] {
   if (value instanceof SecretReference || value instanceof FileReference) return [{ path, reference: value }]
   if (Array.isArray(value)) return value.flatMap((item, index) => referencesIn(item, [...path, index]))
   if (typeof value !== 'object' || value === null) return []

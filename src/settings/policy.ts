@@ -1,3 +1,5 @@
+import { join, resolve } from 'node:path'
+import type { CaPlace } from '../ca/directory.ts'
 import type { Grant, Place, Policy } from '../core/decide.ts'
 import { HostTable } from '../core/host-table.ts'
 import { compileRule } from '../core/rule.ts'
@@ -5,7 +7,10 @@ import type { ConnectionSettings, Settings } from './schema.ts'
 
 /** Compiles what the settings say about who may go where into what a decision looks up. */
 export function compilePolicy(settings: Settings): Policy {
-  const places = Object.entries(settings.connections).map(([name, connection]) => placeOf(name, connection))
+  const hasAuthority = settings.ca !== undefined
+  const places = Object.entries(settings.connections).map(([name, connection]) =>
+    placeOf(name, connection, hasAuthority),
+  )
   return {
     allowlist: new HostTable(settings.allowlist.map((pattern) => [pattern, pattern])),
     places: new HostTable(places.flatMap(({ place, hosts }) => hosts.map((host) => [host, place] as const))),
@@ -19,12 +24,33 @@ export function portOf({ port, unsafeAllowPlaintextUpstream }: ConnectionSetting
   return port ?? (unsafeAllowPlaintextUpstream ? 80 : 443)
 }
 
-function placeOf(name: string, connection: ConnectionSettings): { place: Place; hosts: readonly string[] } {
-  const home = connection.hosts.find((host) => !host.startsWith('*.'))
-  return {
-    place: { name, home, port: portOf(connection), basePath: connection.basePath ?? '' },
-    hosts: connection.hosts,
-  }
+/** What CONNECT opens: as the connection says; else what injects is intercepted, where there is an authority for that. */
+export function connectOf({ connect, credential }: ConnectionSettings, hasAuthority: boolean): Place['connect'] {
+  return connect ?? (hasAuthority && credential.kind !== 'none' ? 'intercept' : 'unsaid')
+}
+
+/** Where the authority is kept; relative paths start at the settings file. */
+export function caPlace(ca: Exclude<Settings['ca'], 'ephemeral' | undefined>, base: string): CaPlace & { readonly bundle: string } {
+  const directory = resolve(base, ca.directory)
+  return { directory, bundle: ca.bundle === undefined ? join(directory, 'bundle.pem') : resolve(base, ca.bundle) }
+}
+
+/** The hosts that our own authority answers for. */
+export function interceptedHosts({ connections, ca }: Settings): string[] {
+  return Object.values(connections)
+    .filter((connection) => connectOf(connection, ca !== undefined) === 'intercept')
+    .flatMap(({ hosts }) => hosts)
+}
+
+function placeOf(
+  name: string,
+  connection: ConnectionSettings,
+  hasAuthority: boolean,
+): { place: Place; hosts: readonly string[] } {
+  const { hosts, basePath = '', unsafeAllowPlaintextUpstream: isPlaintext } = connection
+  const home = hosts.find((host) => !host.startsWith('*.'))
+  const connect = connectOf(connection, hasAuthority)
+  return { place: { name, home, port: portOf(connection), basePath, isPlaintext, connect }, hosts }
 }
 
 function grantOf({ caller, connection, rules, until }: Settings['grants'][number], index: number): Grant {

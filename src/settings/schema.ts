@@ -36,6 +36,9 @@ const limits = z
       .min(0)
       .default(Number.MAX_SAFE_INTEGER)
       .meta({ description: 'bytes of a request body; streamed, never held in memory' }),
+    tunnelTimeoutMs: milliseconds
+      .default(86_400_000)
+      .meta({ description: 'ms that an unopened tunnel may last in all' }),
   })
   .prefault({})
   .meta({ description: 'bounds of this connection' })
@@ -48,6 +51,9 @@ const basePath = z
     'use a path without "//", ".", ".." or an encoded slash',
   )
   .optional()
+
+const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'use the name of an environment variable')
+const placeholder = z.string().regex(/^[!-~]{1,256}$/, 'use visible ASCII, as in "held-by-sallyport"')
 
 const connection = z
   .strictObject({
@@ -68,6 +74,21 @@ const connection = z
       .optional()
       .meta({ description: 'how it enters a request; `{ kind: bearer }` unless said otherwise' }),
     websocket: z.boolean().default(false).meta({ description: 'relays `Upgrade: websocket`' }),
+    connect: z.enum(['intercept', 'tunnel', 'refuse']).optional().meta({
+      description:
+        'what `CONNECT` to it opens: `intercept` answers TLS by `ca`, so that the credential can be injected; `tunnel` passes bytes unopened, without a credential; without it `intercept` where something is injected and there is a `ca`, else `refuse` (but plain HTTP in `CONNECT host:80` is served, as `http://host/` is)',
+    }),
+    tunnel: z.enum(['tls', 'any']).default('tls').meta({
+      description:
+        'what an unopened tunnel may carry: `tls` for the very host of `CONNECT`, or `any` bytes, of which nobody knows where they lead',
+    }),
+    http2: z.boolean().default(false).meta({
+      description: 'offers HTTP/2 to the upstream, which gRPC needs; what it then chooses is used',
+    }),
+    placeholders: z.record(environmentName, placeholder).default({}).meta({
+      description:
+        'environment variables that `sallyport run` and `env` set, for tools that send nothing without a credential of their own; the values are worthless and never leave',
+    }),
     limits,
     unsafeAllowPlaintextUpstream: z
       .boolean()
@@ -137,6 +158,23 @@ const dns = z
   })
   .prefault({})
 
+const authority = z.union(
+  [
+    z.literal('ephemeral'),
+    z.strictObject({
+      directory: z
+        .string()
+        .min(1)
+        .meta({ description: 'where its key is kept; made, and closed to other users, when it is not there' }),
+      bundle: z.string().min(1).optional().meta({
+        description:
+          'where to write the certificates that apps are to trust, the public ones and ours; without it `bundle.pem` in the directory, which other users cannot read',
+      }),
+    }),
+  ],
+  { error: 'use ephemeral, or { directory: DIR } with or without bundle: PATH' },
+)
+
 /** What a settings file may say: the one source of the type, the JSON Schema and the reference. */
 export const settingsSchema = z
   .strictObject({
@@ -152,6 +190,10 @@ export const settingsSchema = z
     callers: z.record(name, callerSettings).default({}).meta({ description: 'who may ask, and how they prove it' }),
     connections: z.record(name, connection).default({}).meta({ description: 'the upstreams' }),
     grants: z.array(grant).default([]).meta({ description: 'gate 2: who may use which connection; none: nobody' }),
+    ca: authority.optional().meta({
+      description:
+        'the authority that answers TLS for intercepted hosts: `ephemeral` (in memory, new at each start) or `{ directory: DIR }`; its certificates name no other hosts',
+    }),
     dns: dns.meta({ description: 'name resolution' }),
     audit: z
       .strictObject({

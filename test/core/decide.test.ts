@@ -13,9 +13,9 @@ import { compileRule } from '../../src/core/rule.ts'
 
 const UNTIL = Date.UTC(2027, 5, 30)
 const app = { name: 'app', method: 'api-key' }
-const crm: Place = { name: 'crm', home: 'crm.test', port: 443, basePath: '' }
-const erp: Place = { name: 'erp', home: 'erp.test', port: 8443, basePath: '/v1' }
-const wide: Place = { name: 'wide', home: undefined, port: 443, basePath: '' }
+const crm: Place = { name: 'crm', home: 'crm.test', port: 443, basePath: '', isPlaintext: false, connect: 'unsaid' }
+const erp: Place = { name: 'erp', home: 'erp.test', port: 8443, basePath: '/v1', isPlaintext: false, connect: 'unsaid' }
+const wide: Place = { name: 'wide', home: undefined, port: 443, basePath: '', isPlaintext: false, connect: 'unsaid' }
 
 const hosts: readonly (readonly [string, Place])[] = [
   ['crm.test', crm],

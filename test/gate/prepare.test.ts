@@ -8,7 +8,14 @@ import type { Connection } from '../../src/gate/snapshot.ts'
 import { buildInjection, injectionSettings } from '../../src/injections/registry.ts'
 import type { Upstream } from '../../src/relay/upstream.ts'
 
-const place = { name: 'crm', home: 'api.test', port: 443, basePath: '' }
+const place = {
+  name: 'crm',
+  home: 'api.test',
+  port: 443,
+  basePath: '',
+  isPlaintext: false,
+  connect: 'unsaid',
+} as const
 
 function permitFor(method: string): Permit {
   const decision = decide(

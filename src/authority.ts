@@ -1,0 +1,44 @@
+import { dirname } from 'node:path'
+import { type CertificateAuthority, ephemeralAuthority } from './ca/authority.ts'
+import { openAuthority } from './ca/directory.ts'
+import type { Clock } from './core/clock.ts'
+import type { References } from './secrets/reference.ts'
+import type { Loaded } from './settings/load.ts'
+import { caPlace, interceptedHosts } from './settings/policy.ts'
+import type { Logger } from './telemetry/logger.ts'
+import { holdsCertificate } from './wire/trust.ts'
+
+interface Tools {
+  readonly references: References
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const SOON_MS = 30 * 86_400_000
+
+/**
+ * The authority of these settings, whose certificates are good for the intercepted hosts alone; undefined where nothing is
+ * intercepted, and nothing is loaded for it then.
+ * @throws Error in words
+ */
+export async function openAuthorityFor(loaded: Loaded, tools: Tools): Promise<CertificateAuthority | undefined> {
+  const { ca } = loaded.settings
+  const terms = { hosts: interceptedHosts(loaded.settings), now: () => tools.clock.now() }
+  if (ca === undefined || terms.hosts.length === 0) return undefined
+  const authority =
+    ca === 'ephemeral' ? await ephemeralAuthority(terms) : await openAuthority(caPlace(ca, dirname(loaded.file)), terms)
+  refuseOwnTrust(loaded, authority, tools)
+  if (authority.expiresAt - tools.clock.now() < SOON_MS)
+    tools.log.warn({ file: loaded.file }, 'the authority expires within 30 days: run `sallyport ca rotate`')
+  return authority
+}
+
+/** Who steals the authority's key could be any upstream to us, if we believed it too. */
+function refuseOwnTrust({ settings, file }: Loaded, { certificatePem }: CertificateAuthority, tools: Tools): void {
+  for (const [name, { tls }] of Object.entries(settings.connections)) {
+    if (tls.ca && holdsCertificate(tools.references.file(tls.ca), certificatePem)) {
+      const where = `${file}: connections.${name}.tls.ca`
+      throw new Error(`${where}: name a file without Sallyport's own certificate: it is for apps, never for upstreams`)
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import type { Socket } from 'node:net'
+import { TLSSocket, type TLSSocketOptions } from 'node:tls'
+import { parseHost } from '../core/host.ts'
+import { Problem } from '../core/problem.ts'
+
+/** TLS in which we are the server, on a socket that has been accepted already. */
+export class AnsweringTls extends TLSSocket {
+  readonly #beneath: Socket
+
+  constructor(beneath: Socket, options: Pick<TLSSocketOptions, 'secureContext' | 'ALPNProtocols'>) {
+    super(beneath, { ...options, isServer: true })
+    this.#beneath = beneath
+  }
+
+  /** What is cut short ends in a reset, as on plain TCP; of TLS Node has none, and throws [26.10]. */
+  override resetAndDestroy(): this {
+    this.#beneath.resetAndDestroy()
+    return this
+  }
+}
+
+/** Waits for a TLS handshake in which we are the server. Resolves with what went wrong, the socket then being closed. */
+export function shakeHands(socket: TLSSocket, host: string, timeoutMs: number): Promise<Problem | undefined> {
+  // Stays for good: an error after this must not end the process.
+  socket.on('error', () => socket.destroy())
+  return new Promise((resolve) => {
+    const done = (problem?: Problem) => {
+      clearTimeout(timer)
+      if (problem) socket.destroy()
+      resolve(problem)
+    }
+    const timer = setTimeout(() => done(unfit('the TLS handshake took too long')), timeoutMs)
+    socket.once('secure', () => done(isFor(host, socket) ? undefined : unfit('the handshake was for another server')))
+    // The event of tls.Server, without which a failed handshake says no more than 'close'; emitted since Node 0.x.
+    socket.once('_tlsError', (error: unknown) => done(problemOf(error)))
+    socket.once('close', () => done(unfit('closed in the middle of the TLS handshake')))
+  })
+}
+
+/** We have read the name in the first ClientHello; after a HelloRetryRequest there is a second one. */
+function isFor(host: string, { servername }: TLSSocket & { readonly servername?: unknown }): boolean {
+  return typeof servername === 'string' && parseHost(servername) === host
+}
+
+function unfit(reason: string, cause?: unknown): Problem {
+  return new Problem('tunnel-unfit', { reason, cause })
+}
+
+/** How OpenSSL names the alerts by which clients say that a certificate is not to their liking. */
+const REJECTION = /ALERT_(UNKNOWN_CA|(?:BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_[A-Z]+)$/
+
+function problemOf(error: unknown): Problem {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code'
+  const [, words] = REJECTION.exec(code) ?? []
+  if (!words) return unfit(`the TLS handshake failed: ${code}`, error)
+  const said = words
+    .toLowerCase()
+    .replaceAll('_', ' ')
+    .replace(/\bca\b/, 'CA')
+  return new Problem('certificate-rejected', { reason: `the client rejected our certificate: ${said}`, cause: error })
+}
