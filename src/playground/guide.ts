@@ -6,13 +6,17 @@ export interface Sights {
   readonly socket: string
   readonly admin: string
   readonly apiHost: string
+  readonly apiPort: number
+  /** Sallyport's own certificate, as the user's shell can say it. */
+  readonly ownCa: string
   readonly caller: string
   readonly callerKey: string
   readonly config: string
 }
 
 /** The lines to copy, and what to see in them. */
-export function guide({ forward, socket, admin, apiHost, caller, callerKey, config }: Sights): string {
+export function guide(sights: Sights): string {
+  const { forward, socket, admin, apiHost, apiPort, ownCa, caller, callerKey, config } = sights
   const proxy = `-x http://${caller}:${callerKey}@${forward}`
   return `
 Ready. Three processes: an authorization server, an API that wants its tokens, and Sallyport in front of both.
@@ -24,7 +28,10 @@ You are the app: you hold no credential, only a key that is worthless anywhere e
 2. The same through one stable socket: no proxy setting, no key, whoever may open it is the caller:
    curl --unix-socket ${quoted(socket)} http://localhost/v1/hello
 
-3. What was not granted is refused, and no credential is touched:
+3. An app that insists on https:// has to trust the authority of this Sallyport, and nothing else is new to it:
+   curl ${proxy} --cacert ${quoted(ownCa)} https://${apiHost}:${apiPort}/v1/hello
+
+4. What was not granted is refused, and no credential is touched:
    curl -i ${proxy} -X POST http://${apiHost}/v1/hello
 
 See what Sallyport knows of itself. Tokens live 60 s, so ask again and watch the next one come:

@@ -12,6 +12,8 @@ import { makeSecrets, type RunSecrets, removeScratch, writeScratch } from './scr
 const ROOT = resolve(import.meta.dirname, '../..')
 const CONFIG = join(ROOT, 'config/playground.yaml')
 const SCRATCH = join(dirname(CONFIG), '.playground')
+// As the settings have it.
+const OWN_CA = join(SCRATCH, 'own-ca/ca.pem')
 
 /** `npm start`: everything the first minute needs, until Ctrl-C. Exit code 0, or 1 when something ended by itself. */
 async function play(stopped: AbortSignal): Promise<number> {
@@ -122,7 +124,12 @@ interface Ready {
 
 function sights({ listeners, admin }: Ready) {
   const addressOf = (kind: string) => listeners.find((one) => one.kind === kind)?.address ?? ''
-  return { forward: addressOf('forward'), socket: shown(addressOf('reverse').slice('unix:'.length)), admin }
+  return {
+    forward: addressOf('forward'),
+    socket: shown(addressOf('reverse').slice('unix:'.length)),
+    ownCa: shown(OWN_CA),
+    admin,
+  }
 }
 
 function fileOf(name: string): string {

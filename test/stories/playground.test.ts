@@ -30,9 +30,9 @@ test.skipIf(isSkipped)(
     const run = start('npm', ['start'])
     await ready(run)
     const clientSecret = readFileSync(join(SCRATCH, 'client-secret'), 'utf8').trim()
-    const [proxied = '', direct = '', refused = '', readyz = '', metrics = ''] = curlLines(run)
+    const [proxied = '', direct = '', opened = '', refused = '', readyz = '', metrics = ''] = curlLines(run)
 
-    const answers = [await shell(proxied), await shell(direct)]
+    const answers = [await shell(proxied), await shell(direct), await shell(opened)]
     for (const answer of answers) {
       const { claims, request } = JSON.parse(answer)
       expect(claims).toMatchObject({
