@@ -10,6 +10,8 @@ export class AnsweringTls extends TLSSocket {
   constructor(beneath: Socket, options: Pick<TLSSocketOptions, 'secureContext' | 'ALPNProtocols'>) {
     super(beneath, { ...options, isServer: true })
     this.#beneath = beneath
+    // It would be on, as it is on the socket beneath, and a client that leaves in the middle would keep us waiting.
+    this.allowHalfOpen = false
   }
 
   /** What is cut short ends in a reset, as on plain TCP; of TLS Node has none, and throws [26.10]. */

@@ -55,9 +55,11 @@ function statusOf(problem: Problem, challenge: Challenge): number {
   return problem.code === 'caller-unknown' && challenge === 'origin' ? 401 : problem.row.status
 }
 
-/** Basic at a proxy, because nearly no client can answer a Bearer challenge there. */
+const REALM = 'realm="sallyport", charset="UTF-8"'
+
+/** Basic at a proxy, because nearly no client can answer a Bearer challenge there; elsewhere too, because git answers no other. */
 function challengeFields({ code }: Problem, challenge: Challenge): string[] {
   if (code !== 'caller-unknown') return []
-  if (challenge === 'proxy') return ['Proxy-Authenticate', 'Basic realm="sallyport", charset="UTF-8"']
-  return ['WWW-Authenticate', 'Bearer realm="sallyport"']
+  if (challenge === 'proxy') return ['Proxy-Authenticate', `Basic ${REALM}`]
+  return ['WWW-Authenticate', 'Bearer realm="sallyport"', 'WWW-Authenticate', `Basic ${REALM}`]
 }

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import type { TrustFiles } from '../../src/cli/child-environment.ts'
+import { writeTrust } from '../../src/cli/trust-directory.ts'
+import { eventually, remove } from '../support/sallyport.ts'
+import type { Client } from './client.ts'
+import { clientsOf, isMissing, PREPARING_MS, prepareClients } from './clients.ts'
+import { proxiedEnvironment } from './environment.ts'
+import { expectDone, expectRefused, KEY, type Stage, startStage } from './stage.ts'
+import { hostOf, type ServiceName } from './upstream.ts'
+
+let stage: Stage
+let trust: TrustFiles
+
+beforeAll(prepareClients, PREPARING_MS)
+
+beforeAll(async () => {
+  stage = await startStage({ listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }], ca: { directory: 'ca' } })
+  stage.upstream.publish(urlOf)
+  trust = await writeTrust(readFileSync(join(stage.running.directory, 'ca/ca.pem'), 'utf8'), {})
+})
+
+afterAll(async () => {
+  await stage?.close()
+  if (trust) remove(dirname(trust.bundle))
+})
+
+function urlOf(service: ServiceName): string {
+  return `https://${hostOf(service)}:${stage.upstream.port}`
+}
+
+function environmentWith(trust: TrustFiles | undefined) {
+  const address = stage.running.doors[0]?.address ?? 'none'
+  return (home: string) => proxiedEnvironment(home, { address, userinfo: `app:${KEY}`, trust })
+}
+
+describe.each(clientsOf('proxy'))('$name', (client) => {
+  test.skipIf(isMissing(client))('asks for https:// within CONNECT, and its request goes out with ours', async () => {
+    const ended = await stage.perform(client, urlOf(client.service), environmentWith(trust))
+    expectDone(client, ended, stage.upstream)
+  })
+
+  test.skipIf(isMissing(client))('verifies TLS: it gives up where it does not trust our authority', async () => {
+    const before = (await stage.running.audit(0)).length
+    const ended = await stage.perform(client, urlOf(client.service), environmentWith(undefined))
+    expectRefused(ended, stage.upstream)
+    // It got as far as TLS, and that it left was noticed: the handshake itself has longer than this.
+    const look = async () => (await stage.running.audit(0)).slice(before).find(isTunnelOf(client))
+    await eventually(look, 'the entry of a tunnel', 5_000)
+  })
+})
+
+function isTunnelOf({ service }: Client) {
+  return (entry: Record<string, unknown>) => entry['method'] === 'CONNECT' && entry['connection'] === service
+}
