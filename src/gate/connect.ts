@@ -51,7 +51,8 @@ interface Errand {
 }
 
 /** Dials first, so that what fails is an answer to the CONNECT; then says 200, and looks at what comes. */
-async function passThrough({ passage, connection, knock, gate }: Errand): Promise<Outcome> {
+async function passThrough(errand: Errand): Promise<Outcome> {
+  const { passage, connection, knock, gate } = errand
   const { socket } = knock
   const end = new AbortController()
   const leave = () => end.abort(new Problem('upstream-unreachable', { reason: 'the caller left while it was dialled' }))
@@ -60,7 +61,7 @@ async function passThrough({ passage, connection, knock, gate }: Errand): Promis
   const upstream = await gate.dialer.dial({ ...destination, tls: 'plaintext' }, end.signal)
   socket.off('close', leave)
   knock.accept()
-  const unfit = await faultOfBeginning(knock, passage, connection)
+  const unfit = await faultOfBeginning(errand, upstream)
   if (unfit) {
     upstream.destroy()
     return { ended: 'broken', status: 200, bytesIn: 0, bytesOut: 0, problem: unfit }
@@ -73,15 +74,17 @@ async function passThrough({ passage, connection, knock, gate }: Errand): Promis
 }
 
 async function faultOfBeginning(
-  { socket, head }: Knock,
-  { host }: Passage,
-  { tunnel }: Connection,
+  { knock, passage, connection }: Errand,
+  upstream: Socket,
 ): Promise<Problem | undefined> {
-  if (tunnel === 'any') {
-    if (head.length > 0) socket.unshift(head)
+  const { socket, head } = knock
+  if (connection.tunnel === 'any') {
+    // Of a caller that has said all it had to say, there is nothing left to read.
+    if (head.length > 0 && socket.readable) socket.unshift(head)
+    else upstream.write(head)
     return undefined
   }
-  const unfit = faultOfFlight(await readFirstFlight(socket, head, { timeoutMs: HANDSHAKE_MS }), host, false)
+  const unfit = faultOfFlight(await readFirstFlight(socket, head, { timeoutMs: HANDSHAKE_MS }), passage.host, false)
   if (unfit) closeUnfit(socket, unfit)
   return unfit?.problem
 }

@@ -24,8 +24,7 @@ export interface UnfitFlight {
  * @see RFC 6066 section 3
  */
 export function faultOfFlight(flight: FirstFlight, host: string, isOpened: boolean): UnfitFlight | undefined {
-  if (flight.kind !== 'tls')
-    return unfit(REASONS[flight.kind], flight.kind === 'malformed' ? 'decodeError' : undefined)
+  if (flight.kind !== 'tls') return unfit(REASONS[flight.kind], flight.kind === 'malformed' ? 'decodeError' : undefined)
   const { serverName, encrypted } = flight.hello
   if (serverName === undefined) return unfit('the ClientHello names no server', 'unrecognizedName')
   if (parseHost(serverName) !== host) return unfit('the ClientHello names another server', 'unrecognizedName')

@@ -15,7 +15,9 @@ symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'))
 afterAll(() => rmSync(clone, { recursive: true }))
 
 function run(script: string) {
-  return spawnSync('sh', ['-ec', script], { cwd: clone, encoding: 'utf8' })
+  // What `run` records would be the user's.
+  const env = { ...process.env, XDG_STATE_HOME: clone }
+  return spawnSync('sh', ['-ec', script], { cwd: clone, encoding: 'utf8', env })
 }
 
 test('the first minute is two commands, which test/stories/playground.test.ts runs', () => {
@@ -37,8 +39,19 @@ test('the commands of "Your own" work as they are printed, in order', () => {
   ])
 })
 
+test('the commands for apps that insist on https:// work as they are printed', { timeout: 60_000 }, () => {
+  const asked = run(blocks[3] ?? '')
+  const [refused, ...printed] = asked.stdout.split('\n')
+  expect(refused).toBe('exit 56')
+  expect(asked.stderr).toContain('curl: (56) ')
+  expect(printed.join('\n')).toContain('value: "http://checkout:$(SALLYPORT_KEY)@127.0.0.1:15001"')
+  // Nothing of it is there: no sidecar is running, and no name resolves.
+  expect(asked.stdout).toMatch(/^ {2}failed {3}forward 127\.0\.0\.1:15001: nothing listens there/m)
+  expect(asked.stdout).toMatch(/^(\d+) failed, .*\n\1 to mend\n$/m)
+})
+
 test('every sh block is one of those', () => {
-  expect(blocks).toHaveLength(3)
+  expect(blocks).toHaveLength(4)
 })
 
 test.each([
