@@ -13,6 +13,7 @@ import { openSite, type Site } from './doctor/site.ts'
 import { examineTrust } from './doctor/trust.ts'
 import { examineUpstreams } from './doctor/upstreams.ts'
 import { refuseUnsafeEnvironment } from './environment.ts'
+import { orSettingsExit } from './failing.ts'
 
 /** What is looked at once the settings can be read, in the order of the report. */
 const CHECKS: Readonly<Record<string, (site: Site) => Promise<readonly Told[]> | readonly Told[]>> = {
@@ -30,10 +31,12 @@ const CHECKS: Readonly<Record<string, (site: Site) => Promise<readonly Told[]> |
  * environment of the app where that can be had. The exit code is the number of failures.
  */
 export async function doctor({ config, json }: { readonly config: string; readonly json?: true }): Promise<void> {
-  const findings = await findAll(config)
-  const text = json ? inJson(findings) : inWords(findings)
-  // Not by itself: what was given up on may hold a socket still.
-  process.stdout.write(text, () => process.exit(exitCodeOf(findings)))
+  await orSettingsExit(async () => {
+    const findings = await findAll(config)
+    const text = json ? inJson(findings) : inWords(findings)
+    // Not by itself: what was given up on may hold a socket still.
+    process.stdout.write(text, () => process.exit(exitCodeOf(findings)))
+  })
 }
 
 async function findAll(config: string): Promise<readonly Finding[]> {

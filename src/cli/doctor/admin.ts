@@ -1,0 +1,100 @@
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
+import { z } from '../../forms/zod.ts'
+import type { ListenAddress } from '../../wire/listen.ts'
+import { codeOf } from '../../wire/opening.ts'
+import { atChosenPort, serveLine } from './doors.ts'
+import { examine, type Told } from './finding.ts'
+import { fixedPlace, type Site } from './site.ts'
+
+const state = z.object({
+  phase: z.string(),
+  expiresAt: z.string().optional(),
+  nextAttemptAt: z.string().optional(),
+  lastError: z.object({ code: z.string(), reason: z.string(), at: z.string() }).optional(),
+})
+const readiness = z.object({ status: z.string(), connections: z.record(z.string(), state) })
+
+/** What the operator's door of a running sidecar says of it. */
+export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
+  const { admin } = loaded.settings
+  if (!admin) return [{ subject: 'admin', state: 'skipped', says: 'the settings name no admin listener' }]
+  const subject = `admin ${admin.listen}`
+  const place = fixedPlace(admin.listen, loaded)
+  if (!place) return [atChosenPort(subject)]
+  return examine(subject, async (signal) => {
+    const answer = await ask(place, '/readyz', signal)
+    if (typeof answer !== 'string')
+      return { subject, state: 'failed', says: `nobody answers (${answer.code})`, remedy: serveLine(loaded.file) }
+    const parsed = readiness.safeParse(parse(answer))
+    if (!parsed.success) return { subject, state: 'failed', says: 'what answers is no Sallyport', remedy: OTHER_PORT }
+    return [statusTold(subject, parsed.data.status), ...Object.entries(parsed.data.connections).map(connectionTold)]
+  })
+}
+
+/** How often a running sidecar saw a client reject its certificates; undefined where there is nobody to ask. */
+export async function countRejections({ loaded }: Site, signal: AbortSignal): Promise<number | undefined> {
+  const place = loaded.settings.admin && fixedPlace(loaded.settings.admin.listen, loaded)
+  const answer = place && (await ask(place, '/metrics', signal))
+  if (typeof answer !== 'string') return undefined
+  const rows = answer.matchAll(/^sallyport_refusals_total\{[^}]*code="certificate-rejected"[^}]*\} (\d+)$/gm)
+  return Array.from(rows, ([, count]) => Number(count)).reduce((sum, count) => sum + count, 0)
+}
+
+const OTHER_PORT = 'give the admin listener an address of its own'
+
+type Shown = z.infer<typeof state>
+
+function statusTold(subject: string, status: string): Told {
+  if (status === 'ok') return { subject, state: 'ok', says: 'the sidecar is ready' }
+  return { subject, state: 'failed', says: `the sidecar is ${status}`, remedy: 'look at its log: it is shutting down' }
+}
+
+function connectionTold([name, shown]: readonly [string, Shown]): Told {
+  const { phase, lastError, nextAttemptAt } = shown
+  const subject = `connection ${name}`
+  if (!lastError) return { subject, state: 'ok', says: inWords(shown) }
+  const says = `${inWords(shown)}; at ${lastError.at}: ${lastError.reason} (${lastError.code})`
+  const remedy = nextAttemptAt === undefined ? 'see the check "issuers"' : `it is tried again from ${nextAttemptAt} on`
+  return { subject, state: phase === 'failed' ? 'failed' : 'warning', says, remedy }
+}
+
+const PHASES: Readonly<Record<string, string>> = {
+  none: 'nothing is injected',
+  held: 'a long-lived secret is injected',
+  absent: 'no token yet: the first request mints one',
+  minting: 'a token is being minted',
+  fresh: 'its token is good',
+  refreshing: 'its token is good, and the next one is being minted',
+  stale: 'its token is good, but the last refresh failed',
+  failed: 'there is no token: the last mint failed',
+}
+
+function inWords({ phase, expiresAt }: Shown): string {
+  return `${PHASES[phase] ?? phase}${expiresAt === undefined ? '' : `, until ${expiresAt}`}`
+}
+
+/** The body; where there is none, why. No proxy variable has a say, because an agent of one's own reads none. */
+async function ask(place: ListenAddress, path: string, signal: AbortSignal): Promise<string | { code: string }> {
+  const to = place.kind === 'unix' ? { socketPath: place.path } : { host: place.host, port: place.port }
+  const asked = http.get({ ...to, path, signal, agent: false })
+  try {
+    return await text(await responseTo(asked))
+  } catch (error) {
+    if (signal.aborted) throw error
+    return { code: codeOf(error) }
+  }
+}
+
+/** The answer to a request, whose errors from then on are those of the answer. */
+export function responseTo(asked: http.ClientRequest): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => asked.once('response', resolve).once('error', reject))
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,74 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { authorityOf, type CertificateAuthority } from '../../ca/authority.ts'
+import { readCertificate } from '../../ca/directory.ts'
+import { isConstrainedTo } from '../../ca/name-constraints.ts'
+import { readRoot } from '../../ca/root-file.ts'
+import { caPlace, interceptedHosts } from '../../settings/policy.ts'
+import { codeOf } from '../../wire/opening.ts'
+import { holdsCertificate } from '../../wire/trust.ts'
+import type { Told } from './finding.ts'
+import type { Site } from './site.ts'
+import { expiry, inShell } from './words.ts'
+
+/** The authority of the settings, as it is on the disk; nothing is created and nothing is written. */
+export interface Found {
+  /** What apps are to trust. */
+  readonly bundle: string
+  /** Undefined: it has ended, or is not for the hosts that are intercepted. */
+  readonly authority: CertificateAuthority | undefined
+  readonly told: readonly Told[]
+}
+
+/** @throws Error in words, where there is no authority that could be used */
+export async function findAuthority({ loaded, clock }: Site, ca: Parameters<typeof caPlace>[0]): Promise<Found> {
+  const place = caPlace(ca, dirname(loaded.file))
+  // Checks the directory as well, which the file alone would not tell of.
+  const certificate = await readCertificate(place.directory)
+  const root = await readRoot(join(place.directory, 'authority.pem'))
+  if (!root) throw new Error(`${place.directory} has lost its authority: run \`sallyport serve\``)
+  const hosts = interceptedHosts(loaded.settings)
+  const authority = await authorityOf(root, { hosts, now: () => clock.now() })
+  const rotate = `sallyport ca rotate --config ${inShell(loaded.file)}`
+  const fitness = [
+    ageOf(place.directory, certificate, { now: clock.now(), rotate }),
+    await fitOf(place.directory, certificate, { hosts, rotate }),
+  ]
+  const isFit = fitness.every(({ state }) => state !== 'failed')
+  const { bundle } = place
+  const published = await bundleTold(bundle, certificate, `sallyport ca path --config ${inShell(loaded.file)}`)
+  return { bundle, authority: isFit ? authority : undefined, told: [...fitness, published] }
+}
+
+function ageOf(subject: string, certificate: string, { now, rotate }: { now: number; rotate: string }): Told {
+  const { state, says } = expiry(new X509Certificate(certificate).validToDate.getTime(), now)
+  return { subject, state, says: `the authority ${says}`, ...(state !== 'ok' && { remedy: rotate }) }
+}
+
+interface Scope {
+  readonly hosts: readonly string[]
+  readonly rotate: string
+}
+
+async function fitOf(subject: string, certificate: string, { hosts, rotate }: Scope): Promise<Told> {
+  if (await isConstrainedTo(hosts, certificate))
+    return { subject, state: 'ok', says: 'the authority may vouch for every host that is intercepted' }
+  return {
+    subject,
+    state: 'failed',
+    says: 'the authority was made for other hosts than are intercepted',
+    remedy: rotate,
+  }
+}
+
+/** Programs that cannot read the bundle, or find an older authority in it, trust nothing that is intercepted. */
+async function bundleTold(subject: string, certificate: string, remedy: string): Promise<Told> {
+  try {
+    if (holdsCertificate(await readFile(subject, 'utf8'), certificate))
+      return { subject, state: 'ok', says: 'the bundle holds the authority' }
+    return { subject, state: 'failed', says: 'the bundle does not hold the authority', remedy }
+  } catch (error) {
+    return { subject, state: 'failed', says: `the bundle cannot be read (${codeOf(error)})`, remedy }
+  }
+}

@@ -1,0 +1,48 @@
+import { Problem } from '../../core/problem.ts'
+import type { Connection } from '../../gate/snapshot.ts'
+import { clockTold } from './clocks.ts'
+import { dialFault } from './dial-fault.ts'
+import { examine, examineAll, type Told } from './finding.ts'
+import type { Inspected, Site } from './site.ts'
+import { closed } from './upstreams.ts'
+
+/** Whether every issuer gives a token, asked just as the sidecar would ask, and whether its clock agrees with ours. */
+export function examineIssuers(site: Site): Promise<readonly Told[]> {
+  return examineAll(site.connections, (inspected) => examineIssuer(inspected, site))
+}
+
+async function examineIssuer({ name, settings, opened }: Inspected, site: Site): Promise<readonly Told[]> {
+  const { credential } = settings
+  if (credential.kind !== 'client-credentials') return []
+  const url = new URL(credential.tokenEndpoint ?? credential.issuer ?? '')
+  const subject = `${name} ${url.host}`
+  if (!opened) return [closed(subject)]
+  // The mint has a limit of its own, which says more.
+  const token = examine(subject, () => mint(subject, url, opened.connection), credential.timeoutMs + 1_000)
+  const clock = examine(subject, (signal) => clockTold({ subject, url, credential, ...opened }, site, signal))
+  return [...(await token), ...(await clock)]
+}
+
+async function mint(subject: string, { hostname }: URL, { name, supply }: Connection): Promise<Told> {
+  try {
+    await supply.obtain()
+    return { subject, state: 'ok', says: `a token for ${secondsOf(supply.state())} s` }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return { subject, state: 'failed', ...faultOf(error, { host: hostname, place: `connections.${name}.credential` }) }
+  }
+}
+
+function secondsOf({ mintedAt = 0, expiresAt = 0 }: ReturnType<Connection['supply']['state']>): number {
+  return Math.round((expiresAt - mintedAt) / 1000)
+}
+
+/** What failed is the way there, which has a remedy of its own, or what was said on it. */
+function faultOf(problem: Problem, at: { host: string; place: string }): Pick<Told, 'says' | 'remedy'> {
+  if (problem.cause instanceof Problem) return dialFault(problem.cause, at)
+  const remedy =
+    problem.code === 'credential-failed'
+      ? `compare clientId, clientSecret, clientAuth, scope and tokenParams of ${at.place} with what ${at.host} has registered`
+      : `try again: ${at.host} does not answer as it should just now`
+  return { says: problem.reason, remedy }
+}

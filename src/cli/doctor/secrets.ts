@@ -1,0 +1,63 @@
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { certificatesIn } from '../../ca/pem.ts'
+import { expiryOf } from '../../credentials/expiry-of.ts'
+import type { FileReference } from '../../forms/network.ts'
+import { openSecret } from '../../secrets/open.ts'
+import { SecretReference } from '../../secrets/reference.ts'
+import { pathText } from '../../settings/fault.ts'
+import { type Found, referencesIn } from '../../settings/open.ts'
+import { codeOf } from '../../wire/opening.ts'
+import { trustOf } from '../../wire/trust.ts'
+import { examine, examineAll, type Told } from './finding.ts'
+import type { Site } from './site.ts'
+import { expiry } from './words.ts'
+
+/** Whether every secret and file can be opened, by Sallyport alone where that matters, and how long it is good for. */
+export function examineSecrets(site: Site): Promise<readonly Told[]> {
+  return examineAll(referencesIn(site.loaded.settings), ({ path, reference }) =>
+    examine(pathText(path), () => look({ path, reference }, site)),
+  )
+}
+
+function look({ path, reference }: Found, site: Site): Promise<Told> {
+  const subject = pathText(path)
+  return reference instanceof SecretReference
+    ? lookAtSecret(subject, reference, site)
+    : lookAtCertificates(subject, reference, site)
+}
+
+async function lookAtSecret(subject: string, reference: SecretReference, { loaded, clock }: Site): Promise<Told> {
+  const opened = await openSecret(reference, { directory: dirname(loaded.file) })
+  try {
+    const at = expiryOf(opened.current().secret)
+    const { state, says } = expiry(at, clock.now())
+    if (at === undefined) return { subject, state, says: 'can be read' }
+    return { subject, state, says: `the token in it ${says}`, remedy: remedyFor(state, 'have a new one issued') }
+  } finally {
+    opened.close()
+  }
+}
+
+/** One certificate of several that has ended is a remnant; the last one to end is what matters. */
+async function lookAtCertificates(subject: string, { file }: FileReference, { loaded, clock }: Site): Promise<Told> {
+  const path = resolve(dirname(loaded.file), file)
+  const pem = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new Error(`${path} cannot be read (${codeOf(error)}): use the path of a PEM file`)
+  })
+  trustOf(pem)
+  const ends = certificatesIn(pem).map((one) => new X509Certificate(one).validToDate.getTime())
+  const { state, says } = expiry(Math.max(...ends), clock.now())
+  const remedy = remedyFor(state, `put the new certificate of the authority into ${path}`)
+  return {
+    subject,
+    state,
+    says: `${ends.length === 1 ? 'its certificate' : 'the last of its certificates'} ${says}`,
+    remedy,
+  }
+}
+
+function remedyFor(state: Told['state'], remedy: string): string | undefined {
+  return state === 'ok' ? undefined : remedy
+}

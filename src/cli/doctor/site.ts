@@ -1,0 +1,95 @@
+import { dirname, resolve } from 'node:path'
+import { buildConnections } from '../../connections.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Connection } from '../../gate/snapshot.ts'
+import type { References } from '../../secrets/reference.ts'
+import type { Loaded } from '../../settings/load.ts'
+import { openReferences } from '../../settings/open.ts'
+import type { ConnectionSettings, Settings } from '../../settings/schema.ts'
+import { createLogger } from '../../telemetry/logger.ts'
+import { createMetrics } from '../../telemetry/metrics.ts'
+import { createDialer, type Dialer } from '../../wire/dial.ts'
+import { type ListenAddress, parseListen } from '../../wire/listen.ts'
+import { createResolver } from '../../wire/resolve.ts'
+
+/** What the checks look at. */
+export interface Site {
+  readonly loaded: Loaded
+  readonly env: NodeJS.ProcessEnv
+  readonly clock: Clock
+  /** The sidecar's own way out. */
+  readonly dialer: Dialer
+  readonly connections: readonly Inspected[]
+  /** Lets go of what was opened. */
+  close(): Promise<void>
+}
+
+/** A connection of the settings. */
+export interface Inspected {
+  readonly name: string
+  readonly settings: ConnectionSettings
+  /** As the sidecar would build it; undefined when a secret or file of its own cannot be opened. */
+  readonly opened: { readonly connection: Connection; readonly references: References } | undefined
+}
+
+/** Opens each connection by itself, so that what is wrong with one hides nothing of the others. */
+export async function openSite(loaded: Loaded, env: NodeJS.ProcessEnv, clock: Clock): Promise<Site> {
+  const dialer = dialerFor(loaded.settings)
+  const closers: (() => unknown)[] = []
+  const connections: Inspected[] = []
+  for (const [name, settings] of Object.entries(loaded.settings.connections))
+    connections.push({ name, settings, opened: await openConnection(name, { loaded, clock, dialer, closers }) })
+  const close = async () => void (await Promise.all(closers.map((close) => close())))
+  return { loaded, env, clock, dialer, connections, close }
+}
+
+/** Where a listener is, relative paths resolved; undefined for a port that is chosen at start. */
+export function fixedPlace(listen: string, { file }: Loaded): ListenAddress | undefined {
+  const where = parseListen(listen)
+  if (typeof where === 'string' || (where.kind === 'tcp' && where.port === 0)) return undefined
+  return where.kind === 'tcp' ? where : { ...where, path: resolve(dirname(file), where.path) }
+}
+
+interface Workshop extends Pick<Site, 'loaded' | 'clock' | 'dialer'> {
+  readonly closers: (() => unknown)[]
+}
+
+async function openConnection(name: string, { closers, ...tools }: Workshop): Promise<Inspected['opened']> {
+  const alone = onlyWith(name, tools.loaded)
+  const references = await openReferences(alone, () => undefined).catch(() => undefined)
+  if (!references) return undefined
+  closers.push(() => references.close())
+  const connection = buildConnections(alone.settings.connections, { ...tools, ...silence(), references }).get(name)
+  if (!connection) return undefined
+  closers.push(() => connection.upstream.destroy())
+  return { connection, references }
+}
+
+/** The same settings with nothing left that refers to a secret or a file but this connection. */
+function onlyWith(name: string, loaded: Loaded): Loaded {
+  const { settings } = loaded
+  const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
+  return { ...loaded, settings: { ...settings, connections, callers: {}, audit: { sinks: [] } } }
+}
+
+/** What a connection tells the log and the metrics, nobody reads here. */
+function silence() {
+  return {
+    log: createLogger('silent'),
+    metrics: createMetrics({ openSockets: () => new Map(), expiries: () => new Map() }),
+  }
+}
+
+function dialerFor({ dns, listeners, admin }: Settings): Dialer {
+  const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
+  const ports = new Set([...listeners, ...(admin ? [admin] : [])].map(({ listen }) => portOf(listen)))
+  // As the sidecar has it: doors are on loopback alone, and the port decides.
+  const isOwnListener = (address: string, port: number) =>
+    (address === '::1' || address.startsWith('127.')) && ports.has(port)
+  return createDialer({ resolver, isOwnListener })
+}
+
+function portOf(listen: string): number | undefined {
+  const where = parseListen(listen)
+  return typeof where === 'string' || where.kind === 'unix' ? undefined : where.port
+}

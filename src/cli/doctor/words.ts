@@ -1,0 +1,20 @@
+const DAY_MS = 86_400_000
+const SOON_MS = 14 * DAY_MS
+
+/** A word as a POSIX shell reads it, quoted only where it has to be. */
+export function inShell(word: string): string {
+  return /^[\w%+,./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** How long something is good for still. `at`: ms since the epoch; undefined where it does not end. */
+export function expiry(at: number | undefined, now: number): { state: 'ok' | 'warning' | 'failed'; says: string } {
+  if (at === undefined) return { state: 'ok', says: 'has no end' }
+  if (at <= now) return { state: 'failed', says: `ended on ${iso(at)}` }
+  if (at - now > SOON_MS) return { state: 'ok', says: `is good until ${iso(at)}` }
+  return { state: 'warning', says: `ends on ${iso(at)}, in ${Math.floor((at - now) / DAY_MS)} days` }
+}
+
+/** A time as people and programs read it. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
