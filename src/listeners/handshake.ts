@@ -35,9 +35,12 @@ export function shakeHands(socket: TLSSocket, host: string, timeoutMs: number): 
     socket.once('secure', () => done(isFor(host, socket) ? undefined : unfit('the handshake was for another server')))
     // The event of tls.Server, without which a failed handshake says no more than 'close'; emitted since Node 0.x.
     socket.once('_tlsError', (error: unknown) => done(problemOf(error)))
-    socket.once('close', () => done(unfit('closed in the middle of the TLS handshake')))
+    socket.once('close', () => done(unfit(LEFT)))
   })
 }
+
+/** In TLS 1.3 a client has our certificate before the handshake is over; Node's leaves then, without an alert. */
+const LEFT = 'closed in the middle of the TLS handshake: so does a client that does not trust our certificate'
 
 /** We have read the name in the first ClientHello; after a HelloRetryRequest there is a second one. */
 function isFor(host: string, { servername }: TLSSocket & { readonly servername?: unknown }): boolean {

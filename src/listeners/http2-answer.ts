@@ -44,7 +44,7 @@ export class Http2Answer implements RefusingAnswer {
     stream.on('aborted', () => this.#leave())
     stream.on('close', () => this.#leave())
     stream.on('drain', () => this.#drain())
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers))
+    stream.on('wantTrailers', () => this.#guarded(() => stream.sendTrailers(this.#trailers)))
   }
 
   get hasStarted(): boolean {
@@ -117,10 +117,17 @@ export class Http2Answer implements RefusingAnswer {
     const { status, fields } = this.#head
     this.#hasBody = !this.#isHead && !BODILESS.has(status)
     const ends = endStream || !this.#hasBody
-    this.#stream.respond([':status', String(status), ...lowerCased(fields)], {
-      endStream: ends,
-      waitForTrailers: !ends,
-    })
+    const head = [':status', String(status), ...lowerCased(fields)]
+    this.#guarded(() => this.#stream.respond(head, { endStream: ends, waitForTrailers: !ends }))
+  }
+
+  /** Nobody would catch what Node throws at a head or trailers that it will not send: it would end the process. */
+  #guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#stream.destroy(error instanceof Error ? error : undefined)
+    }
   }
 
   #leave(): void {

@@ -38,6 +38,8 @@ const OPTIONS: ServerOptions = {
   // MB. Answers that nobody reads (CVE-2019-9517), and header tables: past it, no more streams.
   maxSessionMemory: 10,
   strictFieldWhitespaceValidation: true,
+  // Node would throw at a second ETag, which any upstream can send.
+  strictSingleValueFields: false,
 }
 
 /** HTTP/2 inside opened tunnels. It parses and answers, as `Http1` does. */
@@ -51,6 +53,7 @@ export class Http2 {
 
   /** Serves this connection from now on; TLS is done and "h2" is agreed. */
   accept(socket: TLSSocket, line: Line): void {
+    if (socket.destroyed) return
     // Only tls.Server says so of its own sockets; node:http2 would wait for it. The types do not have the property.
     Object.assign(socket, { secureConnecting: false })
     const session = performServerHandshake(socket, OPTIONS)
@@ -59,7 +62,7 @@ export class Http2 {
     session.on('error', () => undefined)
     session.once('close', () => this.#sessions.delete(session))
     // One body that waits for its upstream keeps its own window; the connection's is wide enough for all at once.
-    session.once('connect', () => session.setLocalWindowSize(STREAM_WINDOW * MAX_STREAMS))
+    session.once('connect', () => session.destroyed || session.setLocalWindowSize(STREAM_WINDOW * MAX_STREAMS))
     const hold = closeWhenIdle(session)
     session.on('stream', (stream, _headers, _flags, raw) => {
       hold(stream)

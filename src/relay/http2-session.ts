@@ -16,12 +16,14 @@ const MAX_STREAMS = 100
 const STREAM_WINDOW = 128 * 1024
 const IDLE_MS = 60_000
 
-const OPTIONS: SecureClientSessionOptions = {
+const OPTIONS: SecureClientSessionOptions & { readonly strictSingleValueFields: boolean } = {
   settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: 16 * 1024 },
   peerMaxConcurrentStreams: MAX_STREAMS,
   maxHeaderListPairs: 200,
   // No credential stays behind in a compression table.
   maxDeflateDynamicTableSize: 0,
+  // Node would throw at a second ETag. The types know it of servers alone.
+  strictSingleValueFields: false,
   maxSettings: 32,
   maxOutstandingPings: 10,
   maxSessionMemory: 10,
@@ -45,7 +47,7 @@ export class Http2Session implements Sender {
     // Every stream hears of it by itself.
     session.on('error', () => undefined)
     // One answer that nobody reads keeps its own window; the connection's is wide enough for all of them at once.
-    session.once('connect', () => session.setLocalWindowSize(STREAM_WINDOW * MAX_STREAMS))
+    session.once('connect', () => session.destroyed || session.setLocalWindowSize(STREAM_WINDOW * MAX_STREAMS))
     this.#idle = this.#startIdle()
   }
 

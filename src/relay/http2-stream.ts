@@ -161,7 +161,8 @@ function endAtEndOfStreamAlone(stream: ClientHttp2Stream): void {
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
     if (chunk === null && !stream.closed) isWhole = true
     if (chunk !== null || isWhole) return push.call(stream, chunk, encoding)
-    if (!stream.destroyed) stream.destroy()
+    // Not at once: Node goes on with the stream after this, and an exception there would end the process.
+    process.nextTick(() => stream.destroy())
     return false
   }
 }

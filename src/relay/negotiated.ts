@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { buildConnector, Dispatcher, Pool } from 'undici'
+import { Problem } from '../core/problem.ts'
 import { Http2Session, type Patience } from './http2-session.ts'
 import type { Sender } from './sender.ts'
 
@@ -25,7 +26,7 @@ export class Negotiated implements Sender {
   /** Dialled to find out; the pool's first connection when it turned out to be HTTP/1. */
   #spare: Socket | undefined
   #choosing: Promise<Sender> | undefined
-  #isClosed = false
+  #isDestroyed = false
 
   constructor(negotiation: Negotiation) {
     this.#negotiation = negotiation
@@ -37,19 +38,21 @@ export class Negotiated implements Sender {
     if (ready) this.#hand(options, handler, ready)
     else {
       this.#choose().then(
-        (sender) => this.#hand(options, handler, sender),
+        // Many may have waited for it, and those before have filled it.
+        (sender) => (isFull(sender) ? this.dispatch(options, handler) : this.#hand(options, handler, sender)),
         (error: Error) => handler.onResponseError?.(NOT_SENT, error),
       )
     }
   }
 
+  /** Whoever waits for a connection still gets it. */
   async close(): Promise<void> {
-    this.#isClosed = true
+    await this.#choosing?.catch(() => undefined)
     await Promise.all([this.#http1.close(), ...[...this.#sessions].map((session) => session.close())])
   }
 
   async destroy(): Promise<void> {
-    this.#isClosed = true
+    this.#isDestroyed = true
     this.#spare?.destroy()
     await Promise.all([this.#http1.destroy(), ...[...this.#sessions].map((session) => session.destroy())])
   }
@@ -65,18 +68,19 @@ export class Negotiated implements Sender {
     return connected + pending + running > 0 ? this.#http1 : undefined
   }
 
-  /** All who wait share one dial; those for whom the new connection has no room any more wait for the next. */
-  async #choose(): Promise<Sender> {
+  /** All who wait share one dial. */
+  #choose(): Promise<Sender> {
     this.#choosing ??= this.#open().finally(() => (this.#choosing = undefined))
-    const sender = await this.#choosing
-    const isFull = sender instanceof Http2Session && sender.isOpen && !sender.hasRoom
-    return isFull ? (this.#ready() ?? this.#choose()) : sender
+    return this.#choosing
   }
 
   async #open(): Promise<Sender> {
     const { origin, dial } = this.#negotiation
     const socket = await dial(['h2', 'http/1.1'])
-    if (this.#isClosed) socket.destroy()
+    if (this.#isDestroyed) {
+      socket.destroy()
+      throw new Problem('upstream-unreachable', { reason: 'dialled while everything was being closed' })
+    }
     if (!(socket instanceof TLSSocket) || socket.alpnProtocol !== 'h2') {
       this.#spare = socket
       return this.#http1
@@ -89,13 +93,21 @@ export class Negotiated implements Sender {
   }
 
   async #connectHttp1(callback: buildConnector.Callback): Promise<void> {
-    const spare = this.#spare
-    this.#spare = undefined
-    if (spare && !spare.destroyed) return callback(null, spare)
-    const dialled = await this.#negotiation.dial(['http/1.1']).catch((error: Error) => error)
+    const dialled = await this.#spareOrNew().catch((error: Error) => error)
     if (dialled instanceof Error) callback(dialled, null)
     else callback(null, dialled)
   }
+
+  /** Asynchronous in any case: undici forgets its queue when it is called back at once. */
+  async #spareOrNew(): Promise<Socket> {
+    const spare = this.#spare
+    this.#spare = undefined
+    return spare && !spare.destroyed ? spare : this.#negotiation.dial(['http/1.1'])
+  }
+}
+
+function isFull(sender: Sender): boolean {
+  return sender instanceof Http2Session && sender.isOpen && !sender.hasRoom
 }
 
 /** A field of HTTP/2's alone; in HTTP/1 it would have to be named by Connection. @see RFC 9110 section 10.1.4 */

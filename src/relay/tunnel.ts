@@ -18,8 +18,9 @@ export interface TunnelTerms {
 
 /**
  * Passes bytes both ways, unread, under back-pressure; the end of one way leaves the other open. Never rejects, and
- * resolves when both sockets are closed. `complete`: both ways came to their end. `gone`: the caller broke off.
- * `broken`: the upstream did, or a limit or the signal cut the tunnel; `problem` says which.
+ * resolves when both sockets are closed, or when one is and the other is cut for it. `complete`: both ways came to their
+ * end. `gone`: the caller broke off. `broken`: the upstream did, or a limit or the signal cut the tunnel; `problem` says
+ * which.
  * @see RFC 9110 section 9.3.6
  */
 export function relayTunnel(terms: TunnelTerms): Promise<Outcome> {
@@ -51,8 +52,8 @@ class Tunnel {
 
   open(): void {
     const { caller, upstream, maxMs, signal } = this.#terms
-    this.#watch(caller, () => ({ ended: 'gone' }))
-    this.#watch(upstream, () => ({ ended: 'broken', problem: brokenBy(upstream) }))
+    this.#watch(caller, upstream, () => ({ ended: 'gone' }))
+    this.#watch(upstream, caller, () => ({ ended: 'broken', problem: brokenBy(upstream) }))
     this.#age = setTimeout(() => this.#limit(`older than ${maxMs} ms`), Math.min(maxMs, LONGEST_MS))
     signal?.addEventListener('abort', this.#abort, { once: true })
     if (signal?.aborted) return this.#abort()
@@ -60,7 +61,7 @@ class Tunnel {
     upstream.pipe(caller)
   }
 
-  #watch(socket: Socket, verdictOf: () => Verdict): void {
+  #watch(socket: Socket, other: Socket, verdictOf: () => Verdict): void {
     // Otherwise Node would answer the end of one way with the end of the other.
     socket.allowHalfOpen = true
     // `close` follows.
@@ -68,9 +69,11 @@ class Tunnel {
     // A listener given to setTimeout would be told once only.
     socket.setTimeout(this.#terms.idleTimeoutMs).on('timeout', this.#quiet)
     const closed = () => {
-      if (!cameToItsEnd(socket)) this.#cut(verdictOf())
+      // At shutdown the door ends the caller's socket, although the upstream has not ended.
+      if (!cameToItsEnd(socket) || !other.readableEnded) this.#cut(verdictOf())
       this.#openSockets -= 1
-      if (this.#openSockets === 0) this.#finish()
+      // Of one that is cut nothing more is to be learnt, and at shutdown the record is not open for long.
+      if (this.#openSockets === 0 || this.#verdict) this.#finish()
     }
     if (socket.closed) process.nextTick(closed)
     else socket.once('close', closed)

@@ -1,13 +1,13 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import { PassThrough } from 'node:stream'
+import { addAbortSignal, PassThrough } from 'node:stream'
 import { expect, onTestFinished, test } from 'vitest'
+import { Problem } from '../../src/core/problem.ts'
 import { eventually } from '../support/sallyport.ts'
 import { OK, startUpstream } from '../support/upstream.ts'
 import { expectProblem } from '../wire/upstreams.ts'
-import { ask, Collected, http2Server, identity, upstreamAt, uploading } from './http2-upstream.ts'
+import { ask, Collected, http2Server, identity, uploading, upstreamAt } from './http2-upstream.ts'
 
-const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
-  constants
+const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = constants
 
 /** Answers in `chunks` chunks of 1000 bytes, and then with these trailers. */
 function answerWith(stream: ServerHttp2Stream, chunks: number, trailers: Record<string, string | string[]>): void {
@@ -36,14 +36,17 @@ test('trailers keep their order and repeats, and lose what only a head may say',
   expect(answer.trailers).toEqual(['x-a', '1', 'x-a', '2', 'grpc-message', 'done'])
 })
 
-test.each([
-  ['NO_ERROR', NGHTTP2_NO_ERROR],
-  ['CANCEL', NGHTTP2_CANCEL],
-  ['INTERNAL_ERROR', NGHTTP2_INTERNAL_ERROR],
-])('an answer that is reset with %s is broken, never whole', async (_name, code) => {
+// `close` of Node would send END_STREAM first.
+const RESETS: readonly (readonly [string, (stream: ServerHttp2Stream) => void])[] = [
+  ['NO_ERROR', (stream) => stream.destroy()],
+  ['CANCEL', (stream) => addAbortSignal(AbortSignal.abort(), stream)],
+  ['INTERNAL_ERROR', (stream) => stream.destroy(new Error('broken'))],
+]
+
+test.each(RESETS)('an answer that is reset with %s is broken, never whole', async (_name, reset) => {
   const server = await http2Server((stream) => {
     stream.respond({ ':status': 200 })
-    stream.write('half', () => stream.close(code))
+    stream.write('half', () => setImmediate(reset, stream))
   })
   const answer = new Collected()
   const outcome = await ask(upstreamAt(server.port), '/', { answer })
@@ -52,23 +55,36 @@ test.each([
 })
 
 test('the head goes up as HTTP/2 has it: an authority for Host, lower case, and TE', async () => {
-  const heads: object[] = []
+  const heads: [string, unknown][][] = []
   const server = await http2Server((stream, _path, headers) => {
-    heads.push({ ...headers })
+    heads.push(Object.entries(headers))
     stream.respond({ ':status': 204 }, { endStream: true })
   })
   const fields = ['Host', 'api.test', 'X-Own', 'yes', 'TE', 'trailers']
   await ask(upstreamAt(server.port), '/v1?a=b', { fields })
   expect(heads).toEqual([
-    {
-      ':method': 'GET',
-      ':scheme': 'https',
-      ':authority': 'api.test',
-      ':path': '/v1?a=b',
-      'x-own': 'yes',
-      te: 'trailers',
-    },
+    [
+      [':method', 'GET'],
+      [':scheme', 'https'],
+      [':authority', 'api.test'],
+      [':path', '/v1?a=b'],
+      ['x-own', 'yes'],
+      ['te', 'trailers'],
+    ],
   ])
+})
+
+test('fields that a caller says twice, against the rules, are passed on as they are', async () => {
+  const server = await http2Server((stream) => stream.respond({ ':status': 204 }, { endStream: true }))
+  const fields = ['Host', 'api.test', 'ETag', 'a', 'etag', 'b']
+  expect(await ask(upstreamAt(server.port), '/', { fields })).toMatchObject({ ended: 'complete', status: 204 })
+})
+
+test('a field that HTTP/2 cannot carry costs its own request alone', async () => {
+  const server = await http2Server((stream) => stream.respond({ ':status': 204 }, { endStream: true }))
+  const upstream = upstreamAt(server.port)
+  await expect(ask(upstream, '/', { fields: ['Host', 'api.test', 'Upgrade', 'x'] })).rejects.toBeInstanceOf(Problem)
+  expect(await ask(upstream, '/')).toMatchObject({ ended: 'complete', status: 204 })
 })
 
 test('an upstream that chooses HTTP/1.1 is served so, on the connection that was made to find out, without TE', async () => {
@@ -119,7 +135,7 @@ test('a body that breaks off is a reset upstream, never an end', async () => {
 test('an answer that comes before the body has ended is whole, and stops the body', async () => {
   const closed: number[] = []
   const server = await http2Server((stream) => {
-    stream.on('close', () => closed.push(stream.rstCode))
+    stream.on('close', () => closed.push(stream.rstCode)).resume()
     stream.respond({ ':status': 200, 'grpc-status': '7' }, { endStream: true })
   })
   const body = new PassThrough()

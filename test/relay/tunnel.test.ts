@@ -29,6 +29,8 @@ async function stage({ where = 'tcp', ...changes }: Changes = {}): Promise<Scene
   const [app, caller] = await pair(where)
   // As our dialler leaves it.
   const [up, upstream] = await pair(where, { allowHalfOpen: false })
+  // Whose errors are the tunnel's to take.
+  for (const own of [caller, up]) own.removeAllListeners('error')
   const outcome = relayTunnel({ caller, upstream: up, ...LONG, ...changes })
   return { app, caller, up, upstream, outcome }
 }
@@ -171,6 +173,14 @@ test.each(BOTH_WAYS)('F11: %s leaves altogether while %s sends', async (one, oth
   expect(await scene.outcome).toMatchObject({ ended: one === 'app' ? 'gone' : 'broken' })
 })
 
+test('F11: an app that resets when the upstream has ended is gone all the same', async () => {
+  const { app, upstream, outcome } = await stage()
+  upstream.end('bye')
+  await rest(app)
+  app.resetAndDestroy()
+  expect(await outcome).toMatchObject({ ended: 'gone', bytesOut: 3 })
+})
+
 /** Writes a byte every few ms until told to stop. */
 function keepSending(socket: Socket): () => void {
   const beat = setInterval(() => socket.writable && socket.write('.'), 10)
@@ -181,8 +191,7 @@ function keepSending(socket: Socket): () => void {
 test('F11: a socket that had closed before ends the tunnel as it begins', async () => {
   const [, caller] = await pair()
   const [up, upstream] = await pair()
-  caller.destroy()
-  await closed(caller)
+  await once(caller.destroy(), 'close')
   expect(await relayTunnel({ caller, upstream: up, ...LONG })).toMatchObject({ ended: 'gone', bytesIn: 0 })
   await closed(upstream.resume())
   const next = await stage({ caller: (await pair())[1] })
@@ -287,14 +296,21 @@ test('a signal that has aborted before lets not a byte through', async () => {
   expect(await outcome).toMatchObject({ ended: 'broken', problem: OVER, bytesIn: 0 })
 })
 
-test('a signal is let go by a tunnel that came to its end', async () => {
+test('neither signal nor timer is held by a tunnel that came to its end', async () => {
   const { signal } = new AbortController()
+  const timers = timerCount()
   const { app, upstream, outcome } = await stage({ signal })
   app.end()
   upstream.end()
   await Promise.all([rest(app), rest(upstream), outcome])
   expect(getEventListeners(signal, 'abort')).toEqual([])
+  expect(timerCount()).toBeLessThanOrEqual(timers)
 })
+
+/** Of those that keep a process alive. */
+function timerCount(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+}
 
 test('what is cut while its last bytes wait does not look whole', async () => {
   const controller = new AbortController()
