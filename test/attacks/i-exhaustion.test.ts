@@ -20,6 +20,8 @@ beforeAll(async () => {
   // A server on TCP has an address of this shape.
   const { port } = mute.address() as { port: number }
   siege = await besiege({
+    // What is held for good ends the process here; what is garbage is swept out sooner, and does not count.
+    env: { NODE_OPTIONS: '--max-old-space-size=56' },
     script: (path) => answers.get(path),
     settings: ({ connection }) => ({
       connections: {
@@ -133,7 +135,7 @@ test('I09 10 000 requests in one write are answered in order or not at all, and 
   expect([answered.length, sight.closed]).toEqual([10_000, true])
   expect(new Set(answered)).toEqual(new Set(['HTTP/1.1 200', 'HTTP/1.1 429']))
   expect(answered.filter((line) => line.endsWith('200'))).toHaveLength(sight.requests.length)
-  expect(residentMiB() - before).toBeLessThan(96)
+  expect(residentMiB() - before).toBeLessThan(64)
 })
 
 test.each([
