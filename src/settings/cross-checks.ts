@@ -50,7 +50,9 @@ function tunnelFaults(name: string, connection: ConnectionSettings, hasAuthority
     return tunnel === 'any' ? at('tunnel', 'leave it out, or say "connect: tunnel": nothing else passes unopened') : []
   if (credential.kind !== 'none')
     return at('connect', 'use intercept: nothing can be injected into a tunnel that passes unopened')
-  return basePath === undefined ? [] : at('connect', 'use intercept: nobody sees paths in a tunnel that passes unopened')
+  return basePath === undefined
+    ? []
+    : at('connect', 'use intercept: nobody sees paths in a tunnel that passes unopened')
 }
 
 function sharedHosts({ connections }: Settings): SettingsFault[] {

@@ -30,7 +30,10 @@ export function connectOf({ connect, credential }: ConnectionSettings, hasAuthor
 }
 
 /** Where the authority is kept; relative paths start at the settings file. */
-export function caPlace(ca: Exclude<Settings['ca'], 'ephemeral' | undefined>, base: string): CaPlace & { readonly bundle: string } {
+export function caPlace(
+  ca: Exclude<Settings['ca'], 'ephemeral' | undefined>,
+  base: string,
+): CaPlace & { readonly bundle: string } {
   const directory = resolve(base, ca.directory)
   return { directory, bundle: ca.bundle === undefined ? join(directory, 'bundle.pem') : resolve(base, ca.bundle) }
 }
