@@ -1,11 +1,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type ProblemCode, type ProblemRow, problems } from '../../src/core/problems.ts'
 import { type DnsStub, startDnsStub } from '../support/dns-stub.ts'
+import { helloFor } from '../support/hello.ts'
+import { closing } from '../support/peers.ts'
 import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
 import { type RawAnswer, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { eventually, type Running } from '../support/sallyport.ts'
+import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 import {
   authority,
@@ -66,6 +69,7 @@ async function settings(): Promise<object> {
     allowPrivate: ['127.0.0.0/8'],
   })
   const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
+  const unread = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
   const connections: Record<string, object> = {
     crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
     busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
@@ -78,6 +82,8 @@ async function settings(): Promise<object> {
     nowhere: to('nowhere.test'),
     closed: to('closed.test', { port: await closedPort() }),
     impostor: to('impostor.test'),
+    untunnelled: to('untunnelled.test', { connect: 'refuse' }),
+    unread: to('unread.test', { ...unread, limits: { idleTimeoutMs: 300 } }),
   }
   const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))
   const granted = Object.keys(connections).filter((name) => name !== 'ungranted' && name !== 'expired')
@@ -87,12 +93,13 @@ async function settings(): Promise<object> {
       { kind: 'reverse', listen: '127.0.0.1:0' },
     ],
     allowlist: [...hosts, 'unnamed.test'],
+    ca: 'ephemeral',
     connections,
     grants: [
       ...granted.map((connection) => ({
         caller: 'checkout',
         connection,
-        rules: [{ paths: [`/${MARKER}/**`] }, { paths: ['/v1/**'] }],
+        ...(connection !== 'unread' && { rules: [{ paths: [`/${MARKER}/**`] }, { paths: ['/v1/**'] }] }),
       })),
       { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
     ],
@@ -149,6 +156,25 @@ function askReverse(path: string, fields: string): Promise<RawAnswer> {
   })
 }
 
+/** Opens a tunnel, with the marker beside the proof. */
+async function tunnelTo(host: string, port = upstream.port) {
+  const fields = `X-Marker: ${MARKER}\r\n${PROOF}`
+  const { socket, status, text } = await openTunnel(forward(), `${host}:${port}`, { fields })
+  expect(status, text).toBe(200)
+  onTestFinished(() => void socket.destroy())
+  return socket
+}
+
+/** Asks for another host than the tunnel's. */
+async function askMisdirected(): Promise<RawAnswer> {
+  const request = `GET /${MARKER}/1 HTTP/1.1\r\nHost: ${MARKER}.test\r\n\r\n`
+  const { text, closed } = await talk(await tunnelTo('api.crm.test', 80), request, WHOLE_ANSWER)
+  return { text, closed, status: Number(text.slice(9, 12)) }
+}
+
+/** Problems of a tunnel: behind its 200 there is nobody left who would read an answer. */
+type Unanswerable = 'certificate-rejected' | 'tunnel-closed' | 'tunnel-unfit'
+
 /**
  * What leads to each code, on a running sidecar: a new code without a story does not compile.
  */
@@ -166,7 +192,8 @@ const stories = {
   'grant-expired': () => ask({ host: 'expired.test' }),
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
   'connect-refused': () =>
-    sendRaw(forward(), `CONNECT ${MARKER}.test:443 HTTP/1.1\r\nHost: ${MARKER}.test:443\r\n${PROOF}\r\n`),
+    sendRaw(forward(), `CONNECT untunnelled.test:443 HTTP/1.1\r\nHost: ${MARKER}.test\r\n${PROOF}\r\n`),
+  'authority-mismatch': askMisdirected,
   'upgrade-refused': () =>
     ask({ fields: `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ${MARKER}\r\n` }),
   'method-not-allowed': () => ask({ method: 'TRACE' }),
@@ -192,7 +219,23 @@ const stories = {
   'upstream-timeout': () => ask({ path: `/${MARKER}/hang` }),
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
   'loop-detected': askAgain,
-} satisfies Record<ProblemCode, () => Promise<RawAnswer>>
+} satisfies Record<Exclude<ProblemCode, Unanswerable>, () => Promise<RawAnswer>>
+
+/** What leads to those that are told by the record alone. */
+const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {
+  async 'certificate-rejected'() {
+    const socket = await tunnelTo('api.crm.test')
+    // Up to ServerHelloDone; then the alert of a client that knows no such authority.
+    await talk(socket, await helloFor('api.crm.test', { maxVersion: 'TLSv1.2' }), /\x0e\x00\x00\x00$/)
+    socket.end(Buffer.from([21, 3, 3, 0, 2, 2, 48]))
+  },
+  async 'tunnel-closed'() {
+    await closing(await tunnelTo('unread.test'))
+  },
+  async 'tunnel-unfit'() {
+    await talk(await tunnelTo('api.crm.test'), `GET /${MARKER} HTTP/1.1\r\nHost: ${MARKER}\r\n\r\n`, /(?!)/)
+  },
+}
 
 async function askWhileBusy(): Promise<RawAnswer> {
   hold(forward(), `GET http://busy.test/${MARKER}/hang HTTP/1.1\r\nHost: busy.test\r\n${PROOF}\r\n`)
@@ -255,6 +298,18 @@ test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a lite
     for (const secret of [MARKER, CALLER_KEY, CREDENTIAL]) expect(answer.text).not.toContain(secret)
     const id = String(instance).replace('urn:uuid:', '')
     expect(await entryOf(id, house ?? sallyport)).toMatchObject({ code, status: row.status, ended: 'complete' })
+  },
+)
+
+test.each(Object.keys(silentStories) as Unanswerable[] /* the keys of a literal */)(
+  '%s: told by the record, under the tunnel that it ended',
+  async (code) => {
+    await silentStories[code]()
+    const look = async () => (await sallyport.audit(0)).find((entry) => entry['code'] === code)
+    const entry = await eventually(look, `an entry of ${code}`)
+    expect(entry).toMatchObject({ method: 'CONNECT', caller: 'checkout', status: 200, ended: 'broken' })
+    expect(JSON.stringify(entry)).not.toContain(MARKER)
+    expect(String(entry['reason']).length).toBeGreaterThan(10)
   },
 )
 

@@ -34,6 +34,8 @@ export async function drain(socket: Socket): Promise<{ readonly bytes: Buffer; r
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).resume()
   const isClean = await new Promise<boolean>((resolve) => {
+    // Without a byte before it, the end comes although nobody reads.
+    if (socket.readableEnded) resolve(true)
     socket.once('end', () => resolve(true)).once('error', () => resolve(false))
     socket.once('close', () => resolve(false))
   })
