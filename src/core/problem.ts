@@ -1,4 +1,5 @@
-import { type ProblemCode, type ProblemRow, problems } from './problems.ts'
+import type { ProblemRow } from './problem-row.ts'
+import { type ProblemCode, problems } from './problems.ts'
 
 export type { ProblemCode } from './problems.ts'
 

@@ -1,7 +1,8 @@
 import type { Entry } from '../audit/entry.ts'
 import type { Sink } from '../audit/sink.ts'
 import { Problem } from '../core/problem.ts'
-import { type Blame, problems } from '../core/problems.ts'
+import type { Blame } from '../core/problem-row.ts'
+import { problems } from '../core/problems.ts'
 import { describe, type Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 

@@ -1,4 +1,5 @@
-import { type Blame, problems } from '../core/problems.ts'
+import type { Blame } from '../core/problem-row.ts'
+import { problems } from '../core/problems.ts'
 import { code, prose, table } from './markdown.ts'
 import { texts } from './prose.ts'
 

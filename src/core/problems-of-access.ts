@@ -1,0 +1,78 @@
+import type { ProblemRow } from './problem-row.ts'
+
+/** Why a caller may not: who it is, and the two gates. */
+export const accessProblems = {
+  'caller-unknown': {
+    status: 407,
+    title: 'The caller is not known',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'Show the caller key: in the proxy URL (http://CALLER:KEY@host:port), or at a reverse door as "Authorization: Bearer KEY".',
+  },
+  'host-not-allowed': {
+    status: 403,
+    title: 'The host is not on the allowlist',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'Nothing may leave for this host, whoever asks. The operator can add it to "allowlist".',
+  },
+  'connection-missing': {
+    status: 403,
+    title: 'No connection names this host',
+    blame: 'operator',
+    proxyError: 'http_request_denied',
+    remedy:
+      'The host is allowed, but no entry of "connections" lists it. The operator can add one; "credential: { kind: none }" injects nothing.',
+  },
+  'connection-unknown': {
+    status: 404,
+    title: 'There is no such connection at this door',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'The first segment of the path names the connection, as in "/crm/v1/contacts".',
+  },
+  'port-not-allowed': {
+    status: 403,
+    title: 'The port is not the one of the connection',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'Leave the port out, or use the port of the connection.',
+  },
+  'path-not-allowed': {
+    status: 403,
+    title: 'The path is outside the connection',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'Ask for a path below the base path of the connection, without "..", "//" or encoded slashes.',
+  },
+  'grant-missing': {
+    status: 403,
+    title: 'The caller has no grant for this connection',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'The caller does not have USE CONNECTION here. The operator can add it to "grants".',
+  },
+  'grant-expired': {
+    status: 403,
+    title: 'The grant has expired',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'The operator can renew it by a later "until".',
+  },
+  'rule-not-matched': {
+    status: 403,
+    title: 'The grant does not cover this method and path',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'No rule of the grant lets this method through to this path. Paths with "..", "//" or encoded slashes match no rule.',
+  },
+  'too-many-requests': {
+    status: 429,
+    title: 'Too many requests at once',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy: 'Wait for answers first; the connection sets limits.maxConcurrent for each caller.',
+  },
+} as const satisfies Record<string, ProblemRow>
