@@ -16,6 +16,8 @@ export interface Entry {
   readonly proof: string | undefined
   /** pid of the calling process, where the kernel named it. A clue, not a proof: pids are reused. */
   readonly pid: number | undefined
+  /** What else the proof says of the caller: pod, node, issuer. */
+  readonly details: Readonly<Record<string, string>> | undefined
   readonly connection: string | undefined
   readonly grant: string | undefined
   readonly rule: number | undefined

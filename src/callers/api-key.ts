@@ -34,6 +34,7 @@ interface Entry {
 /** A caller that shows a key: in Proxy-Authorization, or where the app would put the upstream's own key. */
 export const apiKey: CallerKind<typeof schema> = {
   schema,
+  proofIs: 'shown',
   faults(callers) {
     const seen = new Map<string, string>()
     return callers.flatMap(({ name, settings: { digest } }) => {

@@ -1,14 +1,27 @@
-import type { Evidence } from '../core/ask.ts'
+import type { Caller, Evidence } from '../core/ask.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import type { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 
-/** `silent`: nothing shown that this method reads. `wrong`: a proof was shown, and it proves nobody. */
-export type Finding = { readonly caller: string } | 'silent' | 'wrong'
+/**
+ * What a method makes of the evidence. `silent`: nothing shown that it reads. `wrong`: a proof was shown that proves
+ * nobody; `code` where it is another than `caller-unknown`, `reason` in words for the record alone.
+ */
+export type Finding =
+  | Proved
+  | 'silent'
+  | 'wrong'
+  | { readonly wrong: ProblemCode; readonly reason: string; readonly caller?: undefined }
 
-/** One way to prove who asks. Called for every request, so it only looks up; it never waits. */
+/** A caller by name, and what else its proof says of it. */
+export interface Proved extends Pick<Caller, 'groups' | 'details'> {
+  readonly caller: string
+}
+
+/** One way to prove who asks. Called for every request: what can be looked up is answered at once, the rest in time. */
 export interface CallerMethod {
   readonly kind: string
-  identify(evidence: Evidence): Finding
+  identify(evidence: Evidence): Finding | Promise<Finding>
 }
 
 /** Settings of one caller, with the name it goes by. */
@@ -20,6 +33,8 @@ export interface Named<S> {
 /** A kind of caller method: one instance serves all callers of its kind, so that it can index them. */
 export interface CallerKind<S extends z.ZodObject> {
   readonly schema: S
+  /** Where its proofs are: what is shown with a request, or where the caller stands. The first beats the second. */
+  readonly proofIs: 'shown' | 'place'
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
   build(callers: readonly Named<z.infer<S>>[], references: References): CallerMethod

@@ -1,9 +1,10 @@
 import type { Caller, Evidence } from '../core/ask.ts'
+import type { ProblemCode } from '../core/problem.ts'
 import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 import { apiKey } from './api-key.ts'
-import type { CallerKind, CallerMethod, Named } from './method.ts'
+import type { CallerKind, CallerMethod, Named, Proved } from './method.ts'
 import { socket } from './socket.ts'
 import { unixPeer } from './unix-peer.ts'
 
@@ -18,8 +19,15 @@ export const callerKinds = {
 export const callerSettings = kindUnion(callerKinds, 'Caller')
 export type CallerSettings = z.infer<typeof callerSettings>
 
-/** Who asks; undefined: nobody known. */
-export type Identify = (evidence: Evidence) => Caller | undefined
+/** Nobody, with a stable code for the answer and a reason for the record. */
+export interface Unproved {
+  readonly code: ProblemCode
+  readonly reason: string
+  readonly name?: undefined
+}
+
+/** Who asks. At once where that can be looked up. */
+export type Identify = (evidence: Evidence) => Caller | Unproved | Promise<Caller | Unproved>
 
 /** What is wrong with callers taken together. */
 export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>>) {
@@ -28,23 +36,46 @@ export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>
 
 /** Builds one method for each kind in use, and the one question put to all of them. */
 export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>, references: References): Identify {
-  const methods = eachKind(callers, (kind, named) => kind.build(named, references))
+  const methods = eachKind(callers, (kind, named) => ({ proofIs: kind.proofIs, method: kind.build(named, references) }))
+  const shown = methods.filter(({ proofIs }) => proofIs === 'shown').map(({ method }) => method)
+  const places = methods.filter(({ proofIs }) => proofIs === 'place').map(({ method }) => method)
   return function identify(evidence) {
-    return ask(methods, evidence)
+    return settle(askEach(shown, evidence, showsKey(evidence) ? WRONG : NOTHING), (found) => {
+      if ('name' in found && found.name !== undefined) return found
+      // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
+      // would answer a question it did not ask.
+      if (evidence.keysAre === 'certain' && found !== NOTHING) return found
+      return settle(askEach(places, evidence, NOTHING), (stands) => (stands === NOTHING ? found : stands))
+    })
   }
 }
 
-function ask(methods: readonly CallerMethod[], evidence: Evidence): Caller | undefined {
-  // A Proxy-Authorization is meant for us alone. Where no method reads keys, or it proves nobody, falling through to a
-  // weaker identity would answer a question the caller did not ask.
-  if (evidence.keysAre === 'certain' && !methods.some(({ kind }) => kind === 'api-key') && showsKey(evidence))
-    return undefined
-  for (const method of methods) {
-    const finding = method.identify(evidence)
-    if (typeof finding === 'object') return { name: finding.caller, method: method.kind }
-    if (finding === 'wrong' && evidence.keysAre === 'certain') return undefined
-  }
-  return undefined
+const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }
+const WRONG: Unproved = { code: 'caller-unknown', reason: 'a wrong proof' }
+
+/** The first method that knows the caller; otherwise what the last one that said anything had against the proof. */
+function askEach(
+  methods: readonly CallerMethod[],
+  evidence: Evidence,
+  otherwise: Unproved,
+): Caller | Unproved | Promise<Caller | Unproved> {
+  const [method, ...rest] = methods
+  if (!method) return otherwise
+  return settle(method.identify(evidence), (finding) => {
+    if (finding === 'silent') return askEach(rest, evidence, otherwise)
+    if (finding === 'wrong') return askEach(rest, evidence, WRONG)
+    if (finding.caller !== undefined) return callerOf(finding, method.kind)
+    return askEach(rest, evidence, { code: finding.wrong, reason: finding.reason })
+  })
+}
+
+function callerOf({ caller: name, groups, details }: Proved, method: string): Caller {
+  return { name, method, ...(groups && { groups }), ...(details && { details }) }
+}
+
+/** Goes on at once with what is there at once: a key is looked up for every request, and none should wait for nothing. */
+function settle<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
+  return value instanceof Promise ? value.then(goOn) : goOn(value)
 }
 
 function showsKey({ keys, unreadable }: Evidence): boolean {

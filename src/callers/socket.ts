@@ -14,6 +14,7 @@ const schema = z
 /** A caller that is known by the door it came through; a listener names it with `caller`. */
 export const socket: CallerKind<typeof schema> = {
   schema,
+  proofIs: 'place',
   build(callers) {
     const names = new Set(callers.map(({ name }) => name))
     return {

@@ -55,4 +55,8 @@ export interface PresentedKey {
 export interface Caller {
   readonly name: string
   readonly method: string
+  /** What the proof says it belongs to; a grant may name one of these. */
+  readonly groups?: readonly string[] | undefined
+  /** What else the proof says, for the record alone: pod, node, issuer. Nothing is decided by it. */
+  readonly details?: Readonly<Record<string, string>> | undefined
 }

@@ -1,8 +1,8 @@
 import type { Caller, Target } from './ask.ts'
+import { type Grant, type GrantTable, grantsFor, hasEnded } from './grants.ts'
 import type { HostTable } from './host-table.ts'
 import { hasOneReading, isBelow } from './path.ts'
 import type { ProblemCode } from './problem.ts'
-import type { CompiledRule } from './rule.ts'
 
 /** What the decision knows of a connection. `home`: the host that a reverse door dials, its first exact one. */
 export interface Place {
@@ -16,23 +16,16 @@ export interface Place {
   readonly connect: 'intercept' | 'tunnel' | 'refuse' | 'unsaid'
 }
 
-/** Permission for a caller to use a connection. `until`: ms since the epoch; refused from that very millisecond on. */
-export interface Grant {
-  readonly id: string
-  readonly caller: string
-  readonly connection: string
-  readonly rules: readonly CompiledRule[]
-  readonly until?: number | undefined
-}
-
 /** All that a decision depends on, frozen; a reload makes a new one. */
 export interface Policy {
   /** Gate 1: the pattern that lets a host be reached at all. */
   readonly allowlist: HostTable<string>
   readonly places: HostTable<Place>
   readonly placesByName: ReadonlyMap<string, Place>
-  /** Gate 2: grants by caller, then connection. */
-  readonly grants: ReadonlyMap<string, ReadonlyMap<string, readonly Grant[]>>
+  /** Gate 2: who may use which connection. */
+  readonly grants: GrantTable
+  /** Connections that an operator has switched off, for everybody. */
+  readonly disabled: ReadonlySet<string>
 }
 
 export interface Question {
@@ -163,15 +156,16 @@ function resolveConnection(name: string, path: string, policy: Policy): Route | 
 function judgeGrants(question: Question, route: Route, policy: Policy): Permit | Refusal {
   const { caller, method, at } = question
   const connection = route.place.name
-  const grants = policy.grants.get(caller.name)?.get(connection) ?? []
   let closest = ungranted(caller, connection)
-  for (const grant of grants) {
+  for (const grant of grantsFor(caller, connection, policy.grants)) {
     if (hasEnded(grant, at)) {
       if (closest.code === 'grant-missing') closest = expired(grant)
       continue
     }
     const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
-    if (rule !== -1 || grant.rules.length === 0) return permit(question, route, grant, rule)
+    if (rule !== -1 || grant.rules.length === 0) {
+      return disabledOf(connection, policy) ?? permit(question, route, grant, rule)
+    }
     closest = refuse('rule-not-matched', `no rule of grant ${grant.id} lets ${method} through to this path`, {
       connection,
       grant: grant.id,
@@ -180,9 +174,11 @@ function judgeGrants(question: Question, route: Route, policy: Policy): Permit |
   return closest
 }
 
-/** From its very millisecond on. */
-export function hasEnded({ until }: Grant, at: number): boolean {
-  return until !== undefined && at >= until
+/** Told to callers with a grant alone; to others it is not there. */
+export function disabledOf(connection: string, { disabled }: Policy): Refusal | undefined {
+  return disabled.has(connection)
+    ? refuse('connection-disabled', `${connection} is switched off`, { connection })
+    : undefined
 }
 
 /** No grant at all. */

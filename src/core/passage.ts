@@ -1,15 +1,6 @@
 import type { Caller } from './ask.ts'
-import {
-  expired,
-  type Grant,
-  hasEnded,
-  type Place,
-  type Policy,
-  placeOf,
-  type Refusal,
-  refuse,
-  ungranted,
-} from './decide.ts'
+import { disabledOf, expired, type Place, type Policy, placeOf, type Refusal, refuse, ungranted } from './decide.ts'
+import { type Grant, grantsFor, hasEnded } from './grants.ts'
 
 /** Where a caller wants a tunnel to. */
 export interface PassageQuestion {
@@ -73,11 +64,13 @@ function judgeGrants(question: PassageQuestion, place: Place, ways: Ways, policy
   const { caller, host, port, at } = question
   const connection = place.name
   let closest = ungranted(caller, connection)
-  for (const grant of policy.grants.get(caller.name)?.get(connection) ?? []) {
+  for (const grant of grantsFor(caller, connection, policy.grants)) {
     if (hasEnded(grant, at)) {
       if (closest.code === 'grant-missing') closest = expired(grant)
     } else if (ways.tls === 'pass' && grant.rules.length > 0) closest = unjudged(grant)
     else {
+      const off = disabledOf(connection, policy)
+      if (off) return off
       const reason = `grant ${grant.id} lets ${caller.name} open a tunnel to ${host} for ${connection}`
       return { permitted: true, caller, connection, host, port, grant: grant.id, until: grant.until, ...ways, reason }
     }

@@ -46,6 +46,13 @@ export const accessProblems = {
     proxyError: 'http_request_denied',
     remedy: 'Ask for a path below the base path of the connection, without "..", "//" or encoded slashes.',
   },
+  'connection-disabled': {
+    status: 403,
+    title: 'The connection is switched off',
+    blame: 'operator',
+    proxyError: 'http_request_denied',
+    remedy: 'An operator has disabled it for every caller. "sallyport connection enable" switches it on again.',
+  },
   'grant-missing': {
     status: 403,
     title: 'The caller has no grant for this connection',

@@ -7,15 +7,20 @@ import type { Gate, Snapshot } from './snapshot.ts'
 import type { Asked, Trace } from './trace.ts'
 
 /**
- * The one way in, for every door: who asks, and whether both gates let it.
- * @throws Problem `caller-unknown`, `method-not-allowed`, `loop-detected`, and every code of `decide`
+ * The one way in, for every door, once it is known who asks: whether both gates let it.
+ * @throws Problem `method-not-allowed`, `loop-detected`, and every code of `decide`
  */
-export function admit(ask: Ask, snapshot: Snapshot, trace: Trace, gate: Gate): Permit {
-  const caller = identify(ask.evidence, snapshot, trace)
+export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit {
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
   const { target, method, path } = ask
   return permitted(decide({ caller, target, method, path, at: gate.clock.now() }, snapshot.policy), trace)
+}
+
+/** The ask that is under way, and what its path is joined to. */
+export interface Where {
+  readonly trace: Trace
+  readonly gate: Gate
 }
 
 /** A CONNECT as a door took it in. */
@@ -27,21 +32,23 @@ export interface AskedPassage extends Asked {
 
 /**
  * The same way in, for a tunnel.
- * @throws Problem `caller-unknown`, `loop-detected`, and every code of `decidePassage`
+ * @throws Problem `loop-detected`, and every code of `decidePassage`
  */
-export function admitPassage(asked: AskedPassage, snapshot: Snapshot, trace: Trace, gate: Gate): Passage {
-  const caller = identify(asked.evidence, snapshot, trace)
+export function admitPassage(asked: AskedPassage, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Passage {
   refuseLoop(asked, gate.pseudonym)
   const { host, port } = asked.target
   return permitted(decidePassage({ caller, host, port, at: gate.clock.now() }, snapshot.policy), trace)
 }
 
-/** Who asks. @throws Problem `caller-unknown` */
-export function identify(evidence: Evidence, snapshot: Snapshot, trace: Trace): Caller {
-  const caller = snapshot.identify(evidence)
-  if (!caller) throw new Problem('caller-unknown', { reason: 'no proof, or a wrong one' })
-  trace.identified(caller)
-  return caller
+/**
+ * Who asks. It may take a while: whoever decides takes the snapshot afterwards.
+ * @throws Problem `caller-unknown`, or what a method says against the proof
+ */
+export async function identify(evidence: Evidence, { trace, gate }: Where): Promise<Caller> {
+  const found = await gate.snapshot().identify(evidence)
+  if (found.name === undefined) throw new Problem(found.code, { reason: found.reason })
+  trace.identified(found)
+  return found
 }
 
 function permitted<P extends Permit | Passage>(decision: P | Refusal, trace: Trace): P {

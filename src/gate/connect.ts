@@ -4,7 +4,7 @@ import { Problem } from '../core/problem.ts'
 import type { Outcome } from '../relay/http.ts'
 import { relayTunnel } from '../relay/tunnel.ts'
 import { readFirstFlight } from '../wire/first-flight.ts'
-import { type AskedPassage, admitPassage } from './admit.ts'
+import { type AskedPassage, admitPassage, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { closeUnfit, faultOfFlight, HANDSHAKE_MS } from './first-bytes.ts'
 import type { Connection, Gate } from './snapshot.ts'
@@ -30,8 +30,9 @@ export interface Knock {
 export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: Gate): Promise<void> {
   const trace = new Trace(asked, gate.clock)
   await recorded(trace, knock, gate, async () => {
+    const caller = await identify(asked.evidence, { trace, gate })
     const snapshot = gate.snapshot()
-    const passage = admitPassage(asked, snapshot, trace, gate)
+    const passage = admitPassage(asked, caller, snapshot, { trace, gate })
     if (passage.tls !== 'pass') return trace.relayed(await knock.open(passage))
     const connection = connectionOf(passage, snapshot.connections)
     const leave = connection.upstream.enter(passage.caller.name)

@@ -4,7 +4,7 @@ import { Problem } from '../core/problem.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
-import { admit } from './admit.ts'
+import { admit, identify } from './admit.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
@@ -15,8 +15,9 @@ import { Trace } from './trace.ts'
 export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAnswer, gate: Gate): Promise<void> {
   const trace = new Trace(ask, gate.clock)
   await recorded(trace, answer, gate, async () => {
+    const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
-    const permit = admit(ask, snapshot, trace, gate)
+    const permit = admit(ask, caller, snapshot, { trace, gate })
     const connection = connectionOf(permit, snapshot.connections)
     refuseOversize(incoming, connection)
     const leave = connection.upstream.enter(permit.caller.name)

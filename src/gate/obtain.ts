@@ -1,13 +1,8 @@
 import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
 import type { Credential } from '../credentials/credential.ts'
-import type { Connection, Gate } from './snapshot.ts'
-import type { Trace } from './trace.ts'
-
-interface Where {
-  readonly trace: Trace
-  readonly gate: Gate
-}
+import type { Where } from './admit.ts'
+import type { Connection } from './snapshot.ts'
 
 /** Calls back when the caller has gone, at once if it has gone already. */
 type OnGone = (listener: () => void) => void

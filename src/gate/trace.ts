@@ -85,6 +85,7 @@ export class Trace {
       caller: this.#caller?.name,
       proof: this.#caller?.method,
       pid: evidence?.peer?.pid,
+      details: this.#caller?.details,
       connection: decision?.connection,
       grant: decision?.grant,
       rule: permit && 'rule' in permit ? permit.rule : undefined,

@@ -21,7 +21,7 @@ export function turnAwayKnown(
 ): Promise<void> {
   const trace = new Trace(asked, gate.clock)
   return recorded(trace, answer, gate, async () => {
-    identify(asked.evidence, gate.snapshot(), trace)
+    await identify(asked.evidence, { trace, gate })
     throw problem
   })
 }

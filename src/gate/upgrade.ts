@@ -4,7 +4,7 @@ import { Problem } from '../core/problem.ts'
 import { relayUpgrade } from '../relay/upgrade.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
-import { admit } from './admit.ts'
+import { admit, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain } from './obtain.ts'
@@ -28,8 +28,9 @@ export interface Switching {
 export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate): Promise<void> {
   const trace = new Trace(ask, gate.clock)
   await recorded(trace, switching, gate, async () => {
+    const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
-    const permit = admit(ask, snapshot, trace, gate)
+    const permit = admit(ask, caller, snapshot, { trace, gate })
     const connection = connectionOf(permit, snapshot.connections)
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)

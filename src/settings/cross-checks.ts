@@ -72,7 +72,7 @@ function sharedHosts({ connections }: Settings): SettingsFault[] {
 function grantFaults(index: number, settings: Settings): SettingsFault[] {
   const grant = settings.grants[index]
   const faults: SettingsFault[] = []
-  if (grant && !Object.hasOwn(settings.callers, grant.caller)) {
+  if (grant?.caller !== undefined && !Object.hasOwn(settings.callers, grant.caller)) {
     faults.push({ path: ['grants', index, 'caller'], message: unknown('caller', settings.callers) })
   }
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {

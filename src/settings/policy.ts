@@ -1,12 +1,21 @@
 import { join, resolve } from 'node:path'
 import type { CaPlace } from '../ca/directory.ts'
-import type { Grant, Place, Policy } from '../core/decide.ts'
+import type { Place, Policy } from '../core/decide.ts'
+import { type Grant, type Holder, indexGrants } from '../core/grants.ts'
 import { HostTable } from '../core/host-table.ts'
 import { compileRule } from '../core/rule.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
+/** What operators have added to the settings while running; declared grants come first and cannot be taken back. */
+export interface Additions {
+  readonly grants: readonly Grant[]
+  readonly disabled: ReadonlySet<string>
+}
+
+const NOTHING: Additions = { grants: [], disabled: new Set() }
+
 /** Compiles what the settings say about who may go where into what a decision looks up. */
-export function compilePolicy(settings: Settings): Policy {
+export function compilePolicy(settings: Settings, additions: Additions = NOTHING): Policy {
   const hasAuthority = settings.ca !== undefined
   const places = Object.entries(settings.connections).map(([name, connection]) =>
     placeOf(name, connection, hasAuthority),
@@ -15,8 +24,13 @@ export function compilePolicy(settings: Settings): Policy {
     allowlist: new HostTable(settings.allowlist.map((pattern) => [pattern, pattern])),
     places: new HostTable(places.flatMap(({ place, hosts }) => hosts.map((host) => [host, place] as const))),
     placesByName: new Map(places.map(({ place }) => [place.name, place])),
-    grants: indexGrants(settings.grants.map(grantOf)),
+    grants: indexGrants([...settings.grants.map(grantOf), ...additions.grants]),
+    disabled: new Set([...disabledIn(settings), ...additions.disabled]),
   }
+}
+
+function disabledIn({ connections }: Settings): string[] {
+  return Object.keys(connections).filter((name) => connections[name]?.disabled)
 }
 
 /** The port that a connection is dialled at. */
@@ -56,18 +70,20 @@ function placeOf(
   return { place: { name, home, port: portOf(connection), basePath, isPlaintext, connect }, hosts }
 }
 
-function grantOf({ caller, connection, rules, until }: Settings['grants'][number], index: number): Grant {
-  return { id: `grants[${index}]`, caller, connection, rules: (rules ?? []).map(compileRule), until }
+function grantOf(settings: Settings['grants'][number], index: number): Grant {
+  const { connection, rules, until } = settings
+  return {
+    id: `grants[${index}]`,
+    holder: holderOf(settings),
+    connection,
+    rules: (rules ?? []).map(compileRule),
+    until,
+  }
 }
 
-function indexGrants(grants: readonly Grant[]): Policy['grants'] {
-  const byCaller = new Map<string, Map<string, Grant[]>>()
-  for (const grant of grants) {
-    const byConnection = byCaller.get(grant.caller) ?? new Map<string, Grant[]>()
-    byCaller.set(
-      grant.caller,
-      byConnection.set(grant.connection, [...(byConnection.get(grant.connection) ?? []), grant]),
-    )
-  }
-  return byCaller
+/** Who holds a grant of the settings. */
+export function holderOf({ caller, group }: Pick<Settings['grants'][number], 'caller' | 'group'>): Holder {
+  if (caller !== undefined) return { caller }
+  // The schema has seen to it that one of the two is there.
+  return { group: group ?? '' }
 }

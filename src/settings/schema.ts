@@ -89,6 +89,9 @@ const connection = z
       description:
         'environment variables that `sallyport run` and `env` set, for tools that send nothing without a credential of their own; the values are worthless and never leave',
     }),
+    disabled: z.boolean().default(false).meta({
+      description: 'refuses everybody, whatever the grants say; `sallyport connection disable` does it while running',
+    }),
     limits,
     unsafeAllowPlaintextUpstream: z
       .boolean()
@@ -119,7 +122,13 @@ const rule = z
 
 const grant = z
   .strictObject({
-    caller: z.string().meta({ description: 'name of a caller' }),
+    caller: z.string().optional().meta({ description: 'name of a caller; use this or `group`' }),
+    group: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .meta({ description: 'every caller whose proof names this group; use this or `caller`' }),
     connection: z.string().meta({ description: 'name of a connection' }),
     rules: z
       .array(rule)
@@ -132,7 +141,8 @@ const grant = z
       .optional()
       .meta({ description: 'refused from this very millisecond on' }),
   })
-  .meta({ id: 'Grant', description: 'permission for a caller to use a connection' })
+  .refine((one) => (one.caller === undefined) !== (one.group === undefined), 'use exactly one of caller and group')
+  .meta({ id: 'Grant', description: 'permission for a caller, or a group of them, to use a connection' })
 
 const address = z.string().refine((text) => isIP(text) !== 0, 'use an IP address such as "10.0.0.7" or "fd00::7"')
 

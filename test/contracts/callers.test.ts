@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { buildIdentify, callerKinds, callerSettings } from '../../src/callers/registry.ts'
+import { callerKinds, callerSettings } from '../../src/callers/registry.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret } from '../../src/core/secret.ts'
+import { identifying } from '../support/identifying.ts'
 import { References } from '../support/references.ts'
 import { describeKinds } from './kinds.ts'
 
@@ -26,33 +27,33 @@ const NOTHING: Evidence = { keys: [], keysAre: 'certain' }
 
 function identifyWith(callers: Readonly<Record<string, object>>) {
   const settings = Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
-  return buildIdentify(settings, new References(KEY))
+  return identifying(settings, new References(KEY))
 }
 
 // Object.keys has forgotten the names of the keys.
 describe.each(Object.keys(callerKinds) as (keyof typeof callerKinds)[])('the caller method %s', (kind) => {
   const identify = identifyWith({ subject: { kind, ...examples[kind] } })
 
-  test('names the caller that shows its proof', () => {
-    expect(identify(proofs[kind])).toEqual({ name: 'subject', method: kind })
+  test('names the caller that shows its proof', async () => {
+    expect(await identify(proofs[kind])).toEqual({ name: 'subject', method: kind })
   })
 
-  test('names nobody who shows nothing', () => {
-    expect(identify(NOTHING)).toBeUndefined()
+  test('names nobody who shows nothing', async () => {
+    expect(await identify(NOTHING)).toBeUndefined()
   })
 
-  test('names nobody by the proofs of the other methods', () => {
+  test('names nobody by the proofs of the other methods', async () => {
     const others = Object.entries(proofs).filter(([other]) => other !== kind)
-    for (const [, evidence] of others) expect(identify(evidence)).toBeUndefined()
+    for (const [, evidence] of others) expect(await identify(evidence)).toBeUndefined()
   })
 
-  test('answers the same question alike, however often it is put', () => {
-    expect(identify(proofs[kind])).toEqual(identify(proofs[kind]))
+  test('answers the same question alike, however often it is put', async () => {
+    expect(await identify(proofs[kind])).toEqual(await identify(proofs[kind]))
   })
 
-  test('a wrong key in Proxy-Authorization refuses, whatever else is shown', () => {
+  test('a wrong key in Proxy-Authorization refuses, whatever else is shown', async () => {
     const wrong = { ...proofs[kind], keys: [{ key: new Secret('not the key') }], keysAre: 'certain' as const }
-    expect(identify(wrong)).toBeUndefined()
-    expect(identify({ ...proofs[kind], keys: [], keysAre: 'certain', unreadable: true })).toBeUndefined()
+    expect(await identify(wrong)).toBeUndefined()
+    expect(await identify({ ...proofs[kind], keys: [], keysAre: 'certain', unreadable: true })).toBeUndefined()
   })
 })

@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  decide,
-  type Grant,
-  isPermit,
-  type Permit,
-  type Place,
-  type Policy,
-  type Question,
-} from '../../src/core/decide.ts'
+import { decide, isPermit, type Permit, type Place, type Policy, type Question } from '../../src/core/decide.ts'
+import { type Grant, indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { compileRule } from '../../src/core/rule.ts'
 
@@ -25,7 +18,7 @@ const hosts: readonly (readonly [string, Place])[] = [
 ]
 
 function grant(connection: string, terms: Partial<Grant> = {}): Grant {
-  return { id: `${connection}-grant`, caller: 'app', connection, rules: [], ...terms }
+  return { id: `${connection}-grant`, holder: { caller: 'app' }, connection, rules: [], ...terms }
 }
 
 function policy(...grants: readonly Grant[]): Policy {
@@ -34,7 +27,8 @@ function policy(...grants: readonly Grant[]): Policy {
     allowlist: new HostTable(['crm.test', 'erp.test', 'free.test', '*.wide.test'].map((one) => [one, one])),
     places: new HostTable(hosts),
     placesByName: new Map(places.map((place) => [place.name, place])),
-    grants: new Map([['app', Map.groupBy(grants, ({ connection }) => connection)]]),
+    grants: indexGrants(grants),
+    disabled: new Set(),
   }
 }
 
@@ -204,5 +198,41 @@ describe('a permit', () => {
     ['a text', 'permit'],
   ])('is not %s', (_, forged) => {
     expect(isPermit(forged)).toBe(false)
+  })
+})
+
+describe('groups', () => {
+  const sales = { name: 'ann', method: 'jwt', groups: ['west-sales', 'everyone'] }
+  const toGroup = (group: string, terms: Partial<Grant> = {}) =>
+    grant('crm', { id: group, holder: { group }, ...terms })
+
+  test('a grant to a group lets through every caller whose proof names it', () => {
+    expect(permitOf(byName('crm.test', { caller: sales }), toGroup('west-sales')).grant).toBe('west-sales')
+    const outsider = byName('crm.test', { caller: { ...sales, groups: ['east-sales'] } })
+    expect(decide(outsider, policy(toGroup('west-sales')))).toMatchObject({ code: 'grant-missing' })
+  })
+
+  test('a group is no caller of that name, nor the other way round', () => {
+    const named = byName('crm.test', { caller: { name: 'west-sales', method: 'api-key' } })
+    expect(decide(named, policy(toGroup('west-sales')))).toMatchObject({ code: 'grant-missing' })
+    const member = byName('crm.test', { caller: { ...sales, groups: ['app'] } })
+    expect(decide(member, policy(grant('crm')))).toMatchObject({ code: 'grant-missing' })
+  })
+
+  test('any grant of the caller or of one of its groups is enough', () => {
+    const narrow = toGroup('west-sales', { rules: [compileRule({ methods: ['GET'] })] })
+    const wide = toGroup('everyone')
+    const post = byName('crm.test', { caller: sales, method: 'POST' })
+    expect(permitOf(post, narrow, wide).grant).toBe('everyone')
+    expect(decide(post, policy(narrow))).toMatchObject({ code: 'rule-not-matched', grant: 'west-sales' })
+  })
+})
+
+describe('a connection that is switched off', () => {
+  test('refuses who would have been let through, and says no more to others', () => {
+    const off = { ...policy(grant('crm')), disabled: new Set(['crm']) }
+    expect(decide(byName('crm.test'), off)).toMatchObject({ code: 'connection-disabled', connection: 'crm' })
+    const stranger = byName('crm.test', { caller: { name: 'stranger', method: 'api-key' } })
+    expect(decide(stranger, off)).toMatchObject({ code: 'grant-missing' })
   })
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Grant, Place, Policy } from '../../src/core/decide.ts'
+import type { Place, Policy } from '../../src/core/decide.ts'
+import { type Grant, indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { decidePassage, type Passage } from '../../src/core/passage.ts'
 import { compileRule } from '../../src/core/rule.ts'
@@ -23,7 +24,13 @@ function policy({ place, grants = [{}], allowlist = ['api.test', 'bare.test'] }:
     connect: 'intercept',
     ...place,
   }
-  const all = grants.map((grant, at) => ({ id: `g${at}`, caller: 'app', connection: 'crm', rules: [], ...grant }))
+  const all = grants.map((grant, at) => ({
+    id: `g${at}`,
+    holder: { caller: 'app' },
+    connection: 'crm',
+    rules: [],
+    ...grant,
+  }))
   return {
     allowlist: new HostTable(allowlist.map((host) => [host, host])),
     places: new HostTable([
@@ -31,7 +38,8 @@ function policy({ place, grants = [{}], allowlist = ['api.test', 'bare.test'] }:
       ['unlisted.test', whole],
     ]),
     placesByName: new Map([['crm', whole]]),
-    grants: new Map([['app', new Map([['crm', all]])]]),
+    grants: indexGrants(all),
+    disabled: new Set(),
   }
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Ask } from '../../src/core/ask.ts'
 import { decide, type Permit } from '../../src/core/decide.ts'
+import { indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { prepare } from '../../src/gate/prepare.ts'
@@ -30,7 +31,8 @@ function permitFor(method: string): Permit {
       allowlist: new HostTable([['api.test', 'api.test']]),
       places: new HostTable([['api.test', place]]),
       placesByName: new Map([['crm', place]]),
-      grants: new Map([['app', new Map([['crm', [{ id: 'g', caller: 'app', connection: 'crm', rules: [] }]]])]]),
+      grants: indexGrants([{ id: 'g', holder: { caller: 'app' }, connection: 'crm', rules: [] }]),
+      disabled: new Set(),
     },
   )
   if (!decision.permitted) throw new Error(decision.reason)

@@ -81,6 +81,7 @@ async function settings(): Promise<object> {
     failing: to('failing.test', { credential: credential('/fails') }),
     inside: to('inside.test', { allowPrivate: [] }),
     nowhere: to('nowhere.test'),
+    disabled: to('disabled.test', { disabled: true }),
     closed: to('closed.test', { port: await closedPort() }),
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
@@ -192,6 +193,7 @@ const stories = {
   'grant-missing': () => ask({ host: 'ungranted.test' }),
   'grant-expired': () => ask({ host: 'expired.test' }),
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
+  'connection-disabled': () => ask({ host: 'disabled.test' }),
   'connect-refused': () =>
     sendRaw(forward(), `CONNECT untunnelled.test:443 HTTP/1.1\r\nHost: ${MARKER}.test\r\n${PROOF}\r\n`),
   'authority-mismatch': askMisdirected,

@@ -1,0 +1,15 @@
+import { buildIdentify, type CallerSettings } from '../../src/callers/registry.ts'
+import type { Caller, Evidence } from '../../src/core/ask.ts'
+import type { References } from './references.ts'
+
+/** Asks who it is, and gives nobody as undefined. */
+export function identifying(
+  callers: Readonly<Record<string, CallerSettings>>,
+  references: References,
+): (evidence: Evidence) => Promise<Caller | undefined> {
+  const identify = buildIdentify(callers, references)
+  return async (evidence) => {
+    const found = await identify(evidence)
+    return found.name === undefined ? undefined : found
+  }
+}
