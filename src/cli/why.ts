@@ -1,6 +1,4 @@
-import type { Caller } from '../core/ask.ts'
-import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
-import { decidePassage, type Passage } from '../core/passage.ts'
+import { type Explanation, explain } from '../core/explain.ts'
 import { problems } from '../core/problems.ts'
 import { loadSettings } from '../settings/load.ts'
 import { compilePolicy } from '../settings/policy.ts'
@@ -25,12 +23,14 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
     if (!known)
       throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
     const who = { name: caller, method: known.kind }
-    const decision = decided({ caller: who, target, method, isHttp: /^http:/i.test(url) }, compilePolicy(settings))
+    const wish = { ...target, caller: who, method, scheme: schemeOf(url), at: Date.now() }
+    const { decision, tunnel } = explain(wish, compilePolicy(settings))
     const code = decision.permitted ? undefined : decision.code
     if (!decision.permitted) process.exitCode = EXIT.refused
     const { connection, grant, reason } = decision
     const told = {
       decision: code ? 'refuse' : 'permit',
+      tunnel,
       reason,
       code,
       connection,
@@ -41,31 +41,24 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
   })
 }
 
-interface Wanted {
-  readonly caller: Caller
-  readonly target: NonNullable<ReturnType<typeof parseAbsoluteForm>>
-  readonly method: string
-  readonly isHttp: boolean
+function schemeOf(url: string): 'http' | 'https' {
+  return /^https:/i.test(url) ? 'https' : 'http'
 }
 
-/** A CONNECT is asked for a host and a port alone; clients name the port of the scheme where a URL has none. */
-function decided({ caller, target, method, isHttp }: Wanted, policy: Policy): Permit | Passage | Refusal {
-  const { host, port, path } = target
-  const at = Date.now()
-  if (method === 'CONNECT') return decidePassage({ caller, host, port: port ?? (isHttp ? 80 : 443), at }, policy)
-  return decide({ caller, target: { kind: 'name', host, port }, method, path, at }, policy)
+interface Told {
+  readonly decision: string
+  readonly tunnel: Explanation['tunnel']
+  readonly reason: string
+  readonly code: string | undefined
+  readonly remedy: string | undefined
 }
 
-function inWords({
-  decision,
-  reason,
-  code,
-  remedy,
-}: {
-  decision: string
-  reason: string
-  code: string | undefined
-  remedy: string | undefined
-}): string {
-  return code ? `${decision}: ${reason} (${code})\n${remedy}\n` : `${decision}: ${reason}\n`
+function inWords({ decision, tunnel, reason, code, remedy }: Told): string {
+  if (code) return `${decision}: ${reason} (${code})\n${remedy}\n`
+  return `${decision}: ${reason}${tunnel ? TUNNELS[tunnel] : ''}\n`
 }
+
+const TUNNELS = {
+  opened: '; CONNECT is opened by our own authority',
+  unopened: '; CONNECT passes unread, so no credential goes in',
+} as const
