@@ -248,7 +248,23 @@ test.each([
     { NODE_OPTIONS: '--tls-min-v1.0' },
     'unset NODE_OPTIONS: --tls-min-v1.0 is not safe in a process that holds secrets',
   ],
-])('with %j it does not start, and says what to do', async (env, remedy) => {
+  [
+    { NODE_OPTIONS: '--tls_keylog=/dev/null' },
+    'unset NODE_OPTIONS: --tls-keylog is not safe in a process that holds secrets',
+  ],
+  [
+    { NODE_OPTIONS: '--no-warnings --tls-cipher-list=NULL-SHA256:@SECLEVEL=0' },
+    'unset NODE_OPTIONS: --tls-cipher-list is not safe in a process that holds secrets',
+  ],
+  [
+    { NODE_OPTIONS: '--heapsnapshot-signal=SIGUSR2' },
+    'unset NODE_OPTIONS: --heapsnapshot-signal is not safe in a process that holds secrets',
+  ],
+  [
+    { NODE_OPTIONS: '--report-on-signal' },
+    'unset NODE_OPTIONS: --report-on-signal is not safe in a process that holds secrets',
+  ],
+])('F05: with %j it does not start, and says what to do', async (env, remedy) => {
   const directory = crmDirectory()
   onTestFinished(() => remove(directory))
   const { code, stdout, stderr } = await serve(directory, crmSettings({ port: upstream.port }), env)
@@ -256,6 +272,18 @@ test.each([
   expect(stdout).toBe('')
   expect(stderr).toContain(remedy)
   expect(existsSync(join(directory, 'crm.sock'))).toBe(false)
+})
+
+test('F05: authorities that the environment names are not believed about an upstream', async () => {
+  const directory = crmDirectory()
+  const env = { NODE_EXTRA_CA_CERTS: join(directory, 'ca.pem'), SSL_CERT_FILE: join(directory, 'ca.pem') }
+  const settings = crmSettings({ port: upstream.port, connection: { tls: {} } })
+  const running = await startSallyport(directory, settings, { env: { ...env, NODE_USE_SYSTEM_CA: '1' } })
+  onTestFinished(() => stopCrm(running))
+  const { status, text } = await getThrough(running, '/believed', /\}\n$/)
+  expect(status).toBe(502)
+  expect(text).toContain('"code":"upstream-untrusted"')
+  expect(upstream.bytes()).not.toContain('/believed')
 })
 
 test('proxy variables of the environment have no say', async () => {
