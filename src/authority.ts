@@ -2,8 +2,11 @@ import { dirname } from 'node:path'
 import { type CertificateAuthority, ephemeralAuthority } from './ca/authority.ts'
 import { openAuthority } from './ca/directory.ts'
 import type { Clock } from './core/clock.ts'
+import { FileReference } from './forms/network.ts'
 import type { References } from './secrets/reference.ts'
+import { pathText } from './settings/fault.ts'
 import type { Loaded } from './settings/load.ts'
+import { referencesIn } from './settings/open.ts'
 import { caPlace, interceptedHosts } from './settings/policy.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { holdsCertificate } from './wire/trust.ts'
@@ -33,11 +36,11 @@ export async function openAuthorityFor(loaded: Loaded, tools: Tools): Promise<Ce
   return authority
 }
 
-/** Who steals the authority's key could be any upstream to us, if we believed it too. */
+/** Who steals the authority's key could be any upstream or issuer to us, if we believed it too. */
 function refuseOwnTrust({ settings, file }: Loaded, { certificatePem }: CertificateAuthority, tools: Tools): void {
-  for (const [name, { tls }] of Object.entries(settings.connections)) {
-    if (tls.ca && holdsCertificate(tools.references.file(tls.ca), certificatePem)) {
-      const where = `${file}: connections.${name}.tls.ca`
+  for (const { path, reference } of referencesIn(settings.connections, ['connections'])) {
+    if (reference instanceof FileReference && holdsCertificate(tools.references.file(reference), certificatePem)) {
+      const where = `${file}: ${pathText(path)}`
       throw new Error(`${where}: name a file without Sallyport's own certificate: it is for apps, never for upstreams`)
     }
   }
