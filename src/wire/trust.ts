@@ -21,7 +21,15 @@ export function trustOf(caPem?: string): SecureContext {
 /** Whether one of these certificates is that one. What cannot be read is not. */
 export function holdsCertificate(pem: string, certificate: string): boolean {
   const wanted = new X509Certificate(certificate).fingerprint256
-  return (pem.match(CERTIFICATE) ?? []).some((block) => new X509Certificate(block).fingerprint256 === wanted)
+  return (pem.match(CERTIFICATE) ?? []).some((block) => fingerprintOf(block) === wanted)
+}
+
+function fingerprintOf(block: string): string | undefined {
+  try {
+    return new X509Certificate(block).fingerprint256
+  } catch {
+    return undefined
+  }
 }
 
 function contextOf(ca: string[]): SecureContext {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type SecureContext } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { trustOf } from '../../src/wire/trust.ts'
+import { holdsCertificate, trustOf } from '../../src/wire/trust.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 
 let authority: Authority
@@ -63,4 +63,11 @@ test.each([
 test('says which certificate cannot be read', () => {
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
   expect(() => trustOf(authority.certPem + broken)).toThrow('certificate 2 in the file')
+})
+
+test('a certificate is found among others, and beside what cannot be read', async () => {
+  const other = await makeAuthority('another authority')
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+  expect(holdsCertificate(broken + other.certPem + authority.certPem, authority.certPem)).toBe(true)
+  expect(holdsCertificate(broken + other.certPem, authority.certPem)).toBe(false)
 })
