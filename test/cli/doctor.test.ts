@@ -1,7 +1,7 @@
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignJWT } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { authority, CALLER_KEY, CREDENTIAL, connectionTo } from '../stories/crm.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { writeSecret } from '../support/sallyport.ts'
@@ -177,6 +177,31 @@ test('an upstream that is a listener of this very Sallyport', async () => {
   const { config } = settingsFor(port, { ...AT_REST, listeners })
   const found = (await examined(config)).about('upstreams', 'crm api.crm.test')
   expect(found).toMatchObject({ state: 'failed', remedy: expect.stringContaining('a listener of this Sallyport') })
+})
+
+const PASSED = { credential: { kind: 'none' }, connect: 'tunnel' }
+
+test('what passes unopened and may be anything is asked for no TLS', async () => {
+  const bare = await startUpstream()
+  onTestFinished(() => bare.close())
+  const { config } = settingsFor(bare.port, AT_REST, { ...PASSED, tunnel: 'any' })
+  const found = (await examined(config)).about('upstreams', 'crm api.crm.test')
+  expect(found).toMatchObject({
+    state: 'ok',
+    says: `127.0.0.1 port ${bare.port} answers; what it speaks is for the client`,
+  })
+})
+
+test('a certificate that clients judge by themselves is no failure', async () => {
+  const { config } = settingsFor(stranger.port, AT_REST, PASSED)
+  const { code, about } = await examined(config)
+  const found = about('upstreams', 'crm api.crm.test')
+  expect(found).toMatchObject({
+    state: 'warning',
+    says: expect.stringContaining('clients of a tunnel judge it by themselves'),
+  })
+  expect(found.remedy).toContain('tls: { ca: { file: PATH } }')
+  expect(code).toBe(0)
 })
 
 test('a wildcard is no upstream that could be dialled, and is not passed over in silence', async () => {
