@@ -127,6 +127,7 @@ test('variables that lead nowhere near are a warning with the line that sets the
   expect(unset.about('caller', 'http_proxy').says).toContain('is not set: http:// requests')
   const elsewhere = await examined(config, {
     HTTPS_PROXY: 'http://u:hidden-word@10.0.0.1:3128',
+    https_proxy: 'socks5://u:hidden-word@10.0.0.2:1080',
     http_proxy: `http://${listen}`,
   })
   expect(elsewhere.about('caller', 'HTTPS_PROXY')).toMatchObject({
@@ -134,6 +135,7 @@ test('variables that lead nowhere near are a warning with the line that sets the
     says: 'leads to 10.0.0.1:3128, which is no forward listener of these settings',
     remedy,
   })
+  expect(elsewhere.about('caller', 'https_proxy').says).toMatch(/^leads to 10\.0\.0\.2:1080, /)
   expect(elsewhere.text).not.toContain('hidden-word')
 })
 

@@ -40,7 +40,7 @@ function proxiesIn(env: NodeJS.ProcessEnv): ReadonlyMap<string, readonly string[
 
 async function examineProxy(value: string, subject: string, site: Site): Promise<readonly Told[]> {
   // The value may hold a key, so that no more than its address is ever told.
-  const proxy = URL.parse(/^[a-z]+:\/\//i.test(value) ? value : `http://${value}`)
+  const proxy = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`)
   const door = proxy && forwardDoors(site).find((place) => isAt(proxy, place))
   if (door) return examine(subject, (signal) => callerTold({ subject, door, proxy }, site, signal))
   const says = proxy ? `leads to ${proxy.host}, which is no forward listener of these settings` : 'is no URL'
