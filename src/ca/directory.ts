@@ -1,17 +1,10 @@
 import { X509Certificate } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { codeOf } from '../wire/opening.ts'
 import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './authority.ts'
 import { bundleWith } from './bundle.ts'
 import { isConstrainedTo } from './name-constraints.ts'
-import {
-  checkPrivateDirectory,
-  checkPublicDirectory,
-  makePrivateDirectory,
-  passingNameBeside,
-  writeNew,
-} from './place.ts'
+import { checkPrivateDirectory, checkPublicDirectory, makePrivateDirectory } from './place.ts'
+import { checkReplaceable, replacePublic } from './published.ts'
 import { foundRoot } from './root.ts'
 import { createRoot, ROTATE, readRoot, replaceRoot } from './root-file.ts'
 import type { Identity } from './x509.ts'
@@ -24,16 +17,13 @@ export interface CaPlace {
   readonly bundle?: string | undefined
 }
 
-const PUBLIC_MODE = 0o644
-
 /**
  * Opens the authority in a directory, creating both where there is none, and writes the public files anew.
  * @throws Error in words
  */
 export async function openAuthority(place: CaPlace, terms: AuthorityTerms): Promise<CertificateAuthority> {
   const files = filesOf(place)
-  await makePrivateDirectory(files.directory)
-  await checkPrivateDirectory(files.directory)
+  await prepare(files)
   const root = (await readRoot(files.root)) ?? (await createRoot(files.root, await foundRoot(terms)))
   await checkFit(files.root, root, terms)
   return publish(files, root, terms)
@@ -46,8 +36,7 @@ export async function openAuthority(place: CaPlace, terms: AuthorityTerms): Prom
  */
 export async function rotateAuthority(place: CaPlace, terms: AuthorityTerms): Promise<CertificateAuthority> {
   const files = filesOf(place)
-  await makePrivateDirectory(files.directory)
-  await checkPrivateDirectory(files.directory)
+  await prepare(files)
   return publish(files, await replaceRoot(files.root, await foundRoot(terms)), terms)
 }
 
@@ -77,6 +66,15 @@ function filesOf(place: CaPlace): Files {
   return { directory, root, certificate, bundle }
 }
 
+/** Everything that can be wrong with the place, before anything is made in it. */
+async function prepare({ directory, certificate, bundle }: Files): Promise<void> {
+  await makePrivateDirectory(directory)
+  await checkPrivateDirectory(directory)
+  await checkPublicDirectory(dirname(bundle))
+  await checkReplaceable(certificate)
+  await checkReplaceable(bundle)
+}
+
 async function checkFit(path: string, { cert }: Identity, { hosts, now }: AuthorityTerms): Promise<void> {
   const { validToDate } = new X509Certificate(cert)
   if (validToDate.getTime() <= now()) throw new Error(`${path} expired on ${validToDate.toISOString()}: ${ROTATE}`)
@@ -86,23 +84,7 @@ async function checkFit(path: string, { cert }: Identity, { hosts, now }: Author
 
 async function publish(files: Files, root: Identity, terms: AuthorityTerms): Promise<CertificateAuthority> {
   const authority = await authorityOf(root, terms)
-  await checkPublicDirectory(dirname(files.bundle))
   await replacePublic(files.certificate, root.cert)
   await replacePublic(files.bundle, await bundleWith(root.cert))
   return authority
-}
-
-/** Whoever reads it sees the old file or the new one, whole. */
-async function replacePublic(path: string, text: string): Promise<void> {
-  const passing = passingNameBeside(path)
-  try {
-    await writeNew(passing, text, PUBLIC_MODE)
-    await rename(passing, path)
-  } catch (error) {
-    throw new Error(`${path} cannot be written (${codeOf(error)}): let the user of Sallyport write to its directory`, {
-      cause: error,
-    })
-  } finally {
-    await rm(passing, { force: true })
-  }
 }

@@ -60,11 +60,29 @@ test('no key is in a public file', async () => {
 test('the bundle may stand elsewhere, and is written anew at each start', async () => {
   const elsewhere = newDirectory()
   const place = { ...newPlace(), bundle: join(elsewhere, 'roots.pem') }
-  writeFileSync(place.bundle, 'old')
+  await openAuthority({ ...newPlace(), bundle: place.bundle }, TERMS)
   const { certificatePem } = await openAuthority(place, TERMS)
   expect(readFileSync(place.bundle, 'utf8')).toContain(certificatePem)
   expect(readdirSync(elsewhere)).toEqual(['roots.pem'])
   expect(readdirSync(place.directory).toSorted()).toEqual(['authority.pem', 'ca.pem'])
+})
+
+test.each(['ca.pem', 'bundle.pem'])('a %s of somebody else is not written over, and nothing is made', async (name) => {
+  const directory = newDirectory()
+  const { certPem } = await makeAuthority()
+  writeFileSync(join(directory, name), certPem)
+  const words = `${join(directory, name)} was not written by Sallyport: `
+  await expect(openAuthority({ directory }, TERMS)).rejects.toThrow(words)
+  await expect(rotateAuthority({ directory }, TERMS)).rejects.toThrow(words)
+  expect(readdirSync(directory)).toEqual([name])
+  expect(readFileSync(join(directory, name), 'utf8')).toBe(certPem)
+})
+
+test('an empty file in the place of the bundle is one to be filled', async () => {
+  const place = { ...newPlace(), bundle: join(newDirectory(), 'roots.pem') }
+  writeFileSync(place.bundle, '\n')
+  const { certificatePem } = await openAuthority(place, TERMS)
+  expect(readFileSync(place.bundle, 'utf8')).toContain(certificatePem)
 })
 
 test('F08: ten processes that start at once end up with one authority', async () => {
