@@ -67,7 +67,8 @@ export class HttpAnswer implements RefusingAnswer {
     this.#head(status, statusText, fields)
     // A head that waits for its first byte would hold back an event stream that has nothing to say yet. A short body of
     // known length is right behind its head, and one write is half the cost of two.
-    if (!isShort(fields)) this.#flush = setImmediate(() => this.#response.flushHeaders())
+    // Not by flushHeaders, which makes UTF-8 of the bytes of a field that are no ASCII [Node 26.10].
+    if (!isShort(fields)) this.#flush = setImmediate(() => this.#response.write(NOTHING))
   }
 
   write(chunk: Buffer): boolean {
@@ -140,6 +141,7 @@ export class HttpAnswer implements RefusingAnswer {
 /** An upstream may write others, at which Node throws, and then once more at the refusal. @see RFC 9112 section 4 */
 const REASON_PHRASE = /^[\t\x20-\x7e\x80-\xff]+$/
 const SHORT_BYTES = 16 * 1024
+const NOTHING = Buffer.alloc(0)
 
 function isShort(fields: readonly string[]): boolean {
   const [length] = valuesOf(fields, 'content-length')

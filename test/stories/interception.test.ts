@@ -1,10 +1,21 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running } from '../support/sallyport.ts'
 import { openTunnel, secureTunnel, talk } from '../support/tunnel.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { authority, CALLER_KEY, CREDENTIAL, doorOf, PROOF, startCrm, stopCrm } from './crm.ts'
+import {
+  authority,
+  CALLER_KEY,
+  CREDENTIAL,
+  doorOf,
+  forwardRequest,
+  PROOF,
+  startCrm,
+  startCrmForTest,
+  stopCrm,
+} from './crm.ts'
 
 const OK = /\r\n\r\nok$/
 
@@ -57,4 +68,23 @@ test('the record has the CONNECT once, and each request that came through it', a
     { method: 'GET', path: '/first', caller: 'checkout', door: expect.stringMatching(/^intercept /), status: 200 },
     { method: 'GET', path: '/second', status: 200 },
   ])
+})
+
+test('bytes of a field that are no ASCII arrive as they were, also ahead of a body that is slow to come', async () => {
+  const value = Buffer.from('attachment; filename="bücher"')
+  const late = Promise.withResolvers<void>()
+  const slow = await startUpstream(
+    () => [
+      { send: Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\nX-Name: '), value, Buffer.from('\xe9\r\n', 'latin1')]) },
+      { send: 'Content-Length: 70000\r\n\r\n' },
+      { wait: late.promise },
+      { send: 'x'.repeat(70_000) },
+    ],
+    await authority.issue(['api.crm.test']),
+  )
+  onTestFinished(() => slow.close())
+  const crm = await startCrmForTest({ port: slow.port })
+  const { text } = await sendRaw(doorOf(crm, 'forward'), forwardRequest('GET', '/name'), { until: /\r\n\r\n/ })
+  late.resolve()
+  expect(text).toContain(`\r\nX-Name: ${value.toString('latin1')}\xe9\r\n`)
 })
