@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundleWith } from '../ca/bundle.ts'
 import { javaTruststore } from '../ca/java-truststore.ts'
+import { codeOf } from '../wire/opening.ts'
 import type { TrustFiles } from './child-environment.ts'
 
 /** Variables that replace the list of authorities, so that what they name is what the user trusts already. */
@@ -15,7 +16,7 @@ const REPLACING = ['SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'GIT
  */
 export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv): Promise<Required<TrustFiles>> {
   const bundle = await bundleFor(certificatePem, env)
-  const directory = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
+  const directory = makeDirectory()
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   const file = join(directory, 'bundle.pem')
   const files = {
@@ -27,6 +28,16 @@ export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv)
   put(file, bundle, 0o644)
   chmodSync(directory, 0o755)
   return files
+}
+
+function makeDirectory(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'sallyport-run-'))
+  } catch (error) {
+    throw new Error(`${tmpdir()} cannot be used (${codeOf(error)}): set TMPDIR to a directory that can be written to`, {
+      cause: error,
+    })
+  }
 }
 
 /** REQUESTS_CA_BUNDLE may name a directory. */

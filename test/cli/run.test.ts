@@ -212,3 +212,12 @@ test('where the environment would print what it holds, it does not start', async
   expect(code).toBe(2)
   expect(stderr).toContain('unset NODE_DEBUG')
 })
+
+test('a place for temporary files that is not there is said, and nothing is run', async () => {
+  const place = placeFor(upstream.port, {}, { ca: 'ephemeral' })
+  const missing = join(place.temporary, 'missing')
+  const { code, stdout, stderr } = await runWith(place, ['echo', 'ran'], { TMPDIR: missing })
+  expect(code).toBe(2)
+  expect(stdout).toBe('')
+  expect(stderr).toBe(`${missing} cannot be used (ENOENT): set TMPDIR to a directory that can be written to\n`)
+})
