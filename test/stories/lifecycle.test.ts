@@ -286,6 +286,15 @@ test('F05: authorities that the environment names are not believed about an upst
   expect(upstream.bytes()).not.toContain('/believed')
 })
 
+test('F05 a flag of Node that gives keys away is refused like the variable', async () => {
+  const directory = crmDirectory()
+  onTestFinished(() => remove(directory))
+  const file = writeSecret(directory, 'other.yaml', JSON.stringify(crmSettings({ port: upstream.port })))
+  const { code, stderr } = await runCli(['serve', '--config', file], { nodeFlags: ['--tls-keylog=/dev/null'] })
+  expect(code).toBe(2)
+  expect(stderr).toContain('start node without --tls-keylog: it is not safe')
+})
+
 test('proxy variables of the environment have no say', async () => {
   const proxy = await startUpstream()
   onTestFinished(() => proxy.close())
