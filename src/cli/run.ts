@@ -8,6 +8,7 @@ import { openOwnSidecar } from './own-sidecar.ts'
 import { findSidecar } from './running-sidecar.ts'
 import type { Sidecar } from './sidecar.ts'
 import { writeTrust } from './trust-directory.ts'
+import { userEnvironment } from './user-environment.ts'
 
 interface RunOptions {
   readonly config?: string
@@ -30,7 +31,7 @@ export async function runCommand(command: readonly string[], options: RunOptions
     const signals = new Signals()
     const sidecar = await sidecarFor(options)
     try {
-      return await runChild(await commandWith(command, sidecar, process.env), signals)
+      return await runChild(await commandWith(command, sidecar, userEnvironment(process.env)), signals)
     } finally {
       await sidecar.close()
     }
