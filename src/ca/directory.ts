@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { codeOf } from '../wire/opening.ts'
 import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './authority.ts'
 import { bundleWith } from './bundle.ts'
+import { clientFileContents } from './client-files.ts'
 import { isConstrainedTo } from './name-constraints.ts'
 import {
   checkPrivateDirectory,
@@ -20,7 +21,10 @@ import type { Identity } from './x509.ts'
 export interface CaPlace {
   /** Ours alone: holds authority.pem, with the key, and ca.pem. */
   readonly directory: string
-  /** The machine's roots and ours, for programs; bundle.pem in the directory without it. Elsewhere for other users. */
+  /**
+   * The machine's roots and ours, for programs; bundle.pem in the directory without it. Elsewhere for other users. Beside
+   * it are the files of clients that read no PEM.
+   */
   readonly bundle?: string | undefined
 }
 
@@ -88,15 +92,17 @@ async function publish(files: Files, root: Identity, terms: AuthorityTerms): Pro
   const authority = await authorityOf(root, terms)
   await checkPublicDirectory(dirname(files.bundle))
   await replacePublic(files.certificate, root.cert)
-  await replacePublic(files.bundle, await bundleWith(root.cert))
+  const bundle = await bundleWith(root.cert)
+  await replacePublic(files.bundle, bundle)
+  for (const [path, content] of clientFileContents(files.bundle, bundle)) await replacePublic(path, content)
   return authority
 }
 
 /** Whoever reads it sees the old file or the new one, whole. */
-async function replacePublic(path: string, text: string): Promise<void> {
+async function replacePublic(path: string, content: string | Buffer): Promise<void> {
   const passing = passingNameBeside(path)
   try {
-    await writeNew(passing, text, PUBLIC_MODE)
+    await writeNew(passing, content, PUBLIC_MODE)
     await rename(passing, path)
   } catch (error) {
     throw new Error(`${path} cannot be written (${codeOf(error)}): let the user of Sallyport write to its directory`, {

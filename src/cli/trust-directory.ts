@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundleWith } from '../ca/bundle.ts'
+import { aptConfigOf, wgetrcOf } from '../ca/client-files.ts'
 import { javaTruststore } from '../ca/java-truststore.ts'
 import type { TrustFiles } from './child-environment.ts'
 
@@ -21,8 +22,8 @@ export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv)
   const files = {
     bundle: file,
     truststore: put(join(directory, 'truststore.jks'), javaTruststore(bundle), 0o644),
-    wgetrc: put(join(directory, 'wgetrc'), `${usersWgetrc(env)}\nca_certificate = ${file}\n`, 0o600),
-    aptConfig: put(join(directory, 'apt.conf'), `${usersAptConfig(env)}\nAcquire::https::CaInfo "${file}";\n`, 0o600),
+    wgetrc: put(join(directory, 'wgetrc'), `${usersWgetrc(env)}\n${wgetrcOf(file)}`, 0o600),
+    aptConfig: put(join(directory, 'apt.conf'), `${usersAptConfig(env)}\n${aptConfigOf(file)}`, 0o600),
   }
   put(file, bundle, 0o644)
   chmodSync(directory, 0o755)

@@ -120,8 +120,8 @@ test('a socket that this user may not open', async () => {
 
 test('variables that lead nowhere near are a warning with the line that sets them', async () => {
   const { listen, settings } = await doors()
-  const { config } = await sidecarFor(upstream.port, settings)
-  const remedy = `eval "$(sallyport env --config ${config})"`
+  const { config, directory } = await sidecarFor(upstream.port, settings)
+  const remedy = `export SALLYPORT_KEY="$(cat ${join(directory, 'checkout')})"; eval "$(sallyport env --config ${config})"`
   const unset = await examined(config)
   expect(unset.about('caller', 'https_proxy')).toMatchObject({ state: 'warning', remedy })
   expect(unset.about('caller', 'http_proxy').says).toContain('is not set: http:// requests')
@@ -153,6 +153,7 @@ test('a caller with its key is known', async () => {
 
 test.each([
   ['a wrong key', 'checkout:not-the-key@', 'the key in the variable is not that of checkout'],
+  ['an empty key', 'checkout:@', 'the key in the variable is empty'],
   ['no key', '', 'the variable holds no key'],
   ['a name that nobody has', 'not-the-name:x@', 'the name in the variable is none of checkout'],
 ])(

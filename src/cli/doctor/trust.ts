@@ -34,10 +34,9 @@ async function examineClients(site: Site, { authority, bundle }: Found): Promise
   if (!authority) return [{ subject: 'clients', state: 'skipped', says: 'the authority cannot be used as it is' }]
   if (host === undefined) return [{ subject: 'clients', state: 'skipped', says: 'only addresses are intercepted' }]
   const context = await authority.contextFor(host)
-  const files = { bundle, config: site.loaded.file }
   const installed = clients.filter(({ program }) => isInstalled(program, site.env))
-  const told = examineAll(installed, (client) => examineClient(client, { host, context, files, env: site.env }))
-  return [...(await told), ...(await goTold(authority.certificatePem, files, site.env))]
+  const told = examineAll(installed, (client) => examineClient(client, { host, context, bundle, env: site.env }))
+  return [...(await told), ...(await goTold(authority.certificatePem, { bundle }, site.env))]
 }
 
 /** A name that the authority vouches for, with something in the place of a star. */
@@ -49,14 +48,14 @@ function probeHost(pattern: string): string | undefined {
 interface Stand {
   readonly host: string
   readonly context: SecureContext
-  readonly files: { readonly bundle: string; readonly config: string }
+  readonly bundle: string
   readonly env: NodeJS.ProcessEnv
 }
 
-function examineClient(client: Client, { files, ...exhibit }: Stand): Promise<readonly Told[]> {
+function examineClient(client: Client, { bundle, ...exhibit }: Stand): Promise<readonly Told[]> {
   const look = async (signal: AbortSignal) => {
     const reaction = await probe(client, exhibit, signal)
-    return toldOf(client, reaction, client.remedy({ ...files, printed: reaction.printed }))
+    return toldOf(client, reaction, client.remedy({ bundle, env: exhibit.env }))
   }
   return examine(client.name, look, DEADLINE_MS)
 }
