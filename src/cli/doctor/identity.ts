@@ -46,8 +46,12 @@ const NOWHERE = 'sallyport-doctor.invalid'
 
 function proofOf({ username, password }: URL): { 'proxy-authorization'?: string } {
   if (username === '' && password === '') return {}
-  const pair = `${decoded(username)}:${decoded(password)}`
-  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` }
+  return basicProof(decoded(username), decoded(password))
+}
+
+/** A caller's key as a field of a request. */
+export function basicProof(name: string, key: string): { 'proxy-authorization': string } {
+  return { 'proxy-authorization': `Basic ${Buffer.from(`${name}:${key}`).toString('base64')}` }
 }
 
 function decoded(text: string): string {

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { interceptedHosts } from '../../settings/policy.ts'
 import { countRejections } from './admin.ts'
@@ -8,7 +7,9 @@ import { examine, examineAll, type Told } from './finding.ts'
 import { goTold } from './go.ts'
 import { isInstalled, probe, type Reaction } from './probe.ts'
 import { NOT_INSTALLED } from './programs.ts'
+import { servedTold } from './served.ts'
 import type { Site } from './site.ts'
+import { probeHost } from './words.ts'
 
 /** For a JVM that has to compile its program first, beside all the others on a small machine. */
 const DEADLINE_MS = 30_000
@@ -21,7 +22,8 @@ export async function examineTrust(site: Site): Promise<readonly Told[]> {
   if (settings.ca === 'ephemeral') return [{ subject: 'clients', state: 'skipped', says: EPHEMERAL }]
   const seen = examine('sidecar', (signal) => toldOfRejections(site, signal))
   const found = await findAuthority(site, settings.ca)
-  return [...found.told, ...(await examineClients(site, found)), ...(await seen)]
+  const served = servedTold(site, found)
+  return [...found.told, ...(await served), ...(await examineClients(site, found)), ...(await seen)]
 }
 
 const EPHEMERAL =
@@ -37,12 +39,6 @@ async function examineClients(site: Site, { authority, bundle }: Found): Promise
   const installed = clients.filter(({ program }) => isInstalled(program, site.env))
   const told = examineAll(installed, (client) => examineClient(client, { host, context, bundle, env: site.env }))
   return [...(await told), ...(await goTold(authority.certificatePem, { bundle }, site.env))]
-}
-
-/** A name that the authority vouches for, with something in the place of a star. */
-function probeHost(pattern: string): string | undefined {
-  const host = pattern.replace(/^\*/, 'sallyport-doctor')
-  return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? host : undefined
 }
 
 interface Stand {
