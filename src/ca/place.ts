@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { lstat, mkdir, open, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { inShell } from '../forms/in-shell.ts'
 import { codeOf } from '../wire/opening.ts'
 
 /** Makes a directory that is ours alone, where there is none yet. @throws Error in words */
@@ -23,7 +24,7 @@ export async function checkPrivateDirectory(path: string): Promise<void> {
   if (!found.isDirectory()) throw new Error(`${path} is no directory: name one`)
   if (found.uid !== process.geteuid?.())
     throw new Error(`${path} belongs to uid ${found.uid}: chown it to the user of Sallyport, or name another directory`)
-  if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700 ${path}`)
+  if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700 ${inShell(path)}`)
 }
 
 /** Refuses a directory in which others could put something else in the place of what we publish. @throws Error in words */

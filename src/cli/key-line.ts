@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path'
+import { inShell } from '../forms/in-shell.ts'
 import type { Loaded } from '../settings/load.ts'
-import { inShell } from './doctor/words.ts'
 
 /** Holds a caller's key in a shell that evaluates what `sallyport env` prints. */
 export const KEY_VARIABLE = 'SALLYPORT_KEY'

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { aptConfigOf, clientFilesOf, wgetrcOf } from '../ca/client-files.ts'
+import { inShell } from '../forms/in-shell.ts'
 import type { TrustFiles } from './child-environment.ts'
-import { inShell } from './doctor/words.ts'
 
 /** What a sidecar has written for the apps of a user, and what a variable would take from that user. */
 export interface PublishedTrust {

@@ -84,6 +84,10 @@ test('a mint that failed in the sidecar fails here, with its reason', async () =
     ),
     remedy: expect.stringMatching(/^it is tried again from .* on$|^see the check "issuers"$/),
   })
+  expect(report.about('sidecar', 'admin unix:admin.sock')).toMatchObject({
+    state: 'ok',
+    says: 'the sidecar is ready; without a credential: crm',
+  })
   expect(report.text).not.toContain(CREDENTIAL)
 })
 

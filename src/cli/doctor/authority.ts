@@ -4,11 +4,12 @@ import { authorityOf, type CertificateAuthority } from '../../ca/authority.ts'
 import { readCertificate } from '../../ca/directory.ts'
 import { isConstrainedTo } from '../../ca/name-constraints.ts'
 import { readRoot } from '../../ca/root-file.ts'
+import { inShell } from '../../forms/in-shell.ts'
 import { caPlace, interceptedHosts } from '../../settings/policy.ts'
 import type { Told } from './finding.ts'
 import { publishedTold } from './published.ts'
 import type { Site } from './site.ts'
-import { expiry, inShell } from './words.ts'
+import { expiry } from './words.ts'
 
 /** The authority of the settings, as it is on the disk; nothing is created and nothing is written. */
 export interface Found {

@@ -1,8 +1,8 @@
 import { clientFilesOf } from '../../ca/client-files.ts'
+import { inShell } from '../../forms/in-shell.ts'
 import { quoted } from '../java-options.ts'
 import { wgetLine } from '../published-trust.ts'
 import { JAVA, NODE, REQUESTS, URLLIB } from './programs.ts'
-import { inShell } from './words.ts'
 
 /** What a client is to be asked for, and through which proxy. */
 export interface Errand {

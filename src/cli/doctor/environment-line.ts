@@ -1,7 +1,7 @@
+import { inShell } from '../../forms/in-shell.ts'
 import type { Settings } from '../../settings/schema.ts'
 import { keyLine } from '../key-line.ts'
 import type { Site } from './site.ts'
-import { inShell } from './words.ts'
 
 /**
  * The line that leads a shell to the sidecar, as the caller that is named, or else as the likeliest one; with the key from

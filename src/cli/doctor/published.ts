@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { clientFileContents } from '../../ca/client-files.ts'
+import { inShell } from '../../forms/in-shell.ts'
 import type { Settings } from '../../settings/schema.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { holdsCertificate } from '../../wire/trust.ts'
 import type { Told } from './finding.ts'
-import { inShell } from './words.ts'
 
 /** What a sidecar has written for those who are to trust its authority. */
 export interface Published {

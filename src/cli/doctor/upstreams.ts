@@ -12,7 +12,7 @@ export function examineUpstreams(site: Site): Promise<readonly Told[]> {
   return examineAll(hosts, ({ host, inspected }) => examineHost(host, inspected, site))
 }
 
-async function examineHost(host: string, { name, opened }: Inspected, site: Site): Promise<readonly Told[]> {
+async function examineHost(host: string, { name, settings, opened }: Inspected, site: Site): Promise<readonly Told[]> {
   const subject = `${name} ${host}`
   if (host.startsWith('*.')) return [{ subject, state: 'skipped', says: 'a wildcard is no name to dial' }]
   if (!opened) return [closed(subject)]
@@ -20,7 +20,11 @@ async function examineHost(host: string, { name, opened }: Inspected, site: Site
   const look = async (signal: AbortSignal): Promise<Told> => {
     const reached = await reach(site.dialer, upstream.destination(host), signal)
     return reached instanceof Problem
-      ? { subject, state: 'failed', ...dialFault(reached, { host, place: `connections.${name}` }) }
+      ? {
+          subject,
+          state: 'failed',
+          ...dialFault(reached, { host, place: `connections.${name}`, authorities: settings.tls.ca?.file }),
+        }
       : { subject, ...toldOf(reached, site.clock.now()) }
   }
   // The dial has a limit of its own, which says more.

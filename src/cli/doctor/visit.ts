@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
 import { decidePassage } from '../../core/passage.ts'
 import { compilePolicy, interceptedHosts, portOf } from '../../settings/policy.ts'
 import type { Settings } from '../../settings/schema.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
+import { callerKey } from '../caller-key.ts'
 import { fixedPlace, type Site } from './site.ts'
 import { probeHost } from './words.ts'
 
@@ -22,7 +21,7 @@ export interface Visit {
 export async function visitTo(site: Site): Promise<Visit | undefined> {
   for (const knock of knocksAt(site)) {
     const target = targetFor(knock.caller, site)
-    const key = knock.isKnown ? undefined : await keyOf(knock.caller, site)
+    const key = knock.isKnown ? undefined : await callerKey(knock.caller, site)
     if (target && (knock.isKnown || key !== undefined)) return { ...knock, ...target, key }
   }
   return undefined
@@ -61,15 +60,4 @@ function targetFor(name: string, { loaded, clock }: Site): { host: string; port:
 function portAt(pattern: string, { connections }: Settings): number {
   const connection = Object.values(connections).find(({ hosts }) => hosts.includes(pattern))
   return connection ? portOf(connection) : 443
-}
-
-/** As a client would be given it. */
-async function keyOf(caller: string, { loaded, env }: Site): Promise<string | undefined> {
-  const settings = loaded.settings.callers[caller]
-  if (settings?.kind !== 'api-key') return undefined
-  const { file, env: name } = settings.key?.settings ?? {}
-  if (typeof name === 'string') return env[name]
-  if (typeof file !== 'string') return undefined
-  const text = await readFile(resolve(dirname(loaded.file), file), 'utf8').catch(() => undefined)
-  return text?.replace(/\r?\n$/, '')
 }
