@@ -58,6 +58,7 @@ program
   .option('--proxy <url>', 'instead of --config: a sidecar that runs already, as http://NAME@127.0.0.1:15001')
   .option('--key-file <file>', 'with --proxy: the file of the key of NAME')
   .option('--ca <file>', 'with --proxy: PEM file of its authority, or its bundle')
+  .option('--quiet', 'say nothing of what was refused to the command, or goes past the sidecar')
   .passThroughOptions()
   .action(async (command: string[], options: Parameters<typeof runCommand>[1]) => runCommand(command, options))
 
