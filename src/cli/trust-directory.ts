@@ -5,18 +5,20 @@ import { bundleWith } from '../ca/bundle.ts'
 import { aptConfigOf, wgetrcOf } from '../ca/client-files.ts'
 import { javaTruststore } from '../ca/java-truststore.ts'
 import type { TrustFiles } from './child-environment.ts'
+import { ownPrefix, sweep } from './left-behind.ts'
 
 /** Variables that replace the list of authorities, so that what they name is what the user trusts already. */
 const REPLACING = ['SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'AWS_CA_BUNDLE']
 
 /**
  * Writes what makes every client trust this authority beside those it trusts already, into a directory that goes when this
- * process does, whatever ends it but SIGKILL. Other users may read the certificates: apt verifies as `_apt`.
+ * process does, whatever ends it but SIGKILL: what that leaves behind, the next one sweeps up. Other users may read the certificates: apt verifies as `_apt`.
  * @throws Error in words
  */
 export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv): Promise<Required<TrustFiles>> {
   const bundle = await bundleFor(certificatePem, env)
-  const directory = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
+  sweep(tmpdir())
+  const directory = mkdtempSync(join(tmpdir(), ownPrefix()))
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   const file = join(directory, 'bundle.pem')
   const files = {
