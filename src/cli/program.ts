@@ -28,7 +28,7 @@ program
 
 program
   .command('check')
-  .description('read the settings and everything they refer to; exit 0 when all is right, 2 with every fault otherwise')
+  .description('read the settings and everything they refer to; exit 0 when all is right, 2 with the faults otherwise')
   .requiredOption(...CONFIG)
   .action(async ({ config }: { config: string }) => check(config))
 
