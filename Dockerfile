@@ -14,14 +14,14 @@ COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src src
-COPY deploy/build.ts deploy/
+COPY deploy deploy
 RUN npm run build && mkdir -p /stage/compile-cache
 
 # The compile cache (6 MB less memory, a fifth less time to start) is of use only to the same Node, at the same path, under
 # the same uid: its directory is named after version, architecture, V8 flags and uid. So the image that will read it
 # makes it.
 FROM gcr.io/distroless/nodejs26-debian13:nonroot AS warm
-COPY --from=build /src/dist/sallyport.mjs /app/
+COPY --from=build /src/dist/sallyport.mjs /src/dist/sallyport-main.mjs /app/
 COPY --from=build --chown=65532:65532 /stage /app
 ENV NODE_COMPILE_CACHE=/app/compile-cache
 USER 65532:65532
@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="Sallyport" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # The source map stays behind in the build stage.
-COPY --from=build /src/dist/sallyport.mjs /src/dist/licenses.txt /app/
+COPY --from=build /src/dist/sallyport.mjs /src/dist/sallyport-main.mjs /src/dist/licenses.txt /app/
 COPY --from=warm --chown=65532:65532 /app/compile-cache /app/compile-cache
 ENV NODE_COMPILE_CACHE=/app/compile-cache
 USER 65532:65532

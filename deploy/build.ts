@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { build } from 'esbuild'
 
@@ -10,8 +10,9 @@ const REQUIRE = `import { createRequire as createRequireForBundle } from 'node:m
 const require = createRequireForBundle(import.meta.url)`
 
 /**
- * Bundles the command line into `sallyport.mjs`, which needs Node and nothing else. Its source map and the licenses of
- * what went into it lie beside it.
+ * Bundles the command line: `sallyport.mjs`, which tells an old Node that it is one, and `sallyport-main.mjs`, which is all
+ * the rest, and needs Node and nothing else. The command `sallyport`, the source map and the licenses of what went into it
+ * lie beside them.
  */
 export async function bundle(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true })
@@ -19,7 +20,7 @@ export async function bundle(directory: string): Promise<void> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ['src/cli.ts'],
-    outfile: join(directory, 'sallyport.mjs'),
+    outfile: join(directory, 'sallyport-main.mjs'),
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -34,6 +35,16 @@ export async function bundle(directory: string): Promise<void> {
     logLevel: 'warning',
   })
   await writeFile(join(directory, 'licenses.txt'), licensesOf(Object.keys(metafile.inputs)))
+  await writeFile(join(directory, 'sallyport.mjs'), await entry())
+  await copyFile(join(ROOT, 'deploy/sallyport'), join(directory, 'sallyport'))
+  await chmod(join(directory, 'sallyport'), 0o755)
+}
+
+/** deploy/start.mjs, as it has to be where nothing else of the checkout is. */
+async function entry(): Promise<string> {
+  const text = await readFile(join(ROOT, 'deploy/start.mjs'), 'utf8')
+  const moved = text.replace('../node_modules/.cache/sallyport', '.compile-cache')
+  return moved.replace('../src/cli.ts', './sallyport-main.mjs')
 }
 
 /** Whoever hands on a bundle hands on the license texts of what is in it. */
@@ -58,4 +69,10 @@ function textOf(file: string): string | undefined {
   }
 }
 
-if (import.meta.main) await bundle(resolve(process.argv[2] ?? join(ROOT, 'dist')))
+if (import.meta.main) {
+  const directory = resolve(process.argv[2] ?? join(ROOT, 'dist'))
+  await bundle(directory)
+  console.log(`${directory} has the bundle, which needs Node 26.10 or later and nothing else:
+  ${join(directory, 'sallyport')} serve --config FILE
+  node --disable-sigusr1 ${join(directory, 'sallyport.mjs')} serve --config FILE`)
+}

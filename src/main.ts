@@ -36,10 +36,15 @@ export interface House {
 }
 
 /**
- * The composition root: settings, then rooms, then doors. Nothing listens unless everything does.
+ * The composition root: settings, then rooms, then doors. Nothing listens unless everything does. `ears` hear every entry,
+ * besides the sinks of the settings.
  * @throws SettingsError, ListenError, Error in words
  */
-export async function openHouse(loaded: Loaded, clock: Clock = systemClock): Promise<House> {
+export async function openHouse(
+  loaded: Loaded,
+  clock: Clock = systemClock,
+  ears: readonly Sink[] = [],
+): Promise<House> {
   const log = createLogger(loaded.settings.log.level)
   for (const warning of loaded.warnings) log.warn({ file: loaded.file }, warning)
   const references = await openReferences(loaded, (message) =>
@@ -47,7 +52,7 @@ export async function openHouse(loaded: Loaded, clock: Clock = systemClock): Pro
   )
   const closers: (() => unknown)[] = [() => references.close()]
   try {
-    return await furnish({ loaded, log, references, clock, closers })
+    return await furnish({ loaded, log, references, clock, closers, ears })
   } catch (error) {
     await closeInReverse(closers)
     throw error
@@ -61,6 +66,7 @@ interface Site {
   readonly clock: Clock
   /** What has been opened so far, and how to close it again. */
   readonly closers: (() => unknown)[]
+  readonly ears: readonly Sink[]
 }
 
 async function furnish(site: Site): Promise<House> {
@@ -98,12 +104,12 @@ function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer 
   return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
 }
 
-function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
+function buildSinks({ loaded, log, closers, ears }: Site): readonly Sink[] {
   const onFault = (reason: string) => log.error({ reason }, 'the audit cannot be written')
   const tools = { directory: dirname(loaded.file), onFault }
   const sinks = loaded.settings.audit.sinks.map((sink) => buildSink(sink, tools))
   closers.push(() => Promise.all(sinks.map((sink) => sink.close())))
-  return sinks
+  return [...sinks, ...ears]
 }
 
 function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {

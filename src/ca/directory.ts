@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './authority.ts'
 import { bundleWith } from './bundle.ts'
+import { checkClientFiles, clientFileContents } from './client-files.ts'
 import { isConstrainedTo } from './name-constraints.ts'
 import { checkPrivateDirectory, checkPublicDirectory, makePrivateDirectory } from './place.ts'
 import { checkReplaceable, replacePublic } from './published.ts'
@@ -13,7 +14,10 @@ import type { Identity } from './x509.ts'
 export interface CaPlace {
   /** Ours alone: holds authority.pem, with the key, and ca.pem. */
   readonly directory: string
-  /** The machine's roots and ours, for programs; bundle.pem in the directory without it. Elsewhere for other users. */
+  /**
+   * The machine's roots and ours, for programs; bundle.pem in the directory without it. Elsewhere for other users. Beside
+   * it are the files of clients that read no PEM.
+   */
   readonly bundle?: string | undefined
 }
 
@@ -73,6 +77,7 @@ async function prepare({ directory, certificate, bundle }: Files): Promise<void>
   await checkPublicDirectory(dirname(bundle))
   await checkReplaceable(certificate)
   await checkReplaceable(bundle)
+  await checkClientFiles(bundle)
 }
 
 async function checkFit(path: string, { cert }: Identity, { hosts, now }: AuthorityTerms): Promise<void> {
@@ -85,6 +90,8 @@ async function checkFit(path: string, { cert }: Identity, { hosts, now }: Author
 async function publish(files: Files, root: Identity, terms: AuthorityTerms): Promise<CertificateAuthority> {
   const authority = await authorityOf(root, terms)
   await replacePublic(files.certificate, root.cert)
-  await replacePublic(files.bundle, await bundleWith(root.cert))
+  const bundle = await bundleWith(root.cert)
+  await replacePublic(files.bundle, bundle)
+  for (const [path, content] of clientFileContents(files.bundle, bundle)) await replacePublic(path, content)
   return authority
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { lstat, mkdir, open, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { inShell } from '../forms/in-shell.ts'
 import { codeOf } from '../wire/opening.ts'
 
 /** Makes a directory that is ours alone, where there is none yet. @throws Error in words */
@@ -23,7 +24,7 @@ export async function checkPrivateDirectory(path: string): Promise<void> {
   if (!found.isDirectory()) throw new Error(`${path} is no directory: name one`)
   if (found.uid !== process.geteuid?.())
     throw new Error(`${path} belongs to uid ${found.uid}: chown it to the user of Sallyport, or name another directory`)
-  if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700`)
+  if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700 ${inShell(path)}`)
 }
 
 /** Refuses a directory in which others could put something else in the place of what we publish. @throws Error in words */
@@ -44,12 +45,12 @@ export function passingNameBeside(path: string): string {
 }
 
 /** Makes a new file that is on the disk when this returns, whatever the umask is. */
-export async function writeNew(path: string, text: string, mode: number): Promise<void> {
+export async function writeNew(path: string, content: string | Buffer, mode: number): Promise<void> {
   // "x" is O_EXCL: neither a file nor a link that somebody put there is written to.
   const handle = await open(path, 'wx', mode)
   try {
     await handle.chmod(mode)
-    await handle.writeFile(text)
+    await handle.writeFile(content)
     await handle.sync()
   } finally {
     await handle.close()

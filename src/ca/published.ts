@@ -21,10 +21,10 @@ export async function checkReplaceable(path: string): Promise<void> {
 }
 
 /** Whoever reads it sees the old file or the new one, whole. @throws Error in words */
-export async function replacePublic(path: string, text: string): Promise<void> {
+export async function replacePublic(path: string, content: string | Buffer): Promise<void> {
   const passing = passingNameBeside(path)
   try {
-    await writeNew(passing, text, PUBLIC_MODE)
+    await writeNew(passing, content, PUBLIC_MODE)
     await rename(passing, path)
   } catch (error) {
     throw new Error(`${path} cannot be written (${codeOf(error)}): let the user of Sallyport write to its directory`, {

@@ -12,7 +12,8 @@ export interface AuthorityTerms {
 /** How far back a certificate starts, for clients whose clock is behind. */
 export const BACKDATED_MS = 3_600_000
 
-const NAME = 'Sallyport local CA'
+/** How the subject of every authority of ours begins. */
+export const ROOT_NAME = 'Sallyport local CA'
 
 const LIFE_MS = 397 * 24 * 3_600_000
 
@@ -25,12 +26,12 @@ export async function foundRoot({ hosts, now }: AuthorityTerms): Promise<Identit
     from: start - BACKDATED_MS,
     until: start + LIFE_MS,
     // A name of its own, so that two of them in one trust store are told apart.
-    use: { commonName: `${NAME} ${keys.id.slice(0, 8)}`, nameConstraints: await constraintsFor(hosts) },
+    use: { commonName: `${ROOT_NAME} ${keys.id.slice(0, 8)}`, nameConstraints: await constraintsFor(hosts) },
   })
   return { key: await privatePem(keys), cert }
 }
 
 /** Whether a certificate's subject, as Node writes it, is one that such an authority has. */
 export function isNameOfRoot(subject: string): boolean {
-  return subject.startsWith(`CN=${NAME} `)
+  return subject.startsWith(`CN=${ROOT_NAME} `)
 }

@@ -10,7 +10,8 @@ export function callerNamed({ callers }: Settings, wanted: string | undefined): 
   if (only === undefined) throw new Error('the settings name no caller: add one to "callers", and a grant for it')
   if (wanted === undefined && others.length === 0) return only
   if (wanted !== undefined && Object.hasOwn(callers, wanted)) return wanted
-  throw new Error(`use --caller with one of ${names.join(', ')}`)
+  const asked = wanted === undefined ? '' : `there is no caller ${JSON.stringify(wanted)}: `
+  throw new Error(`${asked}use --caller with one of ${names.join(', ')}`)
 }
 
 /** What the connections that this caller was granted would have in its environment. The first one to name a variable has it. */

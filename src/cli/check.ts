@@ -1,5 +1,6 @@
 import { loadSettings } from '../settings/load.ts'
 import { openReferences } from '../settings/open.ts'
+import { keyWarnings } from './caller-key.ts'
 import { orSettingsExit } from './failing.ts'
 
 /** `sallyport check`: everything `serve` would find wrong before it listens, and nothing is started. */
@@ -8,7 +9,8 @@ export async function check(file: string): Promise<void> {
     const loaded = await loadSettings(file)
     const references = await openReferences(loaded, () => undefined)
     references.close()
-    for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`)
+    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env }))]
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, callers, connections, grants } = loaded.settings
     const counts = [
       inNumbers('listener', listeners),

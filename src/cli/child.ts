@@ -46,7 +46,11 @@ export class Signals {
   }
 }
 
-/** Runs a program to its end on our own standard streams, and hands signals on to it. Its exit code, as a shell would give it. */
+/**
+ * Runs a program to its end on our own standard streams, and hands signals on to it. Its exit code, as a shell would give it.
+ * Killed outright, we leave it running, and without a way out: PR_SET_PDEATHSIG could end it, but a child has to set that
+ * itself, and setpriv in its place would be one program more to have installed and to tell what could not be run.
+ */
 export async function runChild({ file, args, env }: Command, signals: Signals): Promise<number> {
   let child: ChildProcess
   try {

@@ -14,6 +14,7 @@ import { examineTrust } from './doctor/trust.ts'
 import { examineUpstreams } from './doctor/upstreams.ts'
 import { refuseUnsafeEnvironment } from './environment.ts'
 import { orSettingsExit } from './failing.ts'
+import { userEnvironment } from './user-environment.ts'
 
 /** What is looked at once the settings can be read, in the order of the report. */
 const CHECKS: Readonly<Record<string, (site: Site) => Promise<readonly Told[]> | readonly Told[]>> = {
@@ -49,7 +50,7 @@ async function findAll(config: string): Promise<readonly Finding[]> {
   makeUndumpable()
   const { loaded, told } = await examineSettings(config)
   if (!loaded) return named('settings', told)
-  const site = await openSite(loaded, process.env, systemClock)
+  const site = await openSite(loaded, userEnvironment(process.env), systemClock)
   const found = await Promise.all(Object.keys(CHECKS).map((check) => run(check, site)))
   await site.close()
   return [...named('settings', told), ...found.flat()]

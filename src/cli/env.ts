@@ -6,7 +6,11 @@ import { parseListen } from '../wire/listen.ts'
 import { callerNamed, placeholdersOf } from './callers.ts'
 import { childEnvironment } from './child-environment.ts'
 import { type Format, formats, KEY } from './env-formats.ts'
+import { notesOf } from './env-notes.ts'
 import { orSettingsExit } from './failing.ts'
+import { keyInShell } from './key-line.ts'
+import { type PublishedTrust, publishedTrust } from './published-trust.ts'
+import { userEnvironment } from './user-environment.ts'
 
 interface EnvOptions {
   readonly config: string
@@ -23,17 +27,25 @@ export async function printEnvironment({ config, caller, format, json }: EnvOpti
     const name = callerNamed(loaded.settings, caller)
     const door = fixedDoor(loaded.settings)
     const userinfo = userinfoAt(door, name, loaded.settings)
-    const bundle = bundleOf(loaded)
+    // A container is elsewhere: what this machine keeps from proxies, and has for wget, says nothing of it.
+    const env = chosen === 'kubernetes' ? IN_CLUSTER : userEnvironment(process.env)
+    const published = trustIn(loaded, env)
     const variables = childEnvironment({
       address: door.listen,
       userinfo,
-      trust: bundle === undefined ? undefined : { bundle },
+      trust: published?.trust,
       placeholders: placeholdersOf(loaded.settings, name),
-      // A container is elsewhere: what this machine keeps from proxies says nothing of it.
-      env: chosen === 'kubernetes' ? {} : process.env,
+      env,
     })
-    const notes = [...keyNotes(name, userinfo), ...trustNotes(loaded.settings)]
-    process.stdout.write(formats[chosen]({ variables, caller: name, notes }))
+    const key = userinfo === undefined ? undefined : keyInShell(loaded, name)
+    const notes = notesOf({
+      format: chosen,
+      settings: loaded.settings,
+      caller: name,
+      isKeyed: key !== undefined,
+      published,
+    })
+    process.stdout.write(formats[chosen]({ variables, caller: name, key, notes }))
     if (chosen === 'json') process.stderr.write(notes.map((note) => `${note}\n`).join(''))
   })
 }
@@ -56,20 +68,12 @@ function userinfoAt(door: ForwardSettings, name: string, { callers }: Settings):
   throw new Error(`use --caller with one of kind api-key: at ${door.listen}, ${name} (${kind}) has nothing to show`)
 }
 
-/** Where the sidecar writes what apps are to trust. */
-function bundleOf({ file, settings }: Loaded): string | undefined {
+/** What the sidecar writes for those who are to trust it. */
+function trustIn({ file, settings }: Loaded, env: NodeJS.ProcessEnv): PublishedTrust | undefined {
   const { ca } = settings
   if (ca === undefined || ca === 'ephemeral' || interceptedHosts(settings).length === 0) return undefined
-  return caPlace(ca, dirname(file)).bundle
+  return publishedTrust(caPlace(ca, dirname(file)).bundle, env)
 }
 
-function keyNotes(name: string, userinfo: string | undefined): string[] {
-  if (userinfo === undefined) return []
-  return [`SALLYPORT_KEY: the key of ${name}; what is not a letter, a digit or one of -._~ percent-encoded`]
-}
-
-function trustNotes(settings: Settings): string[] {
-  if (interceptedHosts(settings).length === 0) return ['no CA variables: nothing is intercepted; ask for http:// URLs']
-  if (settings.ca !== 'ephemeral') return []
-  return ['no CA variables: an ephemeral authority is another one at each start; use ca: { directory: DIR }']
-}
+/** Names of a cluster, which no proxy outside of it is asked for. */
+const IN_CLUSTER = { NO_PROXY: '.svc,.cluster.local,kubernetes.default.svc' }

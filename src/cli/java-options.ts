@@ -31,8 +31,8 @@ export function javaToolOptions({ address, noProxy, truststore, inherited = '' }
   return [inherited, ...options.map((option) => quoted(`-D${option}`))].filter(Boolean).join(' ')
 }
 
-/** A JVM splits at white space outside of quotes, and knows no backslash. */
-function quoted(option: string): string {
+/** One option, as a JVM reads it there: it splits at white space outside of quotes, and knows no backslash. */
+export function quoted(option: string): string {
   if (!/[\s'"]/.test(option)) return option
   return option.includes('"') ? `'${option}'` : `"${option}"`
 }

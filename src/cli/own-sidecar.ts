@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { type House, openHouse } from '../main.ts'
 import { SecretReference } from '../secrets/reference.ts'
 import { type Loaded, loadSettings } from '../settings/load.ts'
 import { referencesIn } from '../settings/open.ts'
 import type { Settings } from '../settings/schema.ts'
 import { describe } from '../telemetry/logger.ts'
+import { systemClock } from '../wire/system-clock.ts'
 import { callerNamed, placeholdersOf } from './callers.ts'
+import { Refusals } from './refusals.ts'
 import { isStandardOutput, runSettings } from './run-settings.ts'
 import { type Sidecar, userinfoOf } from './sidecar.ts'
 
@@ -28,7 +30,9 @@ export async function openOwnSidecar({ config, caller, audit }: OwnSidecarOption
   const name = callerNamed(loaded.settings, caller)
   const key = randomBytes(32).toString('base64url')
   const record = await recordFor(loaded, audit)
-  const house = await openHouse({ ...loaded, settings: runSettings(loaded.settings, { name, key, record }) })
+  const settings = runSettings(loaded.settings, { name, key, record })
+  const refusals = new Refusals()
+  const house = await openHouse({ ...loaded, settings }, systemClock, [refusals])
   endOnUncaught(house)
   return {
     // The one door there is.
@@ -38,6 +42,7 @@ export async function openOwnSidecar({ config, caller, audit }: OwnSidecarOption
     placeholders: placeholdersOf(loaded.settings, name),
     withheld: secretVariables(loaded.settings),
     hosts: Object.values(loaded.settings.connections).flatMap(({ hosts }) => hosts),
+    refusals: () => refusals.lines(record ?? fileOf(settings, dirname(loaded.file))),
     close: () => house.close(),
   }
 }
@@ -56,6 +61,14 @@ async function recordFor({ settings }: Loaded, audit: string | undefined): Promi
     throw new Error(`${directory} cannot be made for the audit (${error.code}): use --audit FILE`)
   })
   return join(directory, 'audit.jsonl')
+}
+
+/** The file that the settings have the audit in. */
+function fileOf({ audit }: Settings, base: string): string | undefined {
+  const paths = audit.sinks.flatMap((sink) =>
+    sink.kind === 'json-lines' && sink.path !== undefined ? [sink.path] : [],
+  )
+  return paths.map((path) => resolve(base, path))[0]
 }
 
 /** Those of every caller and connection, not of this one alone: no child is to hold any of them. */

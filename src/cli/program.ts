@@ -28,7 +28,7 @@ program
 
 program
   .command('check')
-  .description('read the settings and everything they refer to; exit 0 when all is right, 2 with every fault otherwise')
+  .description('read the settings and everything they refer to; exit 0 when all is right, 2 with the faults otherwise')
   .requiredOption(...CONFIG)
   .action(async ({ config }: { config: string }) => check(config))
 
@@ -58,6 +58,7 @@ program
   .option('--proxy <url>', 'instead of --config: a sidecar that runs already, as http://NAME@127.0.0.1:15001')
   .option('--key-file <file>', 'with --proxy: the file of the key of NAME')
   .option('--ca <file>', 'with --proxy: PEM file of its authority, or its bundle')
+  .option('--quiet', 'say nothing of what was refused to the command, or goes past the sidecar')
   .passThroughOptions()
   .action(async (command: string[], options: Parameters<typeof runCommand>[1]) => runCommand(command, options))
 

@@ -8,6 +8,7 @@ import { openOwnSidecar } from './own-sidecar.ts'
 import { findSidecar } from './running-sidecar.ts'
 import type { Sidecar } from './sidecar.ts'
 import { writeTrust } from './trust-directory.ts'
+import { userEnvironment } from './user-environment.ts'
 
 interface RunOptions {
   readonly config?: string
@@ -16,6 +17,7 @@ interface RunOptions {
   readonly proxy?: string
   readonly keyFile?: string
   readonly ca?: string
+  readonly quiet?: true
 }
 
 /**
@@ -29,10 +31,15 @@ export async function runCommand(command: readonly string[], options: RunOptions
     makeUndumpable()
     const signals = new Signals()
     const sidecar = await sidecarFor(options)
+    const say = options.quiet ? () => undefined : (line: string) => process.stderr.write(`${line}\n`)
     try {
-      return await runChild(await commandWith(command, sidecar, process.env), signals)
+      const env = userEnvironment(process.env)
+      bypassesOf(sidecar, env).forEach(say)
+      return await runChild(await commandWith(command, sidecar, env), signals)
     } finally {
       await sidecar.close()
+      // Not before: until then the terminal is the command's, and what it asked for last is recorded when it is closed.
+      sidecar.refusals().forEach(say)
     }
   })
   // Not by itself: a child of the child may hold a connection to us.
@@ -46,15 +53,14 @@ function sidecarFor({ config, caller, audit, proxy, keyFile, ca }: RunOptions): 
 }
 
 async function commandWith([file = '', ...args]: readonly string[], sidecar: Sidecar, env: NodeJS.ProcessEnv) {
-  warnOfNoProxy(sidecar, env)
   const { certificatePem, withheld } = sidecar
   const trust = certificatePem === undefined ? undefined : await writeTrust(certificatePem, env)
   const kept = Object.entries(env).filter(([name]) => !withheld.includes(name))
   return { file, args, env: { ...Object.fromEntries(kept), ...childEnvironment({ ...sidecar, trust, env }) } }
 }
 
-function warnOfNoProxy({ hosts }: Sidecar, env: NodeJS.ProcessEnv): void {
+function bypassesOf({ hosts }: Sidecar, env: NodeJS.ProcessEnv): string[] {
   const entries = noProxyEntries(env)
   const past = hosts.filter((host) => entries.some((entry) => covers(entry, host)))
-  for (const host of past) process.stderr.write(`warning: ${host} goes past Sallyport: NO_PROXY names it\n`)
+  return past.map((host) => `warning: ${host} goes past Sallyport: NO_PROXY names it`)
 }

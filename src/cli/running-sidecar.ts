@@ -27,6 +27,8 @@ export async function findSidecar({ proxy, keyFile, ca }: Whereabouts): Promise<
     placeholders: {},
     withheld: [],
     hosts: [],
+    // They are in its own record.
+    refusals: () => [],
     close: () => Promise.resolve(),
   }
 }

@@ -12,6 +12,8 @@ export interface Sidecar {
   readonly withheld: readonly string[]
   /** Host patterns that ought to come its way. */
   readonly hosts: readonly string[]
+  /** What it refused so far, in lines for people. */
+  refusals(): readonly string[]
   /** Lets what is in flight finish, for a moment, and writes out the audit. */
   close(): Promise<void>
 }

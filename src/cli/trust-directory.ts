@@ -2,28 +2,32 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundleWith } from '../ca/bundle.ts'
+import { aptConfigOf, wgetrcOf } from '../ca/client-files.ts'
 import { javaTruststore } from '../ca/java-truststore.ts'
 import { codeOf } from '../wire/opening.ts'
 import type { TrustFiles } from './child-environment.ts'
+import { ownPrefix, sweep } from './left-behind.ts'
 
 /** Variables that replace the list of authorities, so that what they name is what the user trusts already. */
 const REPLACING = ['SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'AWS_CA_BUNDLE']
 
 /**
  * Writes what makes every client trust this authority beside those it trusts already, into a directory that goes when this
- * process does, whatever ends it but SIGKILL. Other users may read the certificates: apt verifies as `_apt`.
+ * process does, whatever ends it but SIGKILL: what that leaves behind, the next one sweeps up. Other users may read the
+ * certificates: apt verifies as `_apt`.
  * @throws Error in words
  */
 export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv): Promise<Required<TrustFiles>> {
   const bundle = await bundleFor(certificatePem, env)
+  sweep(tmpdir())
   const directory = makeDirectory()
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   const file = join(directory, 'bundle.pem')
   const files = {
     bundle: file,
     truststore: put(join(directory, 'truststore.jks'), javaTruststore(bundle), 0o644),
-    wgetrc: put(join(directory, 'wgetrc'), `${usersWgetrc(env)}\nca_certificate = ${file}\n`, 0o600),
-    aptConfig: put(join(directory, 'apt.conf'), `${usersAptConfig(env)}\nAcquire::https::CaInfo "${file}";\n`, 0o600),
+    wgetrc: put(join(directory, 'wgetrc'), `${usersWgetrc(env)}\n${wgetrcOf(file)}`, 0o600),
+    aptConfig: put(join(directory, 'apt.conf'), `${usersAptConfig(env)}\n${aptConfigOf(file)}`, 0o600),
   }
   put(file, bundle, 0o644)
   chmodSync(directory, 0o755)
@@ -32,7 +36,7 @@ export async function writeTrust(certificatePem: string, env: NodeJS.ProcessEnv)
 
 function makeDirectory(): string {
   try {
-    return mkdtempSync(join(tmpdir(), 'sallyport-run-'))
+    return mkdtempSync(join(tmpdir(), ownPrefix()))
   } catch (error) {
     throw new Error(`${tmpdir()} cannot be used (${codeOf(error)}): set TMPDIR to a directory that can be written to`, {
       cause: error,

@@ -8,8 +8,9 @@ One YAML 1.2 file says everything: where callers knock, who they are, where requ
 [example.yaml](example.yaml) is a complete one, [schema.json](schema.json) the JSON Schema of it for editors, and
 [problems.md](problems.md) lists every answer by which Sallyport itself says no.
 
-Nothing is guessed. An unknown key is an error, and so is a name that nothing defines. All errors come at once, in the
-order of the file, each with its place and the form to use:
+Nothing is guessed. An unknown key is an error, and so is a name that nothing defines. Errors come in the order of the file,
+each with its place and the form to use: first what single fields say, all at once; once those are right, what contradicts
+itself or names nothing; and then what it refers to and cannot be opened.
 
 \`\`\`text
 settings.yaml:14:5 connections.crm.hosts[0]: use "api.example.com": lower case, no trailing dot (was "API.Example.com.")
@@ -31,8 +32,11 @@ unless \`allowPrivate\` of the connection lists them, and the address that was c
 
   listeners: `The doors. They listen on loopback or on a Unix socket, because nothing between a caller and a door is encrypted.
 
-A \`forward\` door is what \`HTTP_PROXY\` names. Apps ask it for \`http://HOST/\`, and the request goes out as verified HTTPS.
-\`CONNECT\` is refused: inside of that tunnel nothing could be injected.
+A \`forward\` door is what \`HTTP_PROXY\` and \`HTTPS_PROXY\` name. Apps ask it for \`http://HOST/\`, and the request goes out as
+verified HTTPS. For \`https://\` they ask by \`CONNECT\`, and the connection says what becomes of that: with \`connect: intercept\`
+Sallyport answers the TLS inside by the authority of \`ca\`, and each request in it is judged, injected and recorded like any
+other; with \`connect: tunnel\` the bytes pass unread, without a credential; otherwise it is refused. A connection that injects is
+intercepted where there is a \`ca\`, without a word about it, and is never passed unread.
 
 A \`reverse\` door is a base URL. An app that can be told where its API is needs nothing else. It judges who may address it:
 
@@ -56,7 +60,8 @@ a reverse door it may be a placeholder that the app insists on, so the next kind
   connections: `A named upstream: its hosts, the credential that it wants, and how that enters a request. An upstream is spoken to over
 verified TLS; what weakens that is called \`unsafe\`, and is off.
 
-The port is part of the connection: a request for another port of the host is refused.`,
+The port is part of the connection: a request for another port of the host is refused. \`CONNECT HOST:80\` is read as
+\`http://HOST/\`, because some clients tunnel that, too.`,
 
   credentials: 'Where the credential of a connection comes from. Callers never see it, and choose nothing about it.',
 
@@ -73,12 +78,14 @@ the credential comes in exactly once.`,
 | written anew | \`Host\`, \`Content-Length\`; \`Expect\` and \`Max-Forwards\` end here |
 | added | \`Via\`, with a name made up at each start, by which a loop is noticed |
 
-\`_\` counts as \`-\` in a name, because many servers cannot tell the two apart. Of an answer, the fields of one connection,
-\`Proxy-Status\`, \`Alt-Svc\` and trailers are taken out, and \`WWW-Authenticate\` where a credential was injected: the caller could
-not answer that challenge. Cookies pass both ways.`,
+\`_\` counts as \`-\` in a name, because many servers cannot tell the two apart. \`TE: trailers\` is sent anew to an upstream that is
+asked over HTTP/2. Of an answer, the fields of one connection, \`Proxy-Status\` and \`Alt-Svc\` are taken out, and
+\`WWW-Authenticate\` where a credential was injected: the caller could not answer that challenge. Trailers reach a caller that
+asked over HTTP/2, as gRPC does, and no other. Cookies pass both ways.`,
 
-  grants: `Gate 2. A grant lets one caller use one connection. Where several grants fit, one that says yes is enough. With rules, a
-request must match one of them; without, every method and path may pass. \`until\` ends a grant at that very millisecond.
+  grants: `Gate 2. A grant lets one caller, or every caller of a group, use one connection. Where several grants fit, one that says
+yes is enough. With rules, a request must match one of them; without, every method and path may pass. A tunnel that passes unread
+is not opened by a grant with rules: nobody could judge them in it. \`until\` ends a grant at that very millisecond.
 
 A method is compared exactly: \`GET\` does not include \`HEAD\`. A path is compared as it is sent upstream, base path included
 and query left out; upper and lower case differ.
@@ -108,14 +115,28 @@ volume: one that is mounted with \`subPath\` is **never updated**, and a rotated
 
 An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.`,
 
+  ca: `\`{ directory: DIR }\`, with \`bundle: PATH\` beside it where apps of other users are to read that, or \`ephemeral\`. A relative
+path starts at the settings file.
+
+The directory is made at the first start, mode 0700, and the key in it never leaves it. At every start, and by \`sallyport ca
+rotate\`, the files of the apps are written: the bundle (\`bundle.pem\`, the authorities of this machine and ours), and beside it,
+under its name, \`.jks\` for Java (password \`changeit\`), \`.wgetrc\` for \`WGETRC\` and \`.apt.conf\` for \`APT_CONFIG\`; \`sallyport env\`
+names them all. A running sidecar serves the old authority until it is started again, and \`sallyport doctor\` says so.
+
+\`ephemeral\` is in memory alone, so that nobody can trust it but the children of \`sallyport run\`, which makes one where the
+settings have no \`ca\` at all.`,
+
   dns: 'How names become addresses. A name in `hosts` is not asked for elsewhere.',
 
-  audit: `One entry for each request, whatever became of it: who asked, for what, what was decided and why, and what came back.
+  audit: `One entry for each request, and for each CONNECT, whatever became of it: who asked, for what, what was decided and why, and what came back.
 A credential is in it as a fingerprint only, and a query or a body not at all.`,
 
   log: 'For operators, on standard error: what went wrong, and why. No secret and no query is in it.',
 
-  admin: 'For probes and for Prometheus. It needs no key, so give it a loopback address or a socket of its own.',
+  admin: `For probes and for Prometheus. It needs no key, so give it a loopback address or a socket of its own.
+
+\`/readyz\` is 200 while the doors are open, also where a connection has no credential: it shows the state of each, and requests
+for that one are answered by 502 or 503, while the others go on.`,
 
   problems: `# Problems
 

@@ -2,6 +2,7 @@ import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { Secret } from '../core/secret.ts'
+import { inShell } from '../forms/in-shell.ts'
 
 /** A file at one moment. `stamp` differs whenever the file may have: two looks with one stamp saw one state. */
 export type Look =
@@ -68,7 +69,7 @@ async function faultOfPlace(path: string, real: string, { mode, uid }: BigIntSta
   if (uid !== 0n && Number(uid) !== process.geteuid?.())
     return `belongs to uid ${uid}: chown it to the user of Sallyport`
   const forbidden = (await isMounted(directory, real)) ? OTHERS_WRITING : OTHERS
-  if ((Number(mode) & forbidden) !== 0) return 'is open to other users: chmod 600'
+  if ((Number(mode) & forbidden) !== 0) return `is open to other users: chmod 600 ${inShell(path)}`
   return undefined
 }
 

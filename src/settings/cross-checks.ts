@@ -1,6 +1,7 @@
 import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
 import type { SettingsFault } from './fault.ts'
+import { forbiddenPins } from './pins.ts'
 import { interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
@@ -25,6 +26,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
     ...unusedPeers(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
+    ...forbiddenPins(settings),
   ]
 }
 

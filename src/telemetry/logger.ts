@@ -35,6 +35,9 @@ export function createLogger(level: LogLevel): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters }, destination)
 }
 
+/** What Node adds to a chain that it cannot verify [26.10]: whom upstreams are believed by is in the settings, and not there. */
+const ADVICE = /; if the root CA is installed locally, try running Node\.js with --use-system-ca/
+
 /**
  * An error and its causes in words, for a log line: names, codes and messages of our own and of Node. Messages of other
  * parties never become messages of ours, so there are none in here.
@@ -43,7 +46,7 @@ export function describe(error: unknown): string {
   const parts: string[] = []
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     const code = 'code' in at && typeof at.code === 'string' && !at.message.includes(at.code) ? ` [${at.code}]` : ''
-    parts.push(`${at.message}${code}`)
+    parts.push(`${at.message.replace(ADVICE, '')}${code}`)
   }
   return parts.length > 0 ? parts.join('; because ') : String(error)
 }

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
+import { clientFileContents, clientFilesOf } from '../../src/ca/client-files.ts'
 import { type CaPlace, openAuthority, readCertificate, rotateAuthority } from '../../src/ca/directory.ts'
 import { foundRoot } from '../../src/ca/root.ts'
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts'
@@ -23,6 +24,7 @@ import { HandClock } from '../support/hand-clock.ts'
 import { privateDirectory, remove } from '../support/sallyport.ts'
 
 const TERMS = { hosts: ['api.test', '*.files.test'], now: Date.now }
+const FILES_OF_ONE = ['authority.pem', 'bundle.apt.conf', 'bundle.jks', 'bundle.pem', 'bundle.wgetrc', 'ca.pem']
 const IS_ROOT = process.geteuid?.() === 0
 
 test('creates the directory and the authority, and finds them again', async () => {
@@ -32,7 +34,7 @@ test('creates the directory and the authority, and finds them again', async () =
   expect(second.certificatePem).toBe(first.certificatePem)
   expect(second.expiresAt).toBe(first.expiresAt)
   expect(await readCertificate(place.directory)).toBe(first.certificatePem)
-  expect(readdirSync(place.directory).toSorted()).toEqual(['authority.pem', 'bundle.pem', 'ca.pem'])
+  expect(readdirSync(place.directory).toSorted()).toEqual(FILES_OF_ONE)
 })
 
 test('F08: the key is ours alone, whatever the umask; the rest is for all', async () => {
@@ -46,6 +48,15 @@ test('F08: the key is ours alone, whatever the umask; the rest is for all', asyn
   await openAuthority(place, TERMS)
   expect(modeOf(join(place.directory, 'ca.pem'))).toBe('644')
   expect(modeOf(join(place.directory, 'bundle.pem'))).toBe('644')
+})
+
+test.each(['bundle.jks', 'bundle.wgetrc', 'bundle.apt.conf'])('writes over no %s of somebody else', async (name) => {
+  const place = newPlace()
+  await openAuthority(place, TERMS)
+  const file = join(place.directory, name)
+  writeFileSync(file, 'what an operator put there\n')
+  await expect(openAuthority(place, TERMS)).rejects.toThrow(`${file} was not written by Sallyport: `)
+  expect(readFileSync(file, 'utf8')).toBe('what an operator put there\n')
 })
 
 test('no key is in a public file', async () => {
@@ -63,7 +74,7 @@ test('the bundle may stand elsewhere, and is written anew at each start', async 
   await openAuthority({ ...newPlace(), bundle: place.bundle }, TERMS)
   const { certificatePem } = await openAuthority(place, TERMS)
   expect(readFileSync(place.bundle, 'utf8')).toContain(certificatePem)
-  expect(readdirSync(elsewhere)).toEqual(['roots.pem'])
+  expect(readdirSync(elsewhere).toSorted()).toEqual(['roots.apt.conf', 'roots.jks', 'roots.pem', 'roots.wgetrc'])
   expect(readdirSync(place.directory).toSorted()).toEqual(['authority.pem', 'ca.pem'])
 })
 
@@ -92,7 +103,7 @@ test('F08: ten processes that start at once end up with one authority', async ()
   for (const child of children) child.stdin.write('go\n')
   const certificates = await Promise.all(children.map(({ stdout }) => text(stdout)))
   expect(certificates).toEqual(certificates.map(() => readFileSync(join(place.directory, 'ca.pem'), 'utf8')))
-  expect(readdirSync(place.directory).toSorted()).toEqual(['authority.pem', 'bundle.pem', 'ca.pem'])
+  expect(readdirSync(place.directory).toSorted()).toEqual(FILES_OF_ONE)
 })
 
 test('rotating puts another authority in its place', async () => {
@@ -104,6 +115,20 @@ test('rotating puts another authority in its place', async () => {
   expect(readFileSync(join(place.directory, 'ca.pem'), 'utf8')).toBe(second.certificatePem)
   expect(readFileSync(join(place.directory, 'bundle.pem'), 'utf8')).not.toContain(first.certificatePem)
   expect(modeOf(join(place.directory, 'authority.pem'))).toBe('600')
+})
+
+test('what wget, apt and Java are to read says the same as the bundle, after a rotation too', async () => {
+  const place = newPlace()
+  const bundle = join(place.directory, 'bundle.pem')
+  for (const act of [openAuthority, rotateAuthority]) {
+    await act(place, TERMS)
+    const contents = clientFileContents(bundle, readFileSync(bundle, 'utf8'))
+    expect(new Set(contents.keys())).toEqual(new Set(Object.values(clientFilesOf(bundle))))
+    for (const [file, content] of contents) {
+      expect(readFileSync(file).equals(Buffer.from(content)), file).toBe(true)
+      expect(modeOf(file)).toBe('644')
+    }
+  }
 })
 
 test('rotating creates the first authority as well', async () => {

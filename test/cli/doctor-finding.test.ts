@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { examine, examineAll, type Finding, failure } from '../../src/cli/doctor/finding.ts'
 import { exitCodeOf, inJson, inWords } from '../../src/cli/doctor/report.ts'
-import { expiry, inShell } from '../../src/cli/doctor/words.ts'
+import { expiry } from '../../src/cli/doctor/words.ts'
 import { Problem } from '../../src/core/problem.ts'
+import { inShell } from '../../src/forms/in-shell.ts'
 
 const FINDING: Finding = { check: 'caller', subject: 'x', state: 'failed', says: 'is wrong' }
 

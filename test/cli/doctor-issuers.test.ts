@@ -82,7 +82,7 @@ test.each([
   [
     'of another authority',
     async () => ({ tokenEndpoint: issuer.tokenEndpoint, tls: { ca: { file: 'stranger.pem' } } }),
-    'tls: { ca: { file: PATH } }',
+    'the authority in stranger.pem is not the one that signed its certificate',
   ],
   [
     'at an address that was not allowed',

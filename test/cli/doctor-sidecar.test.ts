@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { proxySupportOf } from '../../src/cli/doctor/node-version.ts'
 import { bareEnvironment } from '../clients/environment.ts'
 import { authority, CALLER_KEY, CREDENTIAL, PROOF } from '../stories/crm.ts'
 import { hasTool } from '../support/debian.ts'
@@ -83,6 +84,10 @@ test('a mint that failed in the sidecar fails here, with its reason', async () =
     ),
     remedy: expect.stringMatching(/^it is tried again from .* on$|^see the check "issuers"$/),
   })
+  expect(report.about('sidecar', 'admin unix:admin.sock')).toMatchObject({
+    state: 'ok',
+    says: 'the sidecar is ready; without a credential: crm',
+  })
   expect(report.text).not.toContain(CREDENTIAL)
 })
 
@@ -120,8 +125,8 @@ test('a socket that this user may not open', async () => {
 
 test('variables that lead nowhere near are a warning with the line that sets them', async () => {
   const { listen, settings } = await doors()
-  const { config } = await sidecarFor(upstream.port, settings)
-  const remedy = `eval "$(sallyport env --config ${config})"`
+  const { config, directory } = await sidecarFor(upstream.port, settings)
+  const remedy = `export SALLYPORT_KEY="$(cat ${join(directory, 'checkout')})"; eval "$(sallyport env --config ${config})"`
   const unset = await examined(config)
   expect(unset.about('caller', 'https_proxy')).toMatchObject({ state: 'warning', remedy })
   expect(unset.about('caller', 'http_proxy').says).toContain('is not set: http:// requests')
@@ -155,6 +160,7 @@ test('a caller with its key is known', async () => {
 
 test.each([
   ['a wrong key', 'checkout:not-the-key@', 'the key in the variable is not that of checkout'],
+  ['an empty key', 'checkout:@', 'the key in the variable is empty'],
   ['no key', '', 'the variable holds no key'],
   ['a name that nobody has', 'not-the-name:x@', 'the name in the variable is none of checkout'],
 ])(
@@ -182,7 +188,8 @@ test('the line that is to lead a shell to the sidecar does', async () => {
   const unknown = await examined(config, { HTTPS_PROXY: `http://127.0.0.1:${port}` })
   const { remedy = '' } = unknown.about('caller', 'HTTPS_PROXY')
   const mended = await examinedAfter([remedy], config, bareEnvironment(emptyDirectory()))
-  expect(mended.findings.filter(({ check }) => check === 'caller')).toMatchObject([{ state: 'ok' }])
+  const told = mended.findings.filter(({ check, subject }) => check === 'caller' && !['node', 'java'].includes(subject))
+  expect(told).toMatchObject([{ state: 'ok' }])
 })
 
 test('another server at that address is not taken for a sidecar', async () => {
@@ -213,8 +220,62 @@ test('clients that read no proxy variable are told so, until they are', async ()
     state: 'warning',
     says: expect.stringContaining('NODE_USE_ENV_PROXY'),
   })
-  const { findings } = await examined(config, { NODE_USE_ENV_PROXY: '1', JAVA_TOOL_OPTIONS: '-Dhttps.proxyHost=h' })
-  expect(findings.filter(({ subject }) => subject === 'node' || subject === 'java')).toEqual([])
+  const { findings } = await examined(config, { NODE_USE_ENV_PROXY: '1', PATH: nodeOf(process.version) })
+  expect(findings.filter(({ subject }) => subject === 'node')).toEqual([])
+})
+
+/** A PATH with a Node alone, which says that it is of this version. */
+function nodeOf(version: string): string {
+  const bin = emptyDirectory()
+  writeFileSync(join(bin, 'node'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 })
+  return bin
+}
+
+test.each([
+  ['v20.20.2', 'is 20.20.2: it reads no proxy variable, whatever NODE_USE_ENV_PROXY is'],
+  ['v24.4.1', 'is 24.4.1: its fetch reads the proxy variables, and its http and https modules do not before 24.5'],
+])('a Node %s of the app is told to be too old, although NODE_USE_ENV_PROXY is set', async (version, says) => {
+  const { config } = settingsFor(upstream.port, (await doors()).settings)
+  const report = await examined(config, { NODE_USE_ENV_PROXY: '1', PATH: nodeOf(version) })
+  expect(report.about('caller', 'node')).toMatchObject({
+    state: 'warning',
+    says: expect.stringContaining(says),
+    remedy: expect.stringContaining('use a later Node'),
+  })
+})
+
+test.each([
+  ['20.19.0', 'none'],
+  ['22.20.9', 'none'],
+  ['22.21.0', 'all'],
+  ['23.11.1', 'none'],
+  ['24.0.0', 'fetch'],
+  ['24.4.9', 'fetch'],
+  ['24.5.0', 'all'],
+  ['25.0.0', 'all'],
+  ['26.10.0', 'all'],
+])('Node %s obeys NODE_USE_ENV_PROXY: %s', (version, support) => {
+  expect(proxySupportOf(version)).toBe(support)
+})
+
+test('Java that knows the proxy has no key for it, unless the door knows who asks', async () => {
+  const java = emptyDirectory()
+  writeFileSync(join(java, 'java'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  const { listen, settings } = await doors()
+  const env = { JAVA_TOOL_OPTIONS: '-Dhttps.proxyHost=h', PATH: java }
+  const told = await examined(settingsFor(upstream.port, settings).config, env)
+  expect(told.about('caller', 'java')).toMatchObject({
+    state: 'warning',
+    says: expect.stringContaining('Authenticator'),
+  })
+  const known = {
+    ...settings,
+    listeners: [{ kind: 'forward', listen, caller: 'anybody' }],
+    callers: { anybody: { kind: 'socket', unsafeAnyLocalProcess: true } },
+    grants: [{ caller: 'anybody', connection: 'crm' }],
+  }
+  const { findings } = await examined(settingsFor(upstream.port, known).config, env)
+  expect(findings.filter(({ subject }) => subject === 'java')).toMatchObject([])
 })
 
 test.skipIf(!hasTool('curl'))('clients that rejected the certificate of a running sidecar are counted', async () => {

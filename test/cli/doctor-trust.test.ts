@@ -122,6 +122,38 @@ test('a bundle without the authority, or none at all, is named with the line tha
   expect(gone.code).toBe(1)
 })
 
+test('a file beside the bundle that is missing, or of another bundle, is named with the same line', async () => {
+  const { config, directory } = await withAuthority()
+  const [truststore, wgetrc] = [join(directory, 'authority/bundle.jks'), join(directory, 'authority/bundle.wgetrc')]
+  rmSync(truststore)
+  writeFileSync(wgetrc, 'ca_certificate = /elsewhere\n')
+  const remedy = `sallyport ca path --config ${config}`
+  const report = await examined(config, nobody())
+  expect(report.about('trust', truststore)).toMatchObject({ state: 'failed', says: 'cannot be read', remedy })
+  expect(report.about('trust', wgetrc)).toMatchObject({ state: 'failed', says: 'is not of this bundle', remedy })
+  await runCli(['ca', 'path', '--config', config])
+  expect((await examined(config, nobody())).code).toBe(0)
+})
+
+test('a bundle that only its user can read is said to be one, and is a warning where others are to use it', async () => {
+  const alone = await withAuthority()
+  const user = process.geteuid?.()
+  const says = `the bundle holds the authority, and only the user ${user} can read it`
+  expect((await examined(alone.config, nobody())).about('trust', alone.bundle)).toMatchObject({
+    state: 'ok',
+    says: `${says}: for others there is ca: { bundle: PATH }`,
+  })
+  const reporting = { kind: 'unix-peer', uid: 4242 }
+  const settings = { ...INTERCEPTING, callers: { checkout: { kind: 'api-key', key: { file: 'checkout' } }, reporting } }
+  const place = settingsFor(upstream.port, settings)
+  const bundle = (await runCli(['ca', 'path', '--config', place.config])).stdout.trim()
+  expect((await examined(place.config, nobody())).about('trust', bundle)).toMatchObject({
+    state: 'warning',
+    says,
+    remedy: expect.stringContaining('bundle: PATH'),
+  })
+})
+
 test.each([
   ['has ended', ['api.crm.test'], -400, 'failed', /^the authority ended on /],
   ['ends within two weeks', ['api.crm.test'], -390, 'warning', /^the authority ends on .*, in [67] days$/],
@@ -148,6 +180,10 @@ test('an authority whose key others could have read is not used', async () => {
   const { config, directory } = await withAuthority()
   chmodSync(join(directory, 'authority'), 0o755)
   expect(trustIn(await examined(config, nobody()))).toMatchObject([
-    { state: 'failed', says: `${join(directory, 'authority')} is open to other users`, remedy: 'chmod 700' },
+    {
+      state: 'failed',
+      says: `${join(directory, 'authority')} is open to other users`,
+      remedy: `chmod 700 ${join(directory, 'authority')}`,
+    },
   ])
 })

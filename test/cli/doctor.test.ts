@@ -79,7 +79,7 @@ test('a secret that others may read is named with its remedy, and hides nothing 
   expect(report.about('secrets', 'connections.crm.credential.secret')).toMatchObject({
     state: 'failed',
     says: `${join(directory, 'credential')} is open to other users`,
-    remedy: 'chmod 600',
+    remedy: `chmod 600 ${join(directory, 'credential')}`,
   })
   expect(report.about('upstreams', 'crm api.crm.test')).toMatchObject({ state: 'skipped' })
   expect(report.about('upstreams', 'other other.test')).toMatchObject({ state: 'failed' })
@@ -90,7 +90,10 @@ test('a key of a caller that others may read hides nothing of the connections', 
   const { config, directory } = settingsFor(upstream.port, AT_REST)
   chmodSync(join(directory, 'checkout'), 0o604)
   const report = await examined(config)
-  expect(report.about('secrets', 'callers.checkout.key')).toMatchObject({ state: 'failed', remedy: 'chmod 600' })
+  expect(report.about('secrets', 'callers.checkout.key')).toMatchObject({
+    state: 'failed',
+    remedy: `chmod 600 ${join(directory, 'checkout')}`,
+  })
   expect(report.about('upstreams', 'crm api.crm.test').says).toContain('answers, TLSv1.3')
 })
 
@@ -146,8 +149,26 @@ test('an upstream that nobody runs', async () => {
   expect(code).toBe(1)
 })
 
+test('an upstream whose certificate has ended, or that no authority of tls.ca has signed, is not mended by tls.ca', async () => {
+  const expired = await startUpstream(undefined, await authority.issue(['api.crm.test'], { expired: true }))
+  const remedyAt = async (port: number, connection: object = {}) => {
+    const found = (await examined(settingsFor(port, AT_REST, connection).config)).about('upstreams', 'crm api.crm.test')
+    return found.remedy
+  }
+  expect(await remedyAt(expired.port)).toBe('whoever runs api.crm.test has to renew its certificate')
+  await expired.close()
+  expect(await remedyAt(stranger.port, { tls: undefined })).toContain(
+    'add to connections.crm: tls: { ca: { file: PATH } }',
+  )
+})
+
 test.each([
-  ['of another authority', () => stranger.port, 'api.crm.test', 'add to connections.crm: tls: { ca: { file: PATH } }'],
+  [
+    'of another authority',
+    () => stranger.port,
+    'api.crm.test',
+    'the authority in ca.pem is not the one that signed its certificate: name the one that did at connections.crm.tls.ca',
+  ],
   ['for another name', () => upstream.port, 'other.test', 'use a name at connections.crm that its certificate is for'],
 ])('an upstream with a certificate %s', async (_, port, host, remedy) => {
   const settings = { ...AT_REST, allowlist: [host], dns: { hosts: { [host]: ['127.0.0.1'] } } }
@@ -225,7 +246,7 @@ test('for people, a line for each finding by check, its remedy below it, and a s
   const { code, stdout, stderr } = await examinedInWords(config)
   expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
   const subject = 'connections.crm.credential.secret'
-  const line = `  failed   ${subject}: ${join(directory, 'credential')} is open to other users\n             chmod 600\n`
+  const line = `  failed   ${subject}: ${join(directory, 'credential')} is open to other users\n             chmod 600 ${join(directory, 'credential')}\n`
   expect(stdout).toMatch(/^settings\n {2}ok {7}/)
   expect(stdout).toContain(line)
   expect(stdout).toMatch(/\n1 failed, \d+ warning, \d+ skipped, \d+ ok\n$/)

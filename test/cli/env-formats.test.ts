@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { formats, KEY } from '../../src/cli/env-formats.ts'
@@ -20,7 +20,10 @@ const variables = {
   MIXED: `"$HOME"\\\`id\`${KEY}'`,
   ...Object.fromEntries(ODD.map((value, index) => [`ODD_${index}`, value])),
 }
-const printout = { variables, caller: 'Check.Out@app_1', notes: ['the one', 'the other'] }
+const KEY_FILE = `"$(cat '/it'\\''s/key')"`
+const printout = { variables, caller: 'Check.Out@app_1', key: KEY_FILE, notes: ['the one', 'the other\n$(exit 1)'] }
+
+const MADE = `make the secret: kubectl create secret generic sallyport-check-out-app-1 --from-literal=key=${KEY_FILE}`
 
 /** The environment after `script`, which gets what was printed as `$1`. */
 function afterShell(script: string, printed: string): Map<string, string> {
@@ -42,6 +45,41 @@ test('a shell that was given no quotes still gets all of them: no comment stands
   const plain = { ...printout, variables: { A: '1', B: `x${KEY}`, C: 'it' } }
   const env = afterShell('set -f; eval $1', formats.shell(plain))
   expect([env.get('A'), env.get('B'), env.get('C')]).toEqual(['1', `xk"e'y$`, 'it'])
+})
+
+/** What a shell says that has no key, or an empty one. */
+function afterNoKey(shell: string, flags: string, env: NodeJS.ProcessEnv) {
+  const script = 'eval "$1"; echo "went on: $HTTP_PROXY"'
+  const { status, stdout, stderr } = spawnSync(shell, [`-${flags}c`, script, 'sh', formats.shell(printout)], {
+    env: { PATH: process.env['PATH'], ...env },
+    encoding: 'utf8',
+  })
+  return { isOver: status !== 0, stdout, stderr }
+}
+
+test.each(['dash', 'bash'])('%s that has no key, or an empty one, ends there and says how to set it', (shell) => {
+  for (const flags of ['', 'u', 'e']) {
+    for (const env of [{}, { SALLYPORT_KEY: '' }]) {
+      const { isOver, stdout, stderr } = afterNoKey(shell, flags, env)
+      expect({ isOver, stdout }).toEqual({ isOver: true, stdout: '' })
+      expect(stderr).toContain(`SALLYPORT_KEY: is not set: export SALLYPORT_KEY=${KEY_FILE}\n`)
+    }
+  }
+})
+
+test('a bash that somebody types into sets nothing at all, and goes on', () => {
+  const typed = 'eval "$PRINTED"\necho "went on: $HTTP_PROXY$ODD_1"\n'
+  const env = { PATH: process.env['PATH'], PRINTED: formats.shell(printout) }
+  const { stdout, stderr } = spawnSync('bash', ['--norc', '-i'], { input: typed, env, encoding: 'utf8' })
+  expect(stdout).toBe('went on: \n')
+  expect(stderr).toContain('SALLYPORT_KEY: is not set: export SALLYPORT_KEY=')
+})
+
+test.each(['dash', 'bash'])('%s has the key, and under set -eu too', (shell) => {
+  for (const flags of ['', 'eu'])
+    expect(afterNoKey(shell, flags, { SALLYPORT_KEY: 'a * b' }).stdout).toBe(
+      'went on: http://checkout:a * b@127.0.0.1:15001\n',
+    )
 })
 
 test('JSON has every value as it was, and the name of the variable for the key', () => {
@@ -76,10 +114,10 @@ test('Kubernetes has every value as it was, with the key from a secret that stan
   const expanded = expand(env)
   for (const [name, value] of Object.entries(variables))
     expect([name, expanded.get(name)]).toEqual([name, value.replaceAll(KEY, 'the key')])
-  expect(text).toMatch(/^# the one\n# the other\nenv:\n/)
+  expect(text.startsWith(`# ${MADE}\n# the one\n# the other $(exit 1)\nenv:\n`)).toBe(true)
 })
 
 test('Kubernetes needs no secret where there is nothing to show', () => {
-  const { env } = parse(formats.kubernetes({ ...printout, variables: { A: '1' } })) as { env: Entry[] }
+  const { env } = parse(formats.kubernetes({ ...printout, key: undefined, variables: { A: '1' } })) as { env: Entry[] }
   expect(env).toEqual([{ name: 'A', value: '1' }])
 })

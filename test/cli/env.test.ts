@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { runCli } from '../support/sallyport.ts'
+import { runCli, writeSecret } from '../support/sallyport.ts'
 import { settingsFile } from '../support/settings-file.ts'
+import { emptyDirectory } from './doctoring.ts'
 
 const SETTINGS = `
 listeners:
@@ -46,7 +47,9 @@ test('JSON, by either option, has nothing but the variables on standard output',
   for (const option of [['--json'], ['--format', 'json']]) {
     const { stdout, stderr } = await env(SETTINGS, ['--caller', 'checkout', ...option])
     expect(JSON.parse(stdout).http_proxy).toBe('http://checkout:${SALLYPORT_KEY}@127.0.0.1:15001')
-    expect(stderr).toMatch(/^SALLYPORT_KEY: the key of checkout; .*\nno CA variables: nothing is intercepted/)
+    expect(stderr).toMatch(
+      /^put in the place of \$\{SALLYPORT_KEY\}: the key of checkout; .*\nJava .*\nno CA variables: nothing is intercepted/,
+    )
   }
 })
 
@@ -57,7 +60,7 @@ test('Kubernetes gets nothing of this machine', async () => {
   const values = new Map(rows.map(({ name, value }) => [name, value]))
   expect(rows[0]?.name).toBe('SALLYPORT_KEY')
   expect(values.get('HTTP_PROXY')).toBe('http://checkout:$(SALLYPORT_KEY)@127.0.0.1:15001')
-  expect(values.get('NO_PROXY')).toBe('localhost,127.0.0.1,::1')
+  expect(values.get('NO_PROXY')).toBe('.svc,.cluster.local,kubernetes.default.svc,localhost,127.0.0.1,::1')
   expect(values.get('JAVA_TOOL_OPTIONS')).toMatch(/^-Dhttp\.proxyHost=/)
 })
 
@@ -80,6 +83,41 @@ test.each([
   expect(stdout).toMatch(words)
 })
 
+const INTERCEPTING = `${SETTINGS}ca: { directory: authority }\n`
+
+test('wget, apt and Java are given the files that lie beside the bundle', async () => {
+  const { config, stdout } = await env(INTERCEPTING, ['--caller', 'checkout'], { HOME: '/nonexistent' })
+  const beside = join(dirname(config), 'authority')
+  expect(stdout).toContain(`export WGETRC='${beside}/bundle.wgetrc'\n`)
+  expect(stdout).toContain(`export APT_CONFIG='${beside}/bundle.apt.conf'\n`)
+  expect(stdout).toContain(`-Djavax.net.ssl.trustStore=${beside}/bundle.jks -Djavax.net.ssl.trustStoreType=JKS`)
+})
+
+test('files of the user stay in use: what to add to them is said', async () => {
+  const home = emptyDirectory()
+  const own = writeSecret(home, '.wgetrc', 'tries = 3\n')
+  const more = { HOME: home, APT_CONFIG: '/etc/apt/mine' }
+  const { config, stdout } = await env(INTERCEPTING, ['--caller', 'checkout'], more)
+  expect(stdout).not.toMatch(/^export (?:WGETRC|APT_CONFIG)=/m)
+  const bundle = join(dirname(config), 'authority/bundle.pem')
+  expect(stdout).toContain(`# wget reads ${own}: echo 'ca_certificate = ${bundle}' >> ${own}\n`)
+  expect(stdout).toContain(`# apt reads /etc/apt/mine: echo 'Acquire::https::CaInfo "${bundle}";' >> /etc/apt/mine\n`)
+  const ours = { HOME: '/nonexistent', WGETRC: `${dirname(bundle)}/bundle.wgetrc` }
+  const again = await runCli(['env', '--config', config, '--caller', 'checkout'], { env: ours })
+  expect(again.stdout).toContain('export WGETRC=')
+})
+
+test('a pod is told how its secret is made, and that the paths are its own', async () => {
+  const { config, stdout } = await env(INTERCEPTING, ['--caller', 'checkout', '--format', 'kubernetes'])
+  const beside = join(dirname(config), 'authority')
+  const key = join(dirname(config), 'not-read')
+  expect(stdout).toContain(
+    `# make the secret: kubectl create secret generic sallyport-checkout --from-literal=key="$(cat ${key})"\n`,
+  )
+  expect(stdout).toContain(`mount bundle.pem, bundle.jks, bundle.wgetrc, bundle.apt.conf at ${beside} there\n`)
+  expect(stdout).toContain('$(KUBERNETES_SERVICE_HOST)')
+})
+
 const WITHOUT_PORT = SETTINGS.replaceAll(/.*:1500\d.*\n/g, '').replaceAll(/.*unsafeAny.*\n/g, '')
 
 test.each<[string, string, string[], string]>([
@@ -91,6 +129,7 @@ test.each<[string, string, string[], string]>([
   ],
   ['a caller without a key', SETTINGS, ['--caller', 'reporting'], 'use --caller with one of kind api-key'],
   ['several callers', SETTINGS, [], 'use --caller with one of checkout, anybody, reporting'],
+  ['a caller that is not there', SETTINGS, ['--caller', 'chekout'], 'there is no caller "chekout": use --caller with'],
   ['another format', SETTINGS, ['--format', 'toml'], 'Allowed choices are shell, json, kubernetes'],
 ])('%s: nothing is printed, the exit code is 2, and the remedy is said', async (_, text, args, words) => {
   const { code, stdout, stderr } = await env(text, args)

@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { problems } from '../../src/core/problems.ts'
 import { authority, CALLER_KEY, CREDENTIAL, startCrmForTest } from '../stories/crm.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { runCli, writeSecret } from '../support/sallyport.ts'
@@ -88,6 +89,27 @@ test('a placeholder takes the place of what the tool would send', async () => {
 test('a host that NO_PROXY names goes past it, and that is said', async () => {
   const { stderr } = await runWith(placeFor(upstream.port), ['true'], { no_proxy: 'other.test,.crm.test' })
   expect(stderr).toBe('warning: api.crm.test goes past Sallyport: NO_PROXY names it\n')
+})
+
+test('what was refused is said when the command has ended: each host and code once, and where it is recorded', async () => {
+  const place = placeFor(upstream.port)
+  const script =
+    'for host in elsewhere.test api.crm.test:81 elsewhere.test; do curl -s -o /dev/null http://$host/; done; echo done'
+  const { code, stdout, stderr } = await runWith(place, ['sh', '-c', script])
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'done\n' })
+  expect(stderr.trimEnd().split('\n')).toEqual([
+    `sallyport: refused 2 times: elsewhere.test, host-not-allowed: ${problems['host-not-allowed'].remedy}`,
+    `sallyport: refused: api.crm.test, port-not-allowed: ${problems['port-not-allowed'].remedy}`,
+    `sallyport: recorded in ${fileOf(place, 'audit.jsonl')}`,
+  ])
+  const words = ['run', '--config', place.config, '--quiet', '--', 'sh', '-c', script]
+  expect(await runCli(words, { env: environmentOf(place) })).toEqual({ code: 0, stdout: 'done\n', stderr: '' })
+})
+
+test('a client that shows its key when it is asked for it was not refused', async () => {
+  const options = '--proxy-anyauth -s -o /dev/null -w %{http_code}'.split(' ')
+  const ran = await runWith(placeFor(upstream.port), ['curl', ...options, 'http://api.crm.test/v1/contacts'])
+  expect(ran).toEqual({ code: 0, stdout: '200', stderr: '' })
 })
 
 test('an audit on standard output would be among what the command prints: it goes to a file of the user', async () => {

@@ -10,7 +10,7 @@ export const CLI = [
   process.execPath,
   '--disable-sigusr1',
   '--disable-warning=ExperimentalWarning',
-  new URL('../../src/cli.ts', import.meta.url).pathname,
+  new URL('../../deploy/start.mjs', import.meta.url).pathname,
 ]
 
 /** Settings in a directory of their own, and a place for temporary files that nobody else has. */

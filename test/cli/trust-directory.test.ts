@@ -1,11 +1,13 @@
 import { X509Certificate } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { authority } from '../stories/crm.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { fileOf, type Place, placeFor, runWith } from './running.ts'
+import { fileOf, type Place, placeFor, runWith, startScript } from './running.ts'
 
 let upstream: RawUpstream
 
@@ -58,6 +60,26 @@ test('wget and apt keep the settings of the user, and have the bundle', async ()
   expect(lines.filter(Boolean).sort()).toEqual(
     ['tries = 3', `ca_certificate = ${bundle}`, 'Acquire::Retries "5";', `Acquire::https::CaInfo "${bundle}";`].sort(),
   )
+})
+
+test('what a killed run left behind is swept up by the next one, and what is in use or of others is not', async () => {
+  const place = placeFor(upstream.port)
+  const killed = startScript(place, 'echo ready; read line')
+  await killed.said('ready')
+  const [left = '', ...none] = place.left()
+  expect(none).toEqual([])
+  expect(left).toMatch(new RegExp(`^sallyport-run-\\d+-${killed.process.pid}-\\d+-\\w{6}$`))
+  // As of a container that has this directory too, and of who knows whom.
+  const elsewhere = left.replace(/^sallyport-run-\d+/, 'sallyport-run-1')
+  for (const name of [elsewhere, 'sallyport-run-abcdef']) mkdirSync(join(place.temporary, name))
+  expect(await printed(place, 'ls "$TMPDIR"')).toContain(left)
+  killed.process.kill('SIGKILL')
+  await killed.ended()
+  // Its child has lost its way out, and goes on until it is told to end.
+  const seen = await printed(place, 'ls "$TMPDIR"')
+  expect(seen).not.toContain(left)
+  expect(seen).toContain(elsewhere)
+  expect(place.left().toSorted((one, other) => one.localeCompare(other))).toEqual([elsewhere, 'sallyport-run-abcdef'])
 })
 
 test('Java opens the truststore', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { TrustFiles } from '../../src/cli/child-environment.ts'
+import { publishedTrust } from '../../src/cli/published-trust.ts'
 import { writeTrust } from '../../src/cli/trust-directory.ts'
 import { eventually, remove } from '../support/sallyport.ts'
 import type { Client } from './client.ts'
@@ -40,6 +41,15 @@ describe.each(clientsOf('proxy'))('$name', (client) => {
     const ended = await stage.perform(client, urlOf(client.service), environmentWith(trust))
     expectDone(client, ended, stage.upstream)
   })
+
+  test.skipIf(isMissing(client))(
+    'the same with the files that the sidecar itself writes, as `env` names them',
+    async () => {
+      const { trust: published } = publishedTrust(join(stage.running.directory, 'ca/bundle.pem'), {})
+      const ended = await stage.perform(client, urlOf(client.service), environmentWith(published))
+      expectDone(client, ended, stage.upstream)
+    },
+  )
 
   test.skipIf(isMissing(client))('verifies TLS: it gives up where it does not trust our authority', async () => {
     const before = (await stage.running.audit(0)).length

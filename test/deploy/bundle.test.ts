@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -38,7 +39,7 @@ beforeAll(async () => {
   await once(upstream.listen(0, '127.0.0.1'), 'listening')
   await bundle(join(image, 'dist'))
   mkdirSync(join(app, 'compile-cache'), { recursive: true })
-  for (const name of ['sallyport.mjs', 'licenses.txt']) {
+  for (const name of ['sallyport.mjs', 'sallyport-main.mjs', 'licenses.txt']) {
     writeFileSync(join(app, name), readFileSync(join(image, 'dist', name)), { mode: 0o444 })
   }
   execFileSync(process.execPath, [...FLAGS, join(app, 'sallyport.mjs'), '--help'], { cwd: image, env: imageEnv() })
@@ -78,7 +79,30 @@ test('the compile cache that one run of --help left behind is accepted by the ne
   const args = [...FLAGS, join(app, 'sallyport.mjs'), 'check', '--config', join(image, 'sallyport.yaml')]
   const env = { ...imageEnv(), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
   const { stderr } = spawnSync(process.execPath, args, { cwd: '/', env, encoding: 'utf8' })
-  expect(stderr).toMatch(/V8 code cache for ESM \S+\/app\/sallyport\.mjs was accepted/)
+  expect(stderr).toMatch(/V8 code cache for ESM \S+\/app\/sallyport-main\.mjs was accepted/)
+})
+
+test('an old Node says that it is one, instead of a SyntaxError', () => {
+  const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '22.3.0' } })"
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(old)}`, join(app, 'sallyport.mjs'), '--help']
+  expect(spawnSync(process.execPath, args, { env: imageEnv(), encoding: 'utf8' })).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: 'sallyport needs Node 26.10 or later: this one is 22.3.0\n',
+  })
+})
+
+test('the command that lies beside the bundle starts it, with the Node of PATH', () => {
+  const bin = join(image, 'bin')
+  mkdirSync(bin)
+  symlinkSync('/usr/bin/dirname', join(bin, 'dirname'))
+  const start = () => spawnSync(join(image, 'dist/sallyport'), ['--help'], { env: { PATH: bin }, encoding: 'utf8' })
+  expect(start()).toMatchObject({
+    status: 2,
+    stderr: 'sallyport needs Node 26.10 or later: put that Node on PATH\n',
+  })
+  symlinkSync(process.execPath, join(bin, 'node'))
+  expect(start()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: sallyport /) })
 })
 
 test('beside the bundle lie the licenses of everything in it, and a source map that the bundle does not point to', () => {
@@ -87,8 +111,8 @@ test('beside the bundle lie the licenses of everything in it, and a source map t
   )
   const licenses = readFileSync(join(app, 'licenses.txt'), 'utf8')
   for (const name of ['undici', 'zod', 'http-proxy']) expect(licenses).toContain(`${name} ${dependencies[name]} (MIT)`)
-  expect(existsSync(join(image, 'dist/sallyport.mjs.map'))).toBe(true)
-  expect(readFileSync(join(app, 'sallyport.mjs'), 'utf8')).not.toContain('sourceMappingURL=sallyport')
+  expect(existsSync(join(image, 'dist/sallyport-main.mjs.map'))).toBe(true)
+  expect(readFileSync(join(app, 'sallyport-main.mjs'), 'utf8')).not.toContain('sourceMappingURL=sallyport')
 })
 
 test('the image starts Node with the flags of src/cli.ts, as a user that is not root, with no shell in between', () => {

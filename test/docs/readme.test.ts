@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -10,15 +10,24 @@ const blocks = [...readme.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text]) 
 
 /** A copy of what a clone has, with the packages it would install. */
 const clone = mkdtempSync(join(tmpdir(), 'sallyport-readme-'))
-for (const name of ['src', 'config', 'package.json']) cpSync(join(root, name), join(clone, name), { recursive: true })
+for (const name of ['src', 'config', 'deploy', 'package.json'])
+  cpSync(join(root, name), join(clone, name), { recursive: true })
 symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'))
 afterAll(() => rmSync(clone, { recursive: true }))
 
-function run(script: string) {
-  // What `run` records would be the user's.
-  const env = { ...process.env, XDG_STATE_HOME: clone }
-  return spawnSync('sh', ['-ec', script], { cwd: clone, encoding: 'utf8', env })
+const home = mkdtempSync(join(tmpdir(), 'sallyport-home-'))
+afterAll(() => rmSync(home, { recursive: true }))
+
+/** Runs these blocks one after another in one shell, as whoever follows the page has it, in the clone. */
+function run(...scripts: readonly string[]) {
+  const { NODE_OPTIONS: _unused, XDG_STATE_HOME: _other, ...rest } = process.env
+  // With a Node of the machine, or none: the right one comes with the packages.
+  const env = { ...rest, HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin' }
+  return spawnSync('sh', ['-ec', scripts.join('\n')], { cwd: clone, encoding: 'utf8', env })
 }
+
+/** What the blocks before leave in a shell. */
+const THERE = `export PATH="${clone}/deploy:$PATH"; cd ~/sallyport-demo`
 
 test('the first minute is two commands, which test/stories/playground.test.ts runs', () => {
   expect(blocks[0]).toBe('npm ci\nnpm start\n')
@@ -26,11 +35,15 @@ test('the first minute is two commands, which test/stories/playground.test.ts ru
 
 test('the commands of "Your own" work as they are printed, in order', () => {
   const [, make = '', ask = ''] = blocks
+  const before = filesIn(clone)
   expect(run(make)).toMatchObject({ status: 0, stderr: '' })
-  const asked = run(ask)
+  for (const name of ['crm.secret', 'checkout.key'])
+    expect(statSync(join(home, 'sallyport-demo', name)).mode & 0o77).toBe(0)
+  const asked = run(THERE, ask)
+  expect(filesIn(clone)).toEqual(before)
   expect(asked.stderr).toBe('')
   expect(asked.stdout.split('\n')).toEqual([
-    'my/sallyport.yaml is right: 2 listeners, 1 caller, 1 connection, 1 grant',
+    'sallyport.yaml is right: 2 listeners, 1 caller, 1 connection, 1 grant',
     'permit: grant grants[0], rule 0 lets checkout use crm',
     'refuse: no rule of grant grants[0] lets DELETE through to this path (rule-not-matched)',
     expect.stringContaining('No rule of the grant'),
@@ -40,15 +53,24 @@ test('the commands of "Your own" work as they are printed, in order', () => {
 })
 
 test('the commands for apps that insist on https:// work as they are printed', { timeout: 60_000 }, () => {
-  const asked = run(blocks[3] ?? '')
+  const asked = run(THERE, blocks[3] ?? '')
   const [refused, ...printed] = asked.stdout.split('\n')
   expect(refused).toBe('exit 56')
   expect(asked.stderr).toContain('curl: (56) ')
+  const shown = /^# (sallyport: refused: .*) \[\.\.\.\]$/m.exec(blocks[3] ?? '')?.[1] ?? 'nothing'
+  expect(asked.stderr).toContain(shown)
+  expect(asked.stderr).toContain(`sallyport: recorded in ${home}/.local/state/sallyport/audit.jsonl\n`)
   expect(printed.join('\n')).toContain('value: "http://checkout:$(SALLYPORT_KEY)@127.0.0.1:15001"')
   // Nothing of it is there: no sidecar is running, and no name resolves.
   expect(asked.stdout).toMatch(/^ {2}failed {3}forward 127\.0\.0\.1:15001: nothing listens there/m)
   expect(asked.stdout).toMatch(/^(\d+) failed, .*\n\1 to mend\n$/m)
 })
+
+function filesIn(directory: string): readonly string[] {
+  return readdirSync(directory, { recursive: true })
+    .map(String)
+    .filter((name) => !name.startsWith('node_modules'))
+}
 
 test('every sh block is one of those', () => {
   expect(blocks).toHaveLength(4)

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadSettings } from '../../src/settings/load.ts'
 import { openReferences } from '../../src/settings/open.ts'
+import { eventually } from '../support/sallyport.ts'
 import { DOOR, refusalOf, settingsFile } from '../support/settings-file.ts'
 
 /** Settings whose one caller has its key in `keys/a`, on line 3 from column 37. */
@@ -34,7 +35,7 @@ describe('K03: a secret file is refused with its path, and nothing of its conten
     [
       'that others may read',
       (key) => write('hunter2')(key).then(() => chmod(key, 0o644)),
-      'is open to other users: chmod 600',
+      'is open to other users: chmod 600 KEY',
     ],
     ['of 10 MB', write('hunter2'.repeat(1_500_000)), 'has more than 65536 bytes: a secret is smaller'],
     ['with a zero byte', write('hunter2\0'), 'has a zero byte in it: write the secret as text'],
@@ -51,7 +52,7 @@ describe('K03: a secret file is refused with its path, and nothing of its conten
   ])('%s', async (_, prepare, expected) => {
     const { file, key } = await withKey()
     await prepare(key)
-    expect(await refusalOf(open(file))).toEqual([`${file}:3:37 callers.a.key: ${key} ${expected}`])
+    expect(await refusalOf(open(file))).toEqual([`${file}:3:37 callers.a.key: ${key} ${expected.replace('KEY', key)}`])
   })
 
   test('one final newline is no part of the secret', async () => {
@@ -71,6 +72,26 @@ test('everything that cannot be opened is told at once', async () => {
   expect(await refusalOf(open(file))).toEqual([
     `${file}:4:28 callers.a.key: ${join(dirname(file), 'none')} does not exist: create it, owned by the user of Sallyport, mode 0600`,
     `${file}:5:28 callers.b.key: the environment variable SALLYPORT_TEST_UNSET is not set: set it, or use { file: PATH }`,
+  ])
+})
+
+test('one file that several places name is one secret, and is complained of once, with all of them', async () => {
+  const credential = '{ kind: static, secret: { file: ./keys/../keys/a } }'
+  const file = await settingsFile(
+    `${DOOR}callers: { a: { kind: api-key, key: { file: keys/a } } }\nconnections: { crm: { hosts: [ a.test ], credential: ${credential} } }\n`,
+  )
+  const key = join(dirname(file), 'keys/a')
+  await mkdir(dirname(key))
+  await write('first')(key)
+  const told: string[] = []
+  const references = await openReferences(await loadSettings(file), (message) => told.push(message))
+  onTestFinished(() => references.close())
+  await chmod(key, 0o644)
+  await eventually(() => (told.length > 0 ? true : undefined), 'a complaint', 5_000)
+  // As long again as it took, for a second one.
+  await eventually(() => (told.length > 1 ? true : undefined), 'another one', 2_500).catch(() => undefined)
+  expect(told).toEqual([
+    `callers.a.key, connections.crm.credential.secret: ${key} is open to other users: chmod 600 ${key}. The secret read before stays in use`,
   ])
 })
 

@@ -94,6 +94,20 @@ test('check warns of what is hardly meant, and ends with 0', async () => {
   )
 })
 
+test.each([
+  ['short', 'fifteen-letters', 'has fewer than 16 characters: use one that nobody can guess'],
+  ['of two lines', 'sixteen-letters-\r\nand-more\r\n', 'has a carriage return or another control character in it'],
+  ['good', 'sixteen-letters-\r\n', ''],
+])('check warns of a key of a caller that is hardly meant: %s', async (name, key, words) => {
+  writeSecret(directory, `${name} key`, key)
+  const callers = { checkout: { kind: 'api-key', key: { file: `${name} key` } } }
+  const file = settingsFile(`${name}.yaml`, crmSettings({ port: 443, settings: { callers } }))
+  const { code, stderr } = await runCli(['check', '--config', file])
+  expect(code).toBe(0)
+  expect(stderr).toMatch(words === '' ? /^$/ : new RegExp(`^warning: .*:1:\\d+ callers\\.checkout\\.key: ${words}`))
+  expect(stderr).not.toContain('letters')
+})
+
 test('check reads a relative path from where it is called, and what is in it from the file', async () => {
   const { code } = await runCli(['check', '--config', 'right.yaml'], { cwd: directory })
   expect(code).toBe(0)

@@ -76,7 +76,7 @@ export async function runCli(args: readonly string[], options: Options & { reado
   return { code, stdout: printed.stdout(), stderr: printed.stderr() }
 }
 
-/** As `npm run sallyport` has it. */
+/** As deploy/start.mjs has it. */
 const COMPILE_CACHE = new URL('../../node_modules/.cache/sallyport', import.meta.url).pathname
 
 const FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']

@@ -28,7 +28,7 @@ export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
       return { subject, state: 'failed', says: `nobody answers (${answer.code})`, remedy: serveLine(loaded.file) }
     const parsed = readiness.safeParse(parse(answer))
     if (!parsed.success) return { subject, state: 'failed', says: 'what answers is no Sallyport', remedy: OTHER_PORT }
-    return [statusTold(subject, parsed.data.status), ...Object.entries(parsed.data.connections).map(connectionTold)]
+    return [statusTold(subject, parsed.data), ...Object.entries(parsed.data.connections).map(connectionTold)]
   })
 }
 
@@ -45,8 +45,13 @@ const OTHER_PORT = 'give the admin listener an address of its own'
 
 type Shown = z.infer<typeof state>
 
-function statusTold(subject: string, status: string): Told {
-  if (status === 'ok') return { subject, state: 'ok', says: 'the sidecar is ready' }
+/** Ready is what probes are told: it takes requests, and answers those for a connection without a credential by 502 or 503. */
+function statusTold(subject: string, { status, connections }: z.infer<typeof readiness>): Told {
+  if (status === 'ok') {
+    const without = Object.keys(connections).filter((name) => connections[name]?.phase === 'failed')
+    const but = without.length === 0 ? '' : `; without a credential: ${without.join(', ')}`
+    return { subject, state: 'ok', says: `the sidecar is ready${but}` }
+  }
   return { subject, state: 'failed', says: `the sidecar is ${status}`, remedy: 'look at its log: it is shutting down' }
 }
 

@@ -1,21 +1,22 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { authorityOf, type CertificateAuthority } from '../../ca/authority.ts'
 import { readCertificate } from '../../ca/directory.ts'
 import { isConstrainedTo } from '../../ca/name-constraints.ts'
 import { readRoot } from '../../ca/root-file.ts'
+import { inShell } from '../../forms/in-shell.ts'
 import { caPlace, interceptedHosts } from '../../settings/policy.ts'
-import { codeOf } from '../../wire/opening.ts'
-import { holdsCertificate } from '../../wire/trust.ts'
 import type { Told } from './finding.ts'
+import { publishedTold } from './published.ts'
 import type { Site } from './site.ts'
-import { expiry, inShell } from './words.ts'
+import { expiry } from './words.ts'
 
 /** The authority of the settings, as it is on the disk; nothing is created and nothing is written. */
 export interface Found {
   /** What apps are to trust. */
   readonly bundle: string
+  /** PEM of it. */
+  readonly certificate: string
   /** Undefined: it has ended, or is not for the hosts that are intercepted. */
   readonly authority: CertificateAuthority | undefined
   readonly told: readonly Told[]
@@ -37,8 +38,8 @@ export async function findAuthority({ loaded, clock }: Site, ca: Parameters<type
   ]
   const isFit = fitness.every(({ state }) => state !== 'failed')
   const { bundle } = place
-  const published = await bundleTold(bundle, certificate, `sallyport ca path --config ${inShell(loaded.file)}`)
-  return { bundle, authority: isFit ? authority : undefined, told: [...fitness, published] }
+  const published = await publishedTold({ bundle, certificate, config: loaded.file, settings: loaded.settings })
+  return { bundle, certificate, authority: isFit ? authority : undefined, told: [...fitness, ...published] }
 }
 
 function ageOf(subject: string, certificate: string, { now, rotate }: { now: number; rotate: string }): Told {
@@ -59,16 +60,5 @@ async function fitOf(subject: string, certificate: string, { hosts, rotate }: Sc
     state: 'failed',
     says: 'the authority was made for other hosts than are intercepted',
     remedy: rotate,
-  }
-}
-
-/** Programs that cannot read the bundle, or find an older authority in it, trust nothing that is intercepted. */
-async function bundleTold(subject: string, certificate: string, remedy: string): Promise<Told> {
-  try {
-    if (holdsCertificate(await readFile(subject, 'utf8'), certificate))
-      return { subject, state: 'ok', says: 'the bundle holds the authority' }
-    return { subject, state: 'failed', says: 'the bundle does not hold the authority', remedy }
-  } catch (error) {
-    return { subject, state: 'failed', says: `the bundle cannot be read (${codeOf(error)})`, remedy }
   }
 }

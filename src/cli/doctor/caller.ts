@@ -15,7 +15,7 @@ export async function examineCaller(site: Site): Promise<readonly Told[]> {
       { subject: 'proxy variables', state: 'skipped', says: 'no forward listener has a port that they could name' },
     ]
   const proxies = examineAll(proxiesIn(site.env), ([value, names]) => examineProxy(value, names.join(', '), site))
-  return [...missing(site), ...(await proxies), ...examineReaders(site), ...bypasses(site)]
+  return [...missing(site), ...(await proxies), ...(await examineReaders(site)), ...bypasses(site)]
 }
 
 function missing(site: Site): readonly Told[] {

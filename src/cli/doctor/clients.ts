@@ -1,6 +1,8 @@
-import { dirname, join } from 'node:path'
+import { clientFilesOf } from '../../ca/client-files.ts'
+import { inShell } from '../../forms/in-shell.ts'
+import { quoted } from '../java-options.ts'
+import { wgetLine } from '../published-trust.ts'
 import { JAVA, NODE, REQUESTS, URLLIB } from './programs.ts'
-import { inShell } from './words.ts'
 
 /** What a client is to be asked for, and through which proxy. */
 export interface Errand {
@@ -11,13 +13,11 @@ export interface Errand {
   readonly source: string
 }
 
-/** Files that a remedy may name. */
+/** What a remedy depends on. */
 export interface Remedy {
   /** PEM: what apps are to trust. */
   readonly bundle: string
-  readonly config: string
-  /** What the client printed. */
-  readonly printed: string
+  readonly env: NodeJS.ProcessEnv
 }
 
 /** One client program: how it asks for `https://HOST/` through a proxy, trusting whom it trusts in this environment. */
@@ -28,7 +28,7 @@ export interface Client {
   /** A program of ours that it has to read from a file, in Java. */
   readonly source?: string
   /** What makes it trust the authority. */
-  remedy(files: Remedy): string
+  remedy(by: Remedy): string
 }
 
 const SECONDS = 8
@@ -48,7 +48,7 @@ export const clients: readonly Client[] = [
       words(
         `-q -O /dev/null --tries=1 --timeout=${SECONDS} -e use_proxy=on -e https_proxy=${at(port)} https://${host}/`,
       ),
-    remedy: ({ bundle }) => `echo ${inShell(`ca_certificate = ${bundle}`)} >> "\${WGETRC:-$HOME/.wgetrc}"`,
+    remedy: ({ bundle, env }) => wgetLine(bundle, env),
   },
   {
     name: 'git',
@@ -99,7 +99,10 @@ export const clients: readonly Client[] = [
     program: 'java',
     args: ({ port, host, source }) => [source, String(port), host],
     source: JAVA,
-    remedy: truststoreLines,
+    remedy: ({ bundle }) => {
+      const store = quoted(`-Djavax.net.ssl.trustStore=${clientFilesOf(bundle).truststore}`)
+      return `export JAVA_TOOL_OPTIONS="\${JAVA_TOOL_OPTIONS-} "${inShell(`${store} -Djavax.net.ssl.trustStoreType=JKS`)}`
+    },
   },
 ]
 
@@ -113,15 +116,4 @@ function at(port: number): string {
 
 function variable(name: string): Client['remedy'] {
   return ({ bundle }) => `export ${name}=${inShell(bundle)}`
-}
-
-/** Java reads no PEM file: its own authorities and ours go into a truststore. It prints where it has its own. */
-function truststoreLines({ bundle, config, printed }: Remedy): string {
-  const file = inShell(join(dirname(bundle), 'truststore.jks'))
-  const [home = ''] = printed.split('\n')
-  const copied = home.startsWith('/') ? `cat ${inShell(join(home, 'lib/security/cacerts'))} > ${file} && ` : ''
-  const exported = `sallyport ca export --config ${inShell(config)}`
-  const imported = `keytool -importcert -noprompt -alias sallyport -keystore ${file} -storepass changeit`
-  const named = `export JAVA_TOOL_OPTIONS="$JAVA_TOOL_OPTIONS -Djavax.net.ssl.trustStore=${file}"`
-  return `${copied}${exported} | ${imported} && ${named}`
 }

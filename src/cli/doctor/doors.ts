@@ -1,9 +1,9 @@
 import { connect } from 'node:net'
+import { inShell } from '../../forms/in-shell.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
 import { codeOf, opening } from '../../wire/opening.ts'
 import { examine, examineAll, type Told } from './finding.ts'
 import { fixedPlace, type Site } from './site.ts'
-import { inShell } from './words.ts'
 
 /** Whether something listens at every door. */
 export function examineDoors({ loaded }: Site): Promise<readonly Told[]> {

@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleWith } from '../../ca/bundle.ts'
+import { inShell } from '../../forms/in-shell.ts'
 import { holdsCertificate } from '../../wire/trust.ts'
 import type { Told } from './finding.ts'
 import { isInstalled } from './probe.ts'
-import { inShell } from './words.ts'
 
 /** Programs in Go are built elsewhere, so whom they would trust is read where they would. Nothing where there is no Go. */
 export async function goTold(

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import { codeOf } from '../../wire/opening.ts'
 import { responseTo } from './admin.ts'
-import { environmentLine, keyLines } from './environment-line.ts'
+import { environmentLine } from './environment-line.ts'
 import type { Told } from './finding.ts'
 import type { Site } from './site.ts'
 
@@ -46,8 +46,12 @@ const NOWHERE = 'sallyport-doctor.invalid'
 
 function proofOf({ username, password }: URL): { 'proxy-authorization'?: string } {
   if (username === '' && password === '') return {}
-  const pair = `${decoded(username)}:${decoded(password)}`
-  return { 'proxy-authorization': `Basic ${Buffer.from(pair).toString('base64')}` }
+  return basicProof(decoded(username), decoded(password))
+}
+
+/** A caller's key as a field of a request. */
+export function basicProof(name: string, key: string): { 'proxy-authorization': string } {
+  return { 'proxy-authorization': `Basic ${Buffer.from(`${name}:${key}`).toString('base64')}` }
 }
 
 function decoded(text: string): string {
@@ -66,7 +70,7 @@ function told(answer: Answer, proxy: URL, site: Site): Omit<Told, 'subject'> {
   if (answer.status !== 407)
     return { state: 'ok', says: `the sidecar at ${proxy.host} knows this caller${caller ? `, ${caller}` : ''}` }
   const says = `the sidecar does not know this caller: ${whyUnknown(proxy, caller, site)}`
-  return { state: 'failed', says, remedy: keyLines(site, caller) }
+  return { state: 'failed', says, remedy: environmentLine(site, caller) }
 }
 
 /** Its name, when it is that of a caller: anything else there may be a key that was put in the wrong place. */
@@ -77,6 +81,7 @@ function callerIn({ username }: URL, { loaded }: Site): string | undefined {
 
 function whyUnknown({ username, password }: URL, caller: string | undefined, { loaded }: Site): string {
   if (username === '' && password === '') return 'the variable holds no key'
+  if (password === '') return 'the key in the variable is empty'
   if (caller !== undefined) return `the key in the variable is not that of ${caller}`
   return `the name in the variable is none of ${Object.keys(loaded.settings.callers).join(', ')}`
 }

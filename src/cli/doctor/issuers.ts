@@ -1,7 +1,7 @@
 import { Problem } from '../../core/problem.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import { clockTold } from './clocks.ts'
-import { dialFault } from './dial-fault.ts'
+import { type Dialled, dialFault } from './dial-fault.ts'
 import { examine, examineAll, type Told } from './finding.ts'
 import type { Inspected, Site } from './site.ts'
 import { closed } from './upstreams.ts'
@@ -18,18 +18,19 @@ async function examineIssuer({ name, settings, opened }: Inspected, site: Site):
   const subject = `${name} ${url.host}`
   if (!opened) return [closed(subject)]
   // The mint has a limit of its own, which says more.
-  const token = examine(subject, () => mint(subject, url, opened.connection), credential.timeoutMs + 1_000)
+  const at = { host: url.hostname, place: `connections.${name}.credential`, authorities: credential.tls.ca?.file }
+  const token = examine(subject, () => mint(subject, at, opened.connection), credential.timeoutMs + 1_000)
   const clock = examine(subject, (signal) => clockTold({ subject, url, credential, ...opened }, site, signal))
   return [...(await token), ...(await clock)]
 }
 
-async function mint(subject: string, { hostname }: URL, { name, supply }: Connection): Promise<Told> {
+async function mint(subject: string, at: Dialled, { supply }: Connection): Promise<Told> {
   try {
     await supply.obtain()
     return { subject, state: 'ok', says: `a token for ${secondsOf(supply.state())} s` }
   } catch (error) {
     if (!(error instanceof Problem)) throw error
-    return { subject, state: 'failed', ...faultOf(error, { host: hostname, place: `connections.${name}.credential` }) }
+    return { subject, state: 'failed', ...faultOf(error, at) }
   }
 }
 
@@ -38,7 +39,7 @@ function secondsOf({ mintedAt = 0, expiresAt = 0 }: ReturnType<Connection['suppl
 }
 
 /** What failed is the way there, which has a remedy of its own, or what was said on it. */
-function faultOf(problem: Problem, at: { host: string; place: string }): Pick<Told, 'says' | 'remedy'> {
+function faultOf(problem: Problem, at: Dialled): Pick<Told, 'says' | 'remedy'> {
   if (problem.cause instanceof Problem) return dialFault(problem.cause, at)
   const remedy =
     problem.code === 'credential-failed'

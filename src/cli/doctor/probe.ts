@@ -20,8 +20,6 @@ export interface Reaction {
   /** Undefined: it ended before it asked for anything. */
   readonly verdict: Verdict | undefined
   readonly exitCode: number | null
-  /** On standard output. */
-  readonly printed: string
 }
 
 /** Whether a program is installed. */
@@ -51,13 +49,11 @@ interface Circumstances {
   readonly signal: AbortSignal
 }
 
-/** What it says on standard error is for its user, and of no use here. */
+/** What it prints is for its user, and of no use here. */
 function run(program: string, args: readonly string[], circumstances: Circumstances) {
   return new Promise<Omit<Reaction, 'verdict'>>((resolve, reject) => {
-    const child = spawn(program, args, { ...circumstances, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'ignore'] })
-    let printed = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (printed += chunk))
-    child.once('error', reject).once('close', (exitCode) => resolve({ exitCode, printed }))
+    const child = spawn(program, args, { ...circumstances, killSignal: 'SIGKILL', stdio: 'ignore' })
+    child.once('error', reject).once('close', (exitCode) => resolve({ exitCode }))
   })
 }
 

@@ -32,12 +32,11 @@ request({ host: '127.0.0.1', port, method: 'CONNECT', path: host + ':443', agent
   .end()
 `
 
-/** Prints where its JVM lives. Arguments: port of the proxy, host. */
+/** Arguments: port of the proxy, host. */
 export const JAVA = `
 import java.net.*;
 class Probe {
     public static void main(String[] args) throws Exception {
-        System.out.println(System.getProperty("java.home"));
         var proxy = new Proxy(Proxy.Type.HTTP, new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])));
         var asked = (HttpURLConnection) new URL("https://" + args[1] + "/").openConnection(proxy);
         asked.setReadTimeout(8000);

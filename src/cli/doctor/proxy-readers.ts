@@ -1,34 +1,39 @@
 import { environmentLine } from './environment-line.ts'
-import type { Told } from './finding.ts'
+import { examine, type Told } from './finding.ts'
+import { nodeVersionTold } from './node-version.ts'
 import { isInstalled } from './probe.ts'
 import type { Site } from './site.ts'
 
-/** Installed clients that read no proxy variable until they are told to, and here are not. */
-export function examineReaders(site: Pick<Site, 'env' | 'loaded'>): readonly Told[] {
+type Place = Pick<Site, 'env' | 'loaded'>
+
+/** Installed clients that read no proxy variable until they are told to, or do not at all. */
+export async function examineReaders(site: Place): Promise<readonly Told[]> {
+  return [...(await nodeTold(site)), ...javaTold(site)]
+}
+
+async function nodeTold(site: Place): Promise<readonly Told[]> {
   const { env } = site
-  return READERS.filter(({ name, isTold }) => isInstalled(name, env) && !isTold(env)).map(({ name, says }) => ({
-    subject: name,
-    state: 'warning',
-    says,
-    remedy: environmentLine(site),
-  }))
+  if (!isInstalled('node', env)) return []
+  return examine('node', async (signal) => {
+    const old = await nodeVersionTold(env, signal)
+    if (old) return old
+    if (env['NODE_USE_ENV_PROXY'] === '1') return []
+    const says = 'reads the proxy variables only where NODE_USE_ENV_PROXY is 1'
+    return { subject: 'node', state: 'warning', says, remedy: environmentLine(site) }
+  })
 }
 
-interface Reader {
-  readonly name: string
-  isTold(env: NodeJS.ProcessEnv): boolean
-  readonly says: string
+function javaTold(site: Place): readonly Told[] {
+  const { env, loaded } = site
+  if (!isInstalled('java', env)) return []
+  if (!env['JAVA_TOOL_OPTIONS']?.includes('-Dhttps.proxyHost=')) {
+    const says = 'reads no proxy variable: JAVA_TOOL_OPTIONS has to say -Dhttps.proxyHost'
+    return [{ subject: 'java', state: 'warning', says, remedy: environmentLine(site) }]
+  }
+  const isKeyed = loaded.settings.listeners.some(({ kind, caller }) => kind === 'forward' && caller === undefined)
+  return isKeyed ? [{ subject: 'java', state: 'warning', says: JAVA_KEYLESS, remedy: JAVA_REMEDY }] : []
 }
 
-const READERS: readonly Reader[] = [
-  {
-    name: 'node',
-    isTold: ({ NODE_USE_ENV_PROXY }) => NODE_USE_ENV_PROXY === '1',
-    says: 'reads the proxy variables only where NODE_USE_ENV_PROXY is 1',
-  },
-  {
-    name: 'java',
-    isTold: ({ JAVA_TOOL_OPTIONS = '' }) => JAVA_TOOL_OPTIONS.includes('-Dhttps.proxyHost='),
-    says: 'reads no proxy variable: JAVA_TOOL_OPTIONS has to say -Dhttps.proxyHost',
-  },
-]
+const JAVA_KEYLESS = 'takes no key from a variable, so that a program without an Authenticator is answered by 407'
+const JAVA_REMEDY =
+  'give its HttpClient an Authenticator with the user and password of HTTP_PROXY, or the app a base URL at a reverse listener'

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { interceptedHosts } from '../../settings/policy.ts'
 import { countRejections } from './admin.ts'
@@ -8,7 +7,9 @@ import { examine, examineAll, type Told } from './finding.ts'
 import { goTold } from './go.ts'
 import { isInstalled, probe, type Reaction } from './probe.ts'
 import { NOT_INSTALLED } from './programs.ts'
+import { servedTold } from './served.ts'
 import type { Site } from './site.ts'
+import { probeHost } from './words.ts'
 
 /** For a JVM that has to compile its program first, beside all the others on a small machine. */
 const DEADLINE_MS = 30_000
@@ -21,7 +22,8 @@ export async function examineTrust(site: Site): Promise<readonly Told[]> {
   if (settings.ca === 'ephemeral') return [{ subject: 'clients', state: 'skipped', says: EPHEMERAL }]
   const seen = examine('sidecar', (signal) => toldOfRejections(site, signal))
   const found = await findAuthority(site, settings.ca)
-  return [...found.told, ...(await examineClients(site, found)), ...(await seen)]
+  const served = servedTold(site, found)
+  return [...found.told, ...(await served), ...(await examineClients(site, found)), ...(await seen)]
 }
 
 const EPHEMERAL =
@@ -34,29 +36,22 @@ async function examineClients(site: Site, { authority, bundle }: Found): Promise
   if (!authority) return [{ subject: 'clients', state: 'skipped', says: 'the authority cannot be used as it is' }]
   if (host === undefined) return [{ subject: 'clients', state: 'skipped', says: 'only addresses are intercepted' }]
   const context = await authority.contextFor(host)
-  const files = { bundle, config: site.loaded.file }
   const installed = clients.filter(({ program }) => isInstalled(program, site.env))
-  const told = examineAll(installed, (client) => examineClient(client, { host, context, files, env: site.env }))
-  return [...(await told), ...(await goTold(authority.certificatePem, files, site.env))]
-}
-
-/** A name that the authority vouches for, with something in the place of a star. */
-function probeHost(pattern: string): string | undefined {
-  const host = pattern.replace(/^\*/, 'sallyport-doctor')
-  return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? host : undefined
+  const told = examineAll(installed, (client) => examineClient(client, { host, context, bundle, env: site.env }))
+  return [...(await told), ...(await goTold(authority.certificatePem, { bundle }, site.env))]
 }
 
 interface Stand {
   readonly host: string
   readonly context: SecureContext
-  readonly files: { readonly bundle: string; readonly config: string }
+  readonly bundle: string
   readonly env: NodeJS.ProcessEnv
 }
 
-function examineClient(client: Client, { files, ...exhibit }: Stand): Promise<readonly Told[]> {
+function examineClient(client: Client, { bundle, ...exhibit }: Stand): Promise<readonly Told[]> {
   const look = async (signal: AbortSignal) => {
     const reaction = await probe(client, exhibit, signal)
-    return toldOf(client, reaction, client.remedy({ ...files, printed: reaction.printed }))
+    return toldOf(client, reaction, client.remedy({ bundle, env: exhibit.env }))
   }
   return examine(client.name, look, DEADLINE_MS)
 }

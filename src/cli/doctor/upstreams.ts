@@ -42,7 +42,11 @@ function faultOf(
   host: string,
   { name, settings }: Pick<Inspected, 'name' | 'settings'>,
 ): Omit<Told, 'subject'> {
-  const { says, remedy } = dialFault(problem, { host, place: `connections.${name}` })
+  const { says, remedy } = dialFault(problem, {
+    host,
+    place: `connections.${name}`,
+    authorities: settings.tls.ca?.file,
+  })
   if (settings.connect !== 'tunnel' || problem.code !== 'upstream-untrusted') return { state: 'failed', says, remedy }
   return { state: 'warning', says: `${says}; clients of a tunnel judge it by themselves`, remedy }
 }

@@ -1,9 +1,12 @@
+import { isIP } from 'node:net'
+
 const DAY_MS = 86_400_000
 const SOON_MS = 14 * DAY_MS
 
-/** A word as a POSIX shell reads it, quoted only where it has to be. */
-export function inShell(word: string): string {
-  return /^[\w%+,./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+/** A host of a pattern, with something in the place of a star; undefined for an address. */
+export function probeHost(pattern: string): string | undefined {
+  const host = pattern.replace(/^\*/, 'sallyport-doctor')
+  return isIP(host.replace(/^\[|\]$/g, '')) === 0 ? host : undefined
 }
 
 /** How long something is good for still. `at`: ms since the epoch; undefined where it does not end. */
