@@ -136,29 +136,10 @@ async function openDoors(doors: readonly Door[], addresses: Set<string>): Promis
   return listeners
 }
 
-interface AdminParts {
-  readonly metrics: Metrics
-  readonly state: { isReady: boolean }
-  readonly addresses: Set<string>
-  readonly snapshot: Snapshot
-}
-
-async function openAdmin(
-  { loaded, closers }: Site,
-  { metrics, state, addresses, snapshot }: AdminParts,
-): Promise<string | undefined> {
-  const { admin } = loaded.settings
-  if (!admin) return undefined
-  const app = createAdminApp({
-    isReady: () => state.isReady,
-    connections: () => new Map([...snapshot.connections].map(([name, { supply }]) => [name, supply.state()])),
-    metrics: metrics.registry,
-  })
-  const door = new AdminDoor(app, { listen: admin.listen, directory: dirname(loaded.file) })
-  const address = await door.open()
-  // First in the list, so the last to close: while the doors drain it says that this sidecar is not ready.
-  closers.unshift(() => door.close())
-  addresses.add(address)
+/** First in the list, so the last to close: while the doors drain it says that this sidecar is not ready. */
+async function openAdmin(closers: Site['closers'], door: AdminDoor | undefined): Promise<string | undefined> {
+  const address = await door?.open()
+  if (door) closers.unshift(() => door.close())
   return address
 }
 

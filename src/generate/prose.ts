@@ -115,7 +115,23 @@ A credential is in it as a fingerprint only, and a query or a body not at all.`,
 
   log: 'For operators, on standard error: what went wrong, and why. No secret and no query is in it.',
 
-  admin: 'For probes and for Prometheus. It needs no key, so give it a loopback address or a socket of its own.',
+  admin: `A door of its own, for operators: \`/livez\`, \`/readyz\`, \`/startupz\` and \`/metrics\` for probes and Prometheus, which show
+nothing, and below \`/v1\` the admin API, described by [openapi.json](openapi.json), which the door serves at
+\`/openapi.json\`. No data door answers for it, and no connection leads to it.
+
+Who may use the API proves it like a caller: by a key or a token as \`Authorization: Bearer\`, or by the process at the other
+end of a \`unix:\` socket. The role says how far it goes:
+
+| role | may |
+| --- | --- |
+| \`viewer\` | look: connections, callers, grants, the audit, \`why\`, replay; never the value of a secret |
+| \`granter\` | also grant and revoke, add and remove callers |
+| \`admin\` | also switch connections off and on, and set secrets |
+
+Without \`operators\`, root and the user that Sallyport runs as are \`admin\` at a \`unix:\` socket, and at a TCP door there is
+nobody: it answers 401, and says what to set. What the settings file says cannot be changed through the API; what is
+changed there needs a \`store\`. Every change is in the audit, with who, before and after, and so is every one that was
+refused. A request that a browser sends for another origin is refused, and so is a \`Host\` that is no name of the door.`,
 
   problems: `# Problems
 

@@ -22,5 +22,5 @@ export const sections: readonly Section[] = [
   { title: 'dns', text: texts.dns, parts: ['dns'] },
   { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
   { title: 'log', text: texts.log, parts: ['log'] },
-  { title: 'admin', text: texts.admin, parts: ['admin'] },
+  { title: 'admin', text: texts.admin, parts: ['admin', 'Operator'] },
 ]

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { operatorSettings } from '../admin/settings.ts'
 import { sinkSettings } from '../audit/registry.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
@@ -9,7 +10,7 @@ import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
-import { listen } from '../listeners/settings.ts'
+import { listen, mode } from '../listeners/settings.ts'
 import { secretReference } from '../secrets/registry.ts'
 
 const name = z
@@ -192,7 +193,17 @@ export const settingsSchema = z
       .array(doorSettings)
       .min(1, 'name at least one listener')
       .meta({ description: 'the doors callers knock on' }),
-    admin: z.strictObject({ listen }).optional().meta({ description: 'the operator’s door: health and metrics' }),
+    admin: z
+      .strictObject({
+        listen,
+        mode,
+        operators: z.record(name, operatorSettings).default({}).meta({
+          description:
+            'who may use the API, by a name for the audit; without any, root and the user of Sallyport itself, at a `unix:` socket alone',
+        }),
+      })
+      .optional()
+      .meta({ description: 'the operator’s door: health, metrics and the admin API' }),
     allowlist: z
       .array(hostPattern)
       .default([])
