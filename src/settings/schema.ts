@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { sinkSettings } from '../audit/registry.ts'
+import { auditSettings } from '../audit/settings.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
@@ -10,7 +10,6 @@ import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen } from '../listeners/settings.ts'
-import { secretReference } from '../secrets/registry.ts'
 
 const name = z
   .string()
@@ -205,20 +204,7 @@ export const settingsSchema = z
         'the authority that answers TLS for intercepted hosts: `ephemeral` (in memory, new at each start) or `{ directory: DIR }`; its certificates name no other hosts',
     }),
     dns: dns.meta({ description: 'name resolution' }),
-    audit: z
-      .strictObject({
-        sinks: z
-          .array(sinkSettings)
-          .min(1)
-          .default([{ kind: 'json-lines' }])
-          .meta({ description: 'where entries go; each sink gets all of them' }),
-        fingerprintKey: secretReference.optional().meta({
-          description:
-            'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
-        }),
-      })
-      .prefault({})
-      .meta({ description: 'what happened: one entry for each request' }),
+    audit: auditSettings,
     log: z
       .strictObject({
         level: z
