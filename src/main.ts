@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { AdminDoor } from './admin/admin-door.ts'
 import { createAdminApp } from './admin/app.ts'
-import { buildSink } from './audit/registry.ts'
-import type { Sink } from './audit/sink.ts'
+import type { Audit } from './audit/audit.ts'
+import { openAudit } from './audit/open.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
 import { buildIdentify } from './callers/registry.ts'
@@ -70,10 +70,15 @@ async function furnish(site: Site): Promise<House> {
   const addresses = new Set<string>()
   const state = { isReady: false }
   const dialer = buildDialer(settings, addresses)
-  const metrics = createMetrics({ openSockets: () => countSockets(doors), expiries: () => expiriesOf(snapshot) })
-  const record = createRecorder({ sinks: buildSinks(site), metrics, log })
+  const metrics = createMetrics({
+    openSockets: () => countSockets(doors),
+    expiries: () => expiriesOf(snapshot),
+    auditWaiting: () => audit.waitingBytes(),
+  })
+  const audit = await openAuditOf(site, metrics, dialer)
+  const { record, unrecordable } = createRecorder({ audit, metrics, log })
   const snapshot = buildSnapshot(site, metrics, dialer)
-  const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const gate = buildGate(site, { dialer, record, unrecordable, snapshot: () => snapshot })
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
@@ -98,15 +103,22 @@ function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer 
   return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
 }
 
-function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
-  const onFault = (reason: string) => log.error({ reason }, 'the audit cannot be written')
-  const tools = { directory: dirname(loaded.file), onFault }
-  const sinks = loaded.settings.audit.sinks.map((sink) => buildSink(sink, tools))
-  closers.push(() => Promise.all(sinks.map((sink) => sink.close())))
-  return sinks
+async function openAuditOf(site: Site, metrics: Metrics, dialer: Dialer): Promise<Audit> {
+  const { loaded, log, references, clock, closers } = site
+  const audit = await openAudit(loaded.settings.audit, {
+    directory: dirname(loaded.file),
+    references,
+    dialer,
+    rows: undefined,
+    clock,
+    onFault: (sink, reason) => log.error({ sink, reason }, 'the audit cannot be written'),
+    onDropped: (sink, count) => metrics.auditDropped.inc({ sink }, count),
+  })
+  closers.push(() => audit.close())
+  return audit
 }
 
-function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,

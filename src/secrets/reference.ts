@@ -1,4 +1,4 @@
-import type { HeldSecret } from '../core/secret.ts'
+import type { HeldSecret, LongLived } from '../core/secret.ts'
 import type { FileReference } from '../forms/network.ts'
 
 /**
@@ -18,4 +18,13 @@ export interface References {
   secret(reference: SecretReference): HeldSecret
   /** The text of the file, as it stands now. */
   file(reference: FileReference): string
+}
+
+/** The secret that a reference means now, as the audit names it. */
+export function longLivedOf({ settings }: SecretReference, held: HeldSecret): LongLived {
+  const [[kind, place] = ['', '']] = Object.entries(settings)
+  const { secret, version } = held.current()
+  return kind === 'store'
+    ? { name: String(place), secret, storedVersion: version }
+    : { name: `${kind}:${String(place)}`, secret, storedVersion: undefined }
 }

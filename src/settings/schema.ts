@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { operatorSettings } from '../admin/settings.ts'
-import { sinkSettings } from '../audit/registry.ts'
+import { auditSettings } from '../audit/settings.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
@@ -11,7 +11,6 @@ import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen, mode } from '../listeners/settings.ts'
-import { secretReference } from '../secrets/registry.ts'
 import { storeSettings } from '../store/registry.ts'
 
 const name = z
@@ -221,20 +220,7 @@ export const settingsSchema = z
         'what outlives a restart: callers and grants that are added while running, switches, sealed secrets, the audit; without it the settings say everything',
     }),
     dns: dns.meta({ description: 'name resolution' }),
-    audit: z
-      .strictObject({
-        sinks: z
-          .array(sinkSettings)
-          .min(1)
-          .default([{ kind: 'json-lines' }])
-          .meta({ description: 'where entries go; each sink gets all of them' }),
-        fingerprintKey: secretReference.optional().meta({
-          description:
-            'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
-        }),
-      })
-      .prefault({})
-      .meta({ description: 'what happened: one entry for each request' }),
+    audit: auditSettings,
     log: z
       .strictObject({
         level: z
