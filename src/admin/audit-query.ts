@@ -4,7 +4,7 @@ import { inputInvalid } from './admin-problem.ts'
 import { instant, paging } from './shapes.ts'
 
 const word = z.string().min(1).max(512)
-const KINDS = ['ask', 'change', 'checkpoint', 'start'] as const
+const KINDS = ['ask', 'change', 'checkpoint', 'start', 'gap'] as const
 
 /** By what lines of the audit are chosen: all that are given have to fit. */
 export const auditKeys = {

@@ -106,4 +106,9 @@ function problemOf(error: unknown): AdminProblem {
   return new AdminProblem(STORE_FAULTS[error.code], { cause: error })
 }
 
-const STORE_FAULTS = { taken: 'name-taken', missing: 'not-found', lost: 'store-lost', key: 'sealing-key-missing' } as const
+const STORE_FAULTS = {
+  taken: 'name-taken',
+  missing: 'not-found',
+  lost: 'store-lost',
+  key: 'sealing-key-missing',
+} as const

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { hostname } from 'node:os'
-import type { AuditHead } from '../core/audit-line.ts'
+import type { AuditHead, AuditLine } from '../core/audit-line.ts'
 import type { Clock } from '../core/clock.ts'
 import { Audit } from './audit.ts'
 import { createSigner } from './checkpoint.ts'
@@ -15,6 +15,8 @@ export interface AuditTools extends Pick<SinkTools, 'directory' | 'references' |
   readonly clock: Clock
   /** What keeps the audit from being written, once for each kind of failure in a row. `sink`: its name. */
   onFault(sink: string, reason: string): void
+  /** Each line as it is written, for who follows the audit. Must not wait. */
+  onLine(line: AuditLine): void
   /** Lines that a sink has lost. */
   onDropped(sink: string, count: number): void
 }
@@ -40,6 +42,7 @@ export async function openAudit(settings: AuditSettings, tools: AuditTools): Pro
     whenFull,
     checkpoints: checkpoints && signer && { signer, everyMs: checkpoints.everyMs },
     clock,
+    onLine: tools.onLine,
     onFault,
   })
   return audit
@@ -53,7 +56,7 @@ interface OpenTools extends AuditTools {
 }
 
 function openSinks({ sinks, whenFull, spill }: AuditSettings, tools: OpenTools): readonly Named[] {
-  const { onFault, onDropped, onGap, ...shared } = tools
+  const { onFault, onDropped, onGap, onLine: _tail, ...shared } = tools
   return sinks.map((one, index) => {
     const before = sinks.slice(0, index).filter(({ kind }) => kind === one.kind).length
     const name = before === 0 ? one.kind : `${one.kind}-${before + 1}`

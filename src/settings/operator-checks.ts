@@ -7,7 +7,10 @@ export function operatorFaults({ admin }: Settings): SettingsFault[] {
   if (!admin) return []
   const proofs = Object.entries(admin.operators).map(([name, { proof }]) => [name, proof] as const)
   const at = (name: string) => ['admin', 'operators', name, 'proof']
-  const shared = faultsOfCallers(Object.fromEntries(proofs)).map(({ caller, message }) => ({ path: at(caller), message }))
+  const shared = faultsOfCallers(Object.fromEntries(proofs)).map(({ caller, message }) => ({
+    path: at(caller),
+    message,
+  }))
   const unfit = proofs.flatMap(([name, { kind }]) => {
     const message = unfitFor(kind, admin.listen)
     return message === undefined ? [] : [{ path: [...at(name), 'kind'], message }]
