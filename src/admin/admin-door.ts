@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Peer } from '../core/ask.ts'
+import { valuesOf } from '../wire/fields.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
@@ -86,6 +87,8 @@ const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
  */
 function siteFault({ rawHeaders, url = '' }: http.IncomingMessage, listen: string): SiteFault | undefined {
   if (listen.startsWith('unix:') && OPEN.has(url)) return undefined
+  // Of two, some would read the one and some the other.
+  if (valuesOf(rawHeaders, 'host').length > 1) return 'host-misdirected'
   const fault = faultOfSite(rawHeaders, { listen, hostnames: [] })
   if (!fault) return undefined
   return fault.code === 'host-misdirected' ? 'host-misdirected' : 'cross-site'

@@ -38,11 +38,17 @@ export class AdminProblem extends Error {
   }
 }
 
+/** More helps nobody: whoever sends a thousand wrong fields is not about to read a thousand lines. */
+const AT_MOST = 20
+
 /** What is not right in a request: one line a field, and all of them at once. */
-export function inputInvalid(errors: readonly InputFault[]): AdminProblem {
+export function inputInvalid(faults: readonly InputFault[]): AdminProblem {
+  const errors = faults.slice(0, AT_MOST)
+  const lines = errors.map(({ pointer, detail }) => `${pointer}: ${detail}`)
+  const more = faults.length - errors.length
   return new AdminProblem('input-invalid', {
     errors,
-    detail: errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join('; '),
+    detail: [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('; '),
   })
 }
 

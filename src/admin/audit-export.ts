@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { AuditFilter, AuditRows } from '../store/audit-rows.ts'
 
 /** Rows that are read at once: what a client has not taken yet is not read. */
@@ -8,11 +9,11 @@ const ROWS = 1000
  * own; later it breaks the answer off, because a file that ends early must not look whole.
  * @throws StoreError
  */
-export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<ReadableStream> {
+export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<Readable> {
   const first = await audit.find({ ...filter, order: 'oldest', limit: ROWS })
-  return ReadableStream.from(textOf(first))
+  return Readable.from(textOf(first), { objectMode: false })
 
-  async function* textOf(page: typeof first): AsyncGenerator<Uint8Array> {
+  async function* textOf(page: typeof first): AsyncGenerator<Buffer> {
     for (let part = page; ; ) {
       if (part.lines.length > 0) yield Buffer.from(part.lines.map(({ line }) => `${line}\n`).join(''))
       if (part.cursor === undefined) return

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { z } from '../forms/zod.ts'
 import type { AdminProblemCode } from './admin-problems.ts'
 import type { Operator } from './operators.ts'
@@ -12,8 +13,6 @@ export interface Asked<P, Q, B> {
   readonly operator: Operator
   /** The event after which a tail is to go on, as the client says. */
   readonly lastEventId: string | undefined
-  /** Aborted when the client has gone. */
-  readonly signal: AbortSignal
 }
 
 /** What one change did, for the audit. `before` and `after` are absent where the thing was not there. */
@@ -99,7 +98,7 @@ export function look<
 
 interface Stream<Q extends z.ZodObject> extends Words<Empty, Q, Empty> {
   readonly response: 'application/x-ndjson' | 'text/event-stream'
-  handle(asked: Asked<object, z.output<Q>, object>, ports: AdminPorts): Promise<ReadableStream> | ReadableStream
+  handle(asked: Asked<object, z.output<Q>, object>, ports: AdminPorts): Promise<Readable> | Readable
 }
 
 /** A route that looks, and goes on for as long as there is something to say. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Peer } from '../core/ask.ts'
 import { StoreError } from '../store/store.ts'
 import { AdminProblem } from './admin-problem.ts'
@@ -8,6 +9,7 @@ import { evidenceOf } from './evidence.ts'
 import { parseInput } from './input.ts'
 import type { Operator } from './operators.ts'
 import type { AdminPorts } from './ports.ts'
+import { pour } from './pour.ts'
 import { PROTECTIONS, refusalResponse } from './refusal.ts'
 import { reaches } from './role.ts'
 import type { Asked, Changed, Effect, Route } from './route.ts'
@@ -47,6 +49,8 @@ export async function serve(
     subject = route.subject(asked) ?? subject
     const { answer, effects } = await route.handle(asked, ports)
     for (const effect of effects) record(operator, effect, undefined)
+    // A stream is the answer of those routes that say a media type.
+    if (typeof route.response === 'string') return pour(answer as Readable, route.response, request)
     return answerOf(route, answer)
   } catch (error) {
     const problem = problemOf(error)
@@ -70,11 +74,9 @@ function needs({ role }: Route): string {
   return `Ask somebody whose role is ${role === 'admin' ? 'admin' : `${role} or more`}; "admin.operators" gives roles.`
 }
 
-function circumstances({ incoming, outgoing }: Request): Pick<Asked<never, never, never>, 'lastEventId' | 'signal'> {
-  const gone = new AbortController()
-  outgoing.once('close', () => gone.abort())
+function circumstances({ incoming }: Request): Pick<Asked<never, never, never>, 'lastEventId'> {
   const lastEventId = incoming.headers['last-event-id']
-  return { lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined, signal: gone.signal }
+  return { lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined }
 }
 
 type Tell = (operator: Operator | undefined, effect: Effect, code: string | undefined) => void
@@ -91,9 +93,6 @@ function recorderOf({ action }: Route, id: string, { change, clock }: AdminPorts
 
 function answerOf({ status, response }: Route, answer: Changed<unknown>['answer']): Response {
   if (response === undefined) return new Response(null, { status, headers: PROTECTIONS })
-  // A stream is the answer of those routes that say a media type.
-  if (typeof response === 'string')
-    return new Response(answer as ReadableStream, { status, headers: { ...PROTECTIONS, 'Content-Type': response } })
   return new Response(`${JSON.stringify(answer)}\n`, {
     status,
     headers: { ...PROTECTIONS, 'Content-Type': 'application/json' },

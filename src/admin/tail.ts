@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { z } from '../forms/zod.ts'
 import type { AuditLine } from '../store/audit-rows.ts'
 import { AdminProblem } from './admin-problem.ts'
@@ -42,11 +43,11 @@ export class Tail {
     for (const listener of this.#listeners) listener(line)
   }
 
-  /** @throws AdminProblem `too-many-tails` */
-  join(listener: (line: AuditLine) => void): () => void {
+  /** Returns what ends it. @throws AdminProblem `too-many-tails` */
+  join(listener: (line: AuditLine) => void): () => boolean {
     if (this.#listeners.size >= this.bounds.clients) throw new AdminProblem('too-many-tails')
     this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** What came after that event; undefined where it is not known any more, or never was. */
@@ -64,8 +65,6 @@ function idOf({ run, seq }: AuditLine): string {
 interface Follower {
   readonly wanted: z.infer<z.ZodObject<typeof auditKeys>>
   readonly lastEventId: string | undefined
-  /** Aborted when the client has gone. */
-  readonly signal: AbortSignal
 }
 
 /**
@@ -74,39 +73,29 @@ interface Follower {
  * @throws AdminProblem `too-many-tails`
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
-export function followAudit(tail: Tail, { wanted, lastEventId, signal }: Follower): ReadableStream {
+export function followAudit(tail: Tail, { wanted, lastEventId }: Follower): Readable {
   const { queueBytes, heartbeatMs, lifeMs } = tail.bounds
-  const lives = new AbortController()
-  const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    const write = (text: string) => {
-      if (lives.signal.aborted) return
-      // Who does not read is cut: the audit goes on without waiting, and without keeping.
-      if ((controller.desiredSize ?? 0) <= 0) finish(new Error('a client that follows the audit does not read'))
-      else controller.enqueue(Buffer.from(text))
-    }
-    const finish = (error?: Error) => {
-      lives.abort()
-      if (error) controller.error(error)
-      else controller.close()
-    }
-    const tell = (line: AuditLine) => {
-      if (isOf(line, wanted)) write(`id: ${idOf(line)}\nevent: audit\ndata: ${line.line}\n\n`)
-    }
-    const leave = tail.join(tell)
-    const beat = setInterval(write, heartbeatMs, ': nothing new\n\n').unref()
-    const life = setTimeout(finish, lifeMs).unref()
-    lives.signal.addEventListener('abort', () => {
-      leave()
-      clearInterval(beat)
-      clearTimeout(life)
-    })
-    signal.addEventListener('abort', () => lives.abort(), { once: true })
-    write(': the audit of this instance, as it is written\n\n')
-    if (lastEventId === undefined) return
-    const missed = tail.after(lastEventId)
-    if (missed) missed.forEach(tell)
-    else write('event: gap\ndata: {}\n\n')
+  const events = new Readable({ read: () => undefined, highWaterMark: queueBytes })
+  const write = (text: string) => {
+    // Who does not read is cut: the audit goes on without waiting, and without keeping.
+    if (events.readableLength + text.length > queueBytes) events.destroy(new Error('a client that does not read'))
+    else events.push(text)
   }
-  const cancel = () => lives.abort()
-  return new ReadableStream({ start, cancel }, new ByteLengthQueuingStrategy({ highWaterMark: queueBytes }))
+  const tell = (line: AuditLine) => {
+    if (isOf(line, wanted)) write(`id: ${idOf(line)}\nevent: audit\ndata: ${line.line}\n\n`)
+  }
+  const leave = tail.join(tell)
+  const beat = setInterval(write, heartbeatMs, ': nothing new\n\n').unref()
+  const life = setTimeout(() => end() && events.push(null), lifeMs).unref()
+  const end = () => {
+    clearInterval(beat)
+    clearTimeout(life)
+    return leave()
+  }
+  events.once('close', end)
+  write(': the audit of this instance, as it is written\n\n')
+  const missed = lastEventId === undefined ? [] : tail.after(lastEventId)
+  if (missed) missed.forEach(tell)
+  else write('event: gap\ndata: {}\n\n')
+  return events
 }

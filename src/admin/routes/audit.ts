@@ -64,7 +64,7 @@ export const auditRoutes: readonly Route[] = [
     query: z.strictObject(auditKeys),
     response: 'text/event-stream',
     problems: ['too-many-tails'],
-    handle: ({ query, lastEventId, signal }, ports) => followAudit(ports.tail, { wanted: query, lastEventId, signal }),
+    handle: ({ query, lastEventId }, ports) => followAudit(ports.tail, { wanted: query, lastEventId }),
   }),
 ]
 
