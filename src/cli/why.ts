@@ -1,3 +1,4 @@
+import { kindOfCaller } from '../callers/registry.ts'
 import type { Caller } from '../core/ask.ts'
 import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
 import { decidePassage, type Passage } from '../core/passage.ts'
@@ -21,10 +22,10 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
     const { settings } = await loadSettings(config)
     const target = parseAbsoluteForm(url)
     if (!target) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
-    const known = Object.hasOwn(settings.callers, caller) ? settings.callers[caller] : undefined
-    if (!known)
+    const proof = kindOfCaller(caller, settings.callers)
+    if (proof === undefined)
       throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const who = { name: caller, method: known.kind }
+    const who = { name: caller, method: proof }
     const decision = decided({ caller: who, target, method, isHttp: /^http:/i.test(url) }, compilePolicy(settings))
     const code = decision.permitted ? undefined : decision.code
     if (!decision.permitted) process.exitCode = EXIT.refused
