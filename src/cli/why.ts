@@ -1,3 +1,4 @@
+import { kindOfCaller } from '../callers/registry.ts'
 import { type Told, tellWhy } from '../gate/why.ts'
 import { loadSettings } from '../settings/load.ts'
 import { compilePolicy } from '../settings/policy.ts'
@@ -15,11 +16,10 @@ interface WhyOptions {
 export async function why(url: string, { config, caller, method, json }: WhyOptions): Promise<void> {
   await orSettingsExit(async () => {
     const { settings } = await loadSettings(config)
-    const known = Object.hasOwn(settings.callers, caller) ? settings.callers[caller] : undefined
-    if (!known)
+    const proof = kindOfCaller(caller, settings.callers)
+    if (proof === undefined)
       throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const who = { name: caller, method: known.kind }
-    const told = tellWhy({ caller: who, method, url, at: Date.now() }, compilePolicy(settings))
+    const told = tellWhy({ caller: { name: caller, method: proof }, method, url, at: Date.now() }, compilePolicy(settings))
     if (!told) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
     if (told.code) process.exitCode = EXIT.refused
     process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))

@@ -1,5 +1,5 @@
 import type { Entry } from '../audit/entry.ts'
-import type { Identify } from '../callers/registry.ts'
+import type { Identify } from '../callers/identify.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Policy } from '../core/decide.ts'
 import type { Problem } from '../core/problem.ts'

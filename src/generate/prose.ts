@@ -46,9 +46,39 @@ proof that was shown beats the place that the caller stands at.
 
 1. \`api-key\`: a key in \`Proxy-Authorization\` at a forward door. At a reverse door, a key where the app would put the
    upstream's own: the place of the injection, or \`Authorization\`.
-2. \`socket\`: the door that the request came through.
-3. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
+2. \`jwt\`: a token of an issuer, in the same places. A caller that the settings name goes before one whose name is made of
+   claims; a token that two alike would take is refused.
+3. \`kubernetes\`: the token of a pod, in the same places.
+4. \`socket\`: the door that the request came through.
+5. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
    alone, which beats \`gid\` alone.
+
+Which to use:
+
+| where the app runs | method | why |
+| --- | --- | --- |
+| on this machine, as a user of its own | \`unix-peer\`, or a \`socket\` of its own | nothing to store, to leak or to rotate |
+| in a container beside Sallyport | \`socket\` on a shared volume | the same; a socket handed on keeps its identity, so its permissions are the proof |
+| anywhere, told by \`HTTP_PROXY\` alone | \`api-key\` | **no client can take a rotating token from an environment variable**: it is read once, at start. A local key that is worthless elsewhere may live long, and is rotated here |
+| in a pod, with a client that can be told its token for each request | \`kubernetes\` | the cluster rotates it; ask the API server where deleted pods matter within seconds |
+| in CI, or a service with an identity of its own | \`jwt\` | the issuer says which repository, branch or job it is; the token ends with the job |
+
+A token in a file that a program reads once is as good as one in a variable: after its \`exp\`, and \`clockSlackMs\`, it
+proves nobody.
+
+A token proves somebody only if its issuer is named here letter by letter, its signature verifies by that issuer's keys
+under an allowed algorithm, \`aud\` has our own audience, \`exp\` is there and has not passed, \`nbf\` and \`iat\` are not in the
+future, and every claim fits. Keys in the token itself are not looked at. A name made of claims has a \`/\` in it, which no
+name of the settings has; whatever else could be meant by it is refused, and nothing is put right. Anything else is
+\`token-rejected\`, with the reason in the audit alone. A verified token is remembered by its digest until it ends, or its key
+is withdrawn.
+
+A scope is a ceiling, and a grant a permission: each refuses alone. With \`scopes\`, a request has to be within what one of the
+token's scopes reaches, or it is \`scope-insufficient\`.
+
+More than 1,000 wrong proofs a second from one peer (a uid on a socket where the kernel tells it, an address on TCP) are
+answered 429 \`too-many-failures\`; good keys and tokens that are known go on being served. Tokens that nobody has seen yet are
+not looked into while that lasts.
 
 A wrong key in \`Proxy-Authorization\` is refused, whatever the door or the kernel know: it was meant for Sallyport alone. At
 a reverse door it may be a placeholder that the app insists on, so the next kind is asked. Two keys at once prove nobody.`,
@@ -181,5 +211,6 @@ an answer of the upstream never has: by that a program tells whose answer it is.
 where the operator finds the reason; the answer itself repeats nothing of the request. Test for \`code\`, which stays the same
 for ever; titles and details may change.
 
-\`caller-unknown\` is 407 at a forward door, and 401 at a reverse door, where there is no proxy to speak of.`,
+\`caller-unknown\` and \`token-rejected\` are 407 at a forward door, and 401 at a reverse door, where there is no proxy to speak
+of.`,
 } as const
