@@ -1,4 +1,4 @@
-import type { CallerSettings, Identify } from './callers/registry.ts'
+import type { Identify } from './callers/identify.ts'
 import type { Grant } from './core/grants.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from './core/holdings.ts'
 import { compileRule } from './core/rule.ts'
@@ -11,7 +11,7 @@ interface Parts {
   readonly settings: Settings
   readonly store: Store | undefined
   readonly connections: ReadonlyMap<string, Connection>
-  identifyBy(callers: Readonly<Record<string, CallerSettings>>, stored: readonly StoredCaller[]): Identify
+  identifyWith(stored: readonly StoredCaller[]): Identify
 }
 
 /** The configuration as it is now: settings, and what operators have added while running. */
@@ -26,7 +26,7 @@ export interface Live {
  * `onChange` is called with each, behind it.
  */
 export function goLive(parts: Parts, onChange: () => void = () => {}): Live {
-  const { settings, store, connections, identifyBy } = parts
+  const { settings, store, connections, identifyWith } = parts
   let holdings = store?.holdings() ?? NO_HOLDINGS
   let snapshot = make(undefined)
   const close = store?.onChange((latest) => {
@@ -41,7 +41,7 @@ export function goLive(parts: Parts, onChange: () => void = () => {}): Live {
     const policy = compilePolicy(settings, additionsOf(holdings))
     return Object.freeze({
       policy,
-      identify: identify ?? identifyBy(settings.callers, holdings.callers),
+      identify: identify ?? identifyWith(holdings.callers),
       connections,
     })
   }

@@ -3,23 +3,20 @@ import { dirname } from 'node:path'
 import type { AdminDoor } from './admin/admin-door.ts'
 import { Tail } from './admin/tail.ts'
 import { buildAdminDoor } from './administration.ts'
-import type { Audit } from './audit/audit.ts'
-import { openAudit } from './audit/open.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
-import { buildIdentify } from './callers/registry.ts'
+import { buildCallers } from './callers/registry.ts'
 import { buildConnections } from './connections.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
+import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import { goLive } from './live.ts'
 import type { Loaded } from './settings/load.ts'
-import { type OpenReferences, openReferences } from './settings/open.ts'
+import { openReferences } from './settings/open.ts'
 import type { Settings } from './settings/schema.ts'
-import { openStore } from './store/open.ts'
-import type { Store } from './store/store.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
@@ -57,15 +54,6 @@ export async function openHouse(loaded: Loaded, clock: Clock = systemClock): Pro
   }
 }
 
-interface Site {
-  readonly loaded: Loaded
-  readonly log: Logger
-  readonly references: OpenReferences
-  readonly clock: Clock
-  /** What has been opened so far, and how to close it again. */
-  readonly closers: (() => unknown)[]
-}
-
 async function furnish(site: Site): Promise<House> {
   const { loaded, log, references, clock, closers } = site
   const { settings } = loaded
@@ -89,7 +77,7 @@ async function furnish(site: Site): Promise<House> {
     settings,
     store,
     connections,
-    identifyBy: (callers, _stored) => buildIdentify(callers, proving),
+    identifyWith: buildCallers(settings.callers, proving),
   })
   closers.push(stopFollowing)
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
@@ -118,40 +106,6 @@ async function furnish(site: Site): Promise<House> {
 function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
   return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
-}
-
-/** What is in the store is opened last: what opens the store cannot be in it. */
-async function openStoreOf({ loaded, log, references, clock, closers }: Site): Promise<Store | undefined> {
-  const settings = loaded.settings.store
-  if (!settings) return undefined
-  const onFault = (reason: string) => log.error({ reason }, 'the store is not as it should be')
-  const store = await openStore(settings, { references, clock, directory: dirname(loaded.file), onFault })
-  closers.push(() => store.close())
-  await references.openStored(store.secrets)
-  return store
-}
-
-interface AuditParts {
-  readonly metrics: Metrics
-  readonly dialer: Dialer
-  readonly store: Store | undefined
-  readonly tail: Tail
-}
-
-async function openAuditOf(site: Site, { metrics, dialer, store, tail }: AuditParts): Promise<Audit> {
-  const { loaded, log, references, clock, closers } = site
-  const audit = await openAudit(loaded.settings.audit, {
-    directory: dirname(loaded.file),
-    references,
-    dialer,
-    rows: store?.audit,
-    clock,
-    onLine: (line) => tail.push(line),
-    onFault: (sink, reason) => log.error({ sink, reason }, 'the audit cannot be written'),
-    onDropped: (sink, count) => metrics.auditDropped.inc({ sink }, count),
-  })
-  closers.push(() => audit.close())
-  return audit
 }
 
 function buildGate(

@@ -10,7 +10,7 @@ import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
 import { AdminProblem } from './admin-problem.ts'
 import type { createAdminApp } from './app.ts'
-import { refusalResponse } from './refusal.ts'
+import { refusalMessage } from './refusal.ts'
 
 interface Options {
   readonly listen: string
@@ -40,7 +40,9 @@ export class AdminDoor {
       overrideGlobalObjects: false,
     })
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
-      handle(request, response).catch(() => response.destroy())
+      const fault = siteFault(request, options.listen)
+      if (fault) refuse(response, fault)
+      else handle(request, response).catch(() => response.destroy())
     })
     this.#server.on('connection', (socket: Socket) => {
       const peer = options.peers?.read(socket)
@@ -50,8 +52,6 @@ export class AdminDoor {
   }
 
   #answer(request: Request, { incoming, outgoing }: Ends): Response | Promise<Response> {
-    const fault = siteFault(incoming, this.#options.listen)
-    if (fault) return refusalResponse(new AdminProblem(fault), randomUUID())
     return this.#app.fetch(request, { incoming, outgoing, peer: this.#peers.get(incoming.socket) })
   }
 
@@ -95,3 +95,9 @@ function siteFault({ rawHeaders, url = '' }: http.IncomingMessage, listen: strin
 }
 
 type SiteFault = 'host-misdirected' | 'cross-site'
+
+/** Before anything else looks at the request. */
+function refuse(response: http.ServerResponse, fault: SiteFault): void {
+  const { status, headers, body } = refusalMessage(new AdminProblem(fault), randomUUID())
+  response.writeHead(status, headers).end(body)
+}

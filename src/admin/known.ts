@@ -6,13 +6,11 @@ export function knownConnections(names: Iterable<string>): string {
   return oneOf('connection', [...names], 'add one to "connections" in the settings')
 }
 
-/** The kind of proof of a caller: as the settings or the store have it, or a template may make it; undefined: nobody. */
+/** The kind of proof of a caller: as the settings or the store have it; undefined: nobody goes by that name. */
 export function proofOf(caller: string, ports: AdminPorts): string | undefined {
-  const { callers, mayName } = ports.declared()
-  const declared = callers.get(caller)
-  if (declared !== undefined) return declared
-  if (holdingsOf(ports).callers.some(({ name }) => name === caller)) return STORED_PROOF
-  return mayName(caller) ? 'template' : undefined
+  const { proofOf, callers } = ports.declared()
+  const isStored = !callers.has(caller) && holdingsOf(ports).callers.some(({ name }) => name === caller)
+  return proofOf(caller) ?? (isStored ? STORED_PROOF : undefined)
 }
 
 /** Callers that operators add show a key. */

@@ -1,4 +1,5 @@
-import type { CallerSettings, Identify } from '../callers/registry.ts'
+import type { Identify } from '../callers/identify.ts'
+import type { CallerSettings } from '../callers/registry.ts'
 import type { Evidence } from '../core/ask.ts'
 import { ROLES, type Role } from './role.ts'
 import type { OperatorSettings } from './settings.ts'

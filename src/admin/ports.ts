@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client'
 import type { Change } from '../audit/change.ts'
+import type { Ceiling } from '../core/ceiling.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Place, Policy } from '../core/decide.ts'
 import type { Holder } from '../core/grants.ts'
@@ -40,11 +41,13 @@ export interface AdminPorts {
 export interface Declared {
   /** In the order of the file. */
   readonly connections: ReadonlyMap<string, DeclaredConnection>
-  /** Kind of the proof of each caller. */
+  /** Kind of the proof of each entry of `callers`. */
   readonly callers: ReadonlyMap<string, string>
   readonly grants: readonly DeclaredGrant[]
-  /** Whether a proof may make this name of what it says, by a template: nobody has to be listed by it. */
-  mayName(caller: string): boolean
+  /** Kind of the proof of whoever goes by this name, which a template may make, too; undefined: nobody does. */
+  proofOf(caller: string): string | undefined
+  /** How far a proof of this caller reaches that has these scopes; undefined: as far as its grants. */
+  ceilingOf(caller: string, scopes: readonly string[]): Ceiling | undefined
 }
 
 export interface DeclaredConnection extends Pick<Place, 'port' | 'connect'> {

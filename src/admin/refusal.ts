@@ -1,7 +1,16 @@
 import type { AdminProblem } from './admin-problem.ts'
 
+type Fields = Readonly<Record<string, string>>
+
+/** A refusal as it goes over the wire. */
+export interface RefusalMessage {
+  readonly status: number
+  readonly headers: Fields
+  readonly body: string
+}
+
 /** RFC 9457, in the form of the data doors; `instance` is the id under which audit and log have the rest. */
-export function refusalResponse(problem: AdminProblem, id: string, headers: Readonly<Record<string, string>> = {}) {
+export function refusalMessage(problem: AdminProblem, id: string): RefusalMessage {
   const { title, status } = problem.row
   const body = {
     type: `urn:sallyport:problem:${problem.code}`,
@@ -12,8 +21,9 @@ export function refusalResponse(problem: AdminProblem, id: string, headers: Read
     instance: `urn:uuid:${id}`,
     ...(problem.errors && { errors: problem.errors }),
   }
-  return new Response(`${JSON.stringify(body)}\n`, {
+  return {
     status,
+    body: `${JSON.stringify(body)}\n`,
     headers: {
       ...PROTECTIONS,
       'Content-Type': 'application/problem+json',
@@ -21,9 +31,14 @@ export function refusalResponse(problem: AdminProblem, id: string, headers: Read
       ...(problem.retryAfter !== undefined && { 'Retry-After': String(Math.max(1, Math.ceil(problem.retryAfter))) }),
       // What is left of the body is not read.
       ...(status === 413 && { Connection: 'close' }),
-      ...headers,
     },
-  })
+  }
+}
+
+/** The same for Hono. `more`: further fields. */
+export function refusalResponse(problem: AdminProblem, id: string, more: Fields = {}): Response {
+  const { status, headers, body } = refusalMessage(problem, id)
+  return new Response(body, { status, headers: { ...headers, ...more } })
 }
 
 /** On every answer below /v1: nothing of it is to be kept, sniffed, framed, or read by a page of another origin. */

@@ -63,9 +63,10 @@ export async function serve(
 
 async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: WrongProofs): Promise<Operator> {
   const { operators, clock } = ports
-  const operator = await operators.recognize(evidenceOf(incoming.rawHeaders, peer))
+  const address = incoming.socket.remoteAddress
+  const operator = await operators.recognize(evidenceOf(incoming.rawHeaders, { peer, address }))
   if (operator) return operator
-  const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (incoming.socket.remoteAddress ?? ''), clock.now())
+  const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (address ?? ''), clock.now())
   if (retryAfter !== undefined) throw new AdminProblem('operator-throttled', { retryAfter })
   throw new AdminProblem(operators.isEmpty ? 'operators-missing' : 'operator-unknown')
 }

@@ -19,7 +19,10 @@ export async function why(url: string, { config, caller, method, json }: WhyOpti
     const proof = kindOfCaller(caller, settings.callers)
     if (proof === undefined)
       throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const told = tellWhy({ caller: { name: caller, method: proof }, method, url, at: Date.now() }, compilePolicy(settings))
+    const told = tellWhy(
+      { caller: { name: caller, method: proof }, method, url, at: Date.now() },
+      compilePolicy(settings),
+    )
     if (!told) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
     if (told.code) process.exitCode = EXIT.refused
     process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))

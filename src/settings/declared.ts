@@ -1,4 +1,5 @@
 import type { Declared, DeclaredConnection } from '../admin/ports.ts'
+import { ceilingOf, kindOfCaller } from '../callers/registry.ts'
 import { connectOf, holderOf, portOf } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
@@ -16,7 +17,8 @@ export function declaredIn(settings: Settings): Declared {
       rules: grant.rules ?? [],
       until: grant.until,
     })),
-    mayName: () => false,
+    proofOf: (caller) => kindOfCaller(caller, callers),
+    ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, callers),
   }
 }
 

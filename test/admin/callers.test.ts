@@ -73,7 +73,10 @@ test('a name that grants wait for is taken: whoever had it next would have them'
 
 test('a name that a template may make is taken, and may be granted to', async () => {
   const door = await openTestDoor()
-  const declared = { ...door.ports.declared(), mayName: (name: string) => name.startsWith('shop/') || name === 'ci' }
+  const declared = {
+    ...door.ports.declared(),
+    proofOf: (name: string) => (name.startsWith('shop/') || name === 'ci' ? 'jwt' : undefined),
+  }
   const other = await openTestDoor({ over: { declared: () => declared } })
   expect((await other.ask('POST', '/v1/callers', { body: { name: 'ci' } })).json['code']).toBe('name-taken')
   expect((await other.ask('POST', '/v1/grants', { body: { caller: 'shop/cart', connection: 'crm' } })).status).toBe(201)

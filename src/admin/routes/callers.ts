@@ -107,7 +107,7 @@ export const callerRoutes: readonly Route[] = [
  * had the name next would have them.
  */
 function refuseTaken(name: string, ports: AdminPorts): void {
-  if (proofOf(name, ports) !== undefined)
+  if (ports.declared().callers.has(name) || proofOf(name, ports) !== undefined)
     throw new AdminProblem('name-taken', { detail: `Use another name: ${name} is a caller already.` })
   const left = allGrants(ports).find(({ holder }) => holder.caller === name)
   if (left)

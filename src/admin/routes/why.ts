@@ -45,7 +45,12 @@ export const whyRoutes: readonly Route[] = [
     handle({ body: { caller, groups, scopes, method, url } }, ports) {
       const proof = proofOf(caller, ports)
       if (proof === undefined) throw fieldInvalid('caller', knownCallers(ports))
-      const who = { name: caller, method: proof, ...(groups && { groups }), ...(scopes && { scopes }) }
+      const who = {
+        name: caller,
+        method: proof,
+        ...(groups && { groups }),
+        scopes: scopes && ports.declared().ceilingOf(caller, scopes),
+      }
       const told = tellWhy({ caller: who, method, url, at: ports.clock.now() }, ports.policy())
       if (!told) throw fieldInvalid('url', 'use a URL such as http://api.crm.example.com/v1/contacts')
       return told
