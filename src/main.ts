@@ -20,6 +20,7 @@ import type { Settings } from './settings/schema.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
+import { OwnListeners } from './wire/own-listeners.ts'
 import { createPeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
@@ -58,9 +59,9 @@ async function furnish(site: Site): Promise<House> {
   const { loaded, log, references, clock, closers } = site
   const { settings } = loaded
   const doors: Door[] = []
-  const addresses = new Set<string>()
+  const own = new OwnListeners()
   const state = { isReady: false }
-  const dialer = buildDialer(settings, addresses)
+  const dialer = buildDialer(settings, own)
   const store = await openStoreOf(site)
   const metrics = createMetrics({
     openSockets: () => countSockets(doors),
@@ -87,11 +88,11 @@ async function furnish(site: Site): Promise<House> {
   const tools = { gate, log, authority, peers: isPeerKnown ? createPeerReader() : undefined, directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
-  const listeners = await openDoors(doors, addresses)
+  const listeners = await openDoors(doors, own)
   const isReady = () => state.isReady
   const ports = { metrics: metrics.registry, isReady, store, change, tail, history: undefined, snapshot }
   const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
-  if (admin !== undefined) addresses.add(admin)
+  if (admin !== undefined) own.add(admin)
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {
@@ -102,10 +103,10 @@ async function furnish(site: Site): Promise<House> {
   return { listeners, admin, ca: authority, log, close }
 }
 
-/** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */
-function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer {
+/** `own`: where no connection may lead to; known once the doors are open. */
+function buildDialer({ dns }: Settings, own: OwnListeners): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
-  return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
+  return createDialer({ resolver, isOwnListener: (address, port) => own.has(address, port) })
 }
 
 function buildGate(
@@ -127,11 +128,11 @@ function openConnections({ loaded, log, references, clock, closers }: Site, metr
   return connections
 }
 
-async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {
+async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<House['listeners']> {
   const listeners: { kind: string; address: string }[] = []
   for (const door of doors) {
     const address = await door.open()
-    addresses.add(address)
+    own.add(address)
     listeners.push({ kind: door.kind, address })
   }
   return listeners
@@ -153,13 +154,6 @@ function countSockets(doors: readonly Door[]): ReadonlyMap<string, number> {
 function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
   const rows = [...connections].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
   return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
-}
-
-/** Doors are on loopback alone, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
-function isOwn(addresses: ReadonlySet<string>, address: string, port: number): boolean {
-  // Linux connects 0.0.0.0 and :: to this machine, too.
-  const isLoopback = address === '::1' || address === '::' || address === '0.0.0.0' || address.startsWith('127.')
-  return isLoopback && [...addresses].some((own) => own.endsWith(`:${port}`) && !own.startsWith('unix:'))
 }
 
 /** Last opened, first closed; one that fails does not keep the others open. */
