@@ -56,6 +56,7 @@ export function allGrants(ports: AdminPorts): readonly (DeclaredGrant | StoredGr
 }
 
 /** What a list of grants is in the order of: those of the settings as they stand there, then the others by age. */
-export function grantKey({ id, source, createdAt = '' }: GrantView): string {
-  return source === 'declared' ? `0 ${id.replace(/\d+/, (digits) => digits.padStart(9, '0'))}` : `1 ${createdAt} ${id}`
+export function grantKey(one: DeclaredGrant | StoredGrant): string {
+  // Ids of the store are UUIDs of version 7, which sort by the time they were made at.
+  return 'createdAt' in one ? `1 ${one.id}` : `0 ${one.id.replace(/\d+/, (digits) => digits.padStart(9, '0'))}`
 }

@@ -13,7 +13,8 @@ interface Part {
 export function pageOf<T>(items: readonly T[], keyOf: (item: T) => string, { limit, cursor }: Part) {
   const after = cursor === undefined ? undefined : keyIn(cursor)
   const rows = items.map((item) => ({ item, key: keyOf(item) }))
-  rows.sort((one, other) => (one.key < other.key ? -1 : 1))
+  // Most lists are in order already, and to find that out costs a tenth of sorting ten thousand grants.
+  if (!isSorted(rows)) rows.sort((one, other) => (one.key < other.key ? -1 : 1))
   const rest = after === undefined ? rows : rows.filter(({ key }) => key > after)
   const part = rest.slice(0, limit)
   const last = part.at(-1)
@@ -21,6 +22,10 @@ export function pageOf<T>(items: readonly T[], keyOf: (item: T) => string, { lim
     items: part.map(({ item }) => item),
     ...(last && rest.length > limit && { cursor: Buffer.from(`k${last.key}`).toString('base64url') }),
   }
+}
+
+function isSorted(rows: readonly { readonly key: string }[]): boolean {
+  return rows.every(({ key }, at) => at === 0 || (rows[at - 1]?.key ?? '') < key)
 }
 
 function keyIn(cursor: string): string {

@@ -1,10 +1,11 @@
 import type { Holder } from '../../core/grants.ts'
+import type { StoredGrant } from '../../core/holdings.ts'
 import { z } from '../../forms/zod.ts'
 import { AdminProblem, fieldInvalid, type InputFault, inputInvalid } from '../admin-problem.ts'
 import { allGrants, type GrantView, grant, grantKey, grantView } from '../grant-view.ts'
 import { knownCallers, knownConnections, proofOf } from '../known.ts'
 import { pageOf } from '../page.ts'
-import type { AdminPorts } from '../ports.ts'
+import type { AdminPorts, DeclaredGrant } from '../ports.ts'
 import { change, look, type Route } from '../route.ts'
 import { callerName, groupName, instant, listOf, named, paging, rules, settingsName } from '../shapes.ts'
 import { storeOf } from '../store-of.ts'
@@ -47,7 +48,10 @@ export const grantRoutes: readonly Route[] = [
       connection: settingsName.optional().meta({ description: 'name of a connection' }),
     }),
     response: list,
-    handle: ({ query }, ports) => pageOf(allGrants(ports).map(grantView).filter(fits(query)), grantKey, query),
+    handle({ query }, ports) {
+      const { items, ...rest } = pageOf(allGrants(ports).filter(fits(query)), grantKey, query)
+      return { items: items.map(grantView), ...rest }
+    },
   }),
   change({
     method: 'POST',
@@ -97,9 +101,9 @@ export const grantRoutes: readonly Route[] = [
     subject: ({ body }) => subjectOf(body),
     async handle({ body }, ports) {
       holderOf(body)
-      const held = allGrants(ports).map(grantView).filter(fits(body))
-      const declared = held.filter(({ source }) => source === 'declared')
-      const ids = held.filter(({ source }) => source === 'stored').map((one) => one.id)
+      const held = allGrants(ports).filter(fits(body))
+      const declared = held.filter((one) => !('createdAt' in one)).map(grantView)
+      const ids = held.filter((one) => 'createdAt' in one).map((one) => one.id)
       if (held.length === 0)
         throw new AdminProblem('not-found', { detail: 'There is no grant of that connection to revoke.' })
       if (ids.length === 0) throw new AdminProblem('grant-declared', { detail: stillDeclared(declared) })
@@ -115,11 +119,11 @@ interface Wanted {
   readonly connection?: string | undefined
 }
 
-function fits(wanted: Wanted): (one: GrantView) => boolean {
-  return (one) =>
-    (wanted.caller === undefined || one.caller === wanted.caller) &&
-    (wanted.group === undefined || one.group === wanted.group) &&
-    (wanted.connection === undefined || one.connection === wanted.connection)
+function fits(wanted: Wanted): (one: DeclaredGrant | StoredGrant) => boolean {
+  return ({ holder, connection }) =>
+    (wanted.caller === undefined || holder.caller === wanted.caller) &&
+    (wanted.group === undefined || holder.group === wanted.group) &&
+    (wanted.connection === undefined || connection === wanted.connection)
 }
 
 /** @throws AdminProblem `input-invalid` */
