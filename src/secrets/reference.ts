@@ -2,7 +2,7 @@ import type { HeldSecret, LongLived } from '../core/secret.ts'
 import type { FileReference } from '../forms/network.ts'
 
 /**
- * Where a secret comes from, as a settings file says it: the settings of one kind, `file` or `env`. The value is opened
+ * Where a secret comes from, as a settings file says it: the settings of one kind, `file`, `env` or `store`. The value is opened
  * at start, and looked up by this very object from then on.
  */
 export class SecretReference {

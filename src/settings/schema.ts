@@ -10,6 +10,8 @@ import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen } from '../listeners/settings.ts'
+import { secretReference } from '../secrets/registry.ts'
+import { storeSettings } from '../store/registry.ts'
 
 const name = z
   .string()
@@ -202,6 +204,10 @@ export const settingsSchema = z
     ca: authority.optional().meta({
       description:
         'the authority that answers TLS for intercepted hosts: `ephemeral` (in memory, new at each start) or `{ directory: DIR }`; its certificates name no other hosts',
+    }),
+    store: storeSettings.optional().meta({
+      description:
+        'what outlives a restart: callers and grants that are added while running, switches, sealed secrets, the audit; without it the settings say everything',
     }),
     dns: dns.meta({ description: 'name resolution' }),
     audit: auditSettings,

@@ -1,3 +1,4 @@
+import { StoreError } from './store.ts'
 import type { AuditRow } from './tables.ts'
 
 /** What rows are ordered by: no two have all four. */
@@ -8,12 +9,12 @@ export function cursorOf({ time, instance, run, seq }: AuditPlace): string {
   return Buffer.from(JSON.stringify([time, instance, run, seq])).toString('base64url')
 }
 
-/** @throws Error in words, when it is none of ours */
+/** @throws StoreError `cursor` */
 export function placeOfCursor(cursor: string): AuditPlace {
   const [time, instance, run, seq] = partsOf(cursor)
   if (typeof time === 'number' && typeof instance === 'string' && typeof run === 'string' && typeof seq === 'number')
     return { time, instance, run, seq }
-  throw new Error('use the cursor as it was given, or none to begin anew')
+  throw new StoreError('cursor', 'use the cursor as it was given, or none to begin anew')
 }
 
 function partsOf(cursor: string): readonly unknown[] {

@@ -29,6 +29,7 @@ export interface AuditPage {
 export interface AuditRows {
   /** All or none; what is there already (same instance, run and seq) is left as it is, so that it can be sent again. */
   insert(lines: readonly AuditLine[]): Promise<void>
+  /** @throws StoreError `cursor`, `lost` */
   find(filter: AuditFilter): Promise<AuditPage>
   /** The newest row of an instance, for the chain that goes on from it. */
   latest(instance: string): Promise<AuditHead | undefined>

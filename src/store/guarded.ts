@@ -12,7 +12,7 @@ export async function whenFree<T>(work: () => Promise<T>, database: Pick<Databas
       return await work()
     } catch (error) {
       if (database.faultOf(error).code !== 'busy' || performance.now() > giveUpAt) throw error
-      await wait(5 + Math.random() * 20)
+      await wait(1 + Math.random() * 10)
     }
   }
 }

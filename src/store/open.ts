@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { References, SecretReference } from '../secrets/reference.ts'
 import { Feed } from './feed.ts'
+import { whenFree } from './guarded.ts'
 import { Ledger } from './ledger.ts'
 import { migrate } from './migrate.ts'
 import { buildDatabase, type StoreSettings } from './registry.ts'
@@ -35,7 +36,7 @@ export async function openStore(settings: StoreSettings, tools: StoreTools): Pro
     await database.open()
     await migrate(database)
     const confirmedAt = tools.clock.monotonic()
-    await ledger.catchUp()
+    await whenFree(() => ledger.catchUp(), database)
     await secrets.sealAnew()
     const feed = follow(ledger, settings, tools, confirmedAt)
     return new SqlStore({ ledger, feed, secrets, clock: tools.clock })
@@ -52,7 +53,7 @@ function follow(ledger: Ledger, { pollMs }: StoreSettings, tools: StoreTools, co
       pollMs,
       clock: tools.clock,
       random: tools.random ?? Math.random,
-      catchUp: () => ledger.catchUp(),
+      catchUp: () => whenFree(() => ledger.catchUp(), database),
       wordsOf: (error) => database.faultOf(error).words,
       onFault: tools.onFault,
     },

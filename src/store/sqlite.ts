@@ -32,8 +32,8 @@ export const sqlite: Kind<typeof schema, DatabaseTools, Database> = {
 
 /** Marks the file as ours: "SALY". */
 const APPLICATION_ID = 0x53414c59
-/** How long a statement blocks this process while another one writes; then it is tried again, without blocking. */
-const BUSY_MS = 20
+/** SQLite waits by blocking the whole process; so it is told not to, and `whenFree` tries again. */
+const BUSY_MS = 0
 
 class SqliteFile implements Database {
   readonly place: string

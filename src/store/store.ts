@@ -65,9 +65,10 @@ export interface SecretVersion {
 
 /**
  * Why the store did not do it. `taken`: the name is in use. `missing`: there is none of that name. `key`: there is no key
- * to seal with, or none that opens this. `lost`: no database; when the answer to a commit was lost, it may yet be done.
+ * to seal with, or none that opens this. `lost`: no database; when the answer to a commit was lost, it may yet be done. `cursor`: it is none
+ * that was given.
  */
-export type StoreFault = 'taken' | 'missing' | 'key' | 'lost'
+export type StoreFault = 'taken' | 'missing' | 'key' | 'lost' | 'cursor'
 
 /** Test for it by its stable code: `error instanceof StoreError && error.code === 'taken'`. */
 export class StoreError extends Error {
