@@ -71,7 +71,7 @@ export class Delivery implements Sink {
     if (this.#tools.whenFull === 'drop' && this.#waiting.isOver) return this.#dropped.add(line)
     this.#waiting.push(line)
     this.#dropped.settle()
-    const isBatch = this.#failures === 0 && this.#waiting.heldLines >= this.#route.maxLines
+    const isBatch = this.#failures === 0 && this.#waiting.hasBatch(this.#route.maxLines)
     if (isBatch) this.#start()
     else this.#schedule(this.#route.tickMs)
   }
@@ -112,7 +112,7 @@ export class Delivery implements Sink {
     do {
       await breath()
       if (!(await this.#sendSome())) return
-    } while (this.#isClosing ? !this.#waiting.isEmpty : this.#waiting.heldLines >= this.#route.maxLines)
+    } while (this.#isClosing ? !this.#waiting.isEmpty : this.#waiting.hasBatch(this.#route.maxLines))
   }
 
   async #sendSome(): Promise<boolean> {

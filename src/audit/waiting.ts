@@ -47,9 +47,9 @@ export class Waiting {
     return spill.bytes >= spill.maxBytes || spill.unwrittenBytes >= MEMORY_BYTES
   }
 
-  /** In memory; there may be more on the disk. */
-  get heldLines(): number {
-    return this.#held.length
+  /** Whether there is so much that nobody has to wait for more. */
+  hasBatch(lines: number): boolean {
+    return this.#held.length >= lines || this.#options.spill?.hasUnread === true
   }
 
   get bytes(): number {

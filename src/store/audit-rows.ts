@@ -11,9 +11,12 @@ export interface AuditFilter extends Partial<Omit<AuditKeys, 'time'>> {
   readonly limit?: number | undefined
   /** Where the page before ended. */
   readonly cursor?: string | undefined
-  /** Newest first unless said otherwise; in the order in which they came, which is that of their `seq` in each run. */
+  /** Newest first unless said otherwise, by the time that an ask came; `walk` is the order of the chain. */
   readonly order?: 'newest' | 'oldest' | undefined
 }
+
+/** One place in the order of the chain. */
+export type AuditSpot = Pick<AuditLine, 'instance' | 'run' | 'seq'>
 
 /** Some of the rows. */
 export interface AuditPage {
@@ -30,6 +33,8 @@ export interface AuditRows {
   find(filter: AuditFilter): Promise<AuditPage>
   /** The newest row of an instance, for the chain that goes on from it. */
   latest(instance: string): Promise<AuditHead | undefined>
+  /** The lines behind that one, in the order of the chain: by instance, run and `seq`; from the first without it. 1000 at most. */
+  walk(after: AuditSpot | undefined, limit: number): Promise<readonly AuditLine[]>
   /** Permitted asks since then, by caller, connection and grant. */
   usage(since: number): Promise<readonly Usage[]>
 }

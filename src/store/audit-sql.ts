@@ -1,7 +1,7 @@
 import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely'
 import { accessProblems } from '../core/problems-of-access.ts'
 import { cursorOf, placeOfCursor } from './audit-cursor.ts'
-import type { AuditFilter, AuditLine, AuditPage, AuditRows, Usage } from './audit-rows.ts'
+import type { AuditFilter, AuditLine, AuditPage, AuditRows, AuditSpot, Usage } from './audit-rows.ts'
 import type { Database } from './database.ts'
 import { guarded } from './guarded.ts'
 import type { AuditRow, Tables } from './tables.ts'
@@ -75,11 +75,24 @@ export class SqlAudit implements AuditRows {
       .selectFrom('audit')
       .select(['run', 'seq', 'hash'])
       .where('instance', '=', instance)
-      .orderBy('time', 'desc')
+      // Runs are named by when they began. The time of an ask is when it came, and it may end after later ones.
       .orderBy('run', 'desc')
       .orderBy('seq', 'desc')
       .limit(1)
     return guarded(() => newest.executeTakeFirst(), this.#database)
+  }
+
+  async walk(after: AuditSpot | undefined, limit: number): Promise<readonly AuditLine[]> {
+    const { instance, run, seq } = after ?? { instance: '', run: '', seq: 0 }
+    const rows = this.#database.bulk
+      .selectFrom('audit')
+      .selectAll()
+      .where(sql<SqlBool>`("instance", "run", "seq") > (${instance}, ${run}, ${seq})`)
+      .orderBy('instance')
+      .orderBy('run')
+      .orderBy('seq')
+      .limit(Math.min(limit, LONGEST_PAGE))
+    return (await guarded(() => rows.execute(), this.#database)).map(lineOf)
   }
 
   async usage(since: number): Promise<readonly Usage[]> {
