@@ -34,6 +34,10 @@ export class TokenCache<Outcome, Kept> {
     if (oldest !== undefined) this.#kept.delete(oldest)
   }
 
+  drop(token: Secret): void {
+    this.#kept.delete(keyOf(token))
+  }
+
   /** The outcome of `work`, or of what is under way for the same token already. */
   once(token: Secret, work: () => Promise<Outcome>): Promise<Outcome> {
     const key = keyOf(token)

@@ -79,8 +79,14 @@ export class TokenMethod implements CallerMethod {
   async #keep(shown: Secret, judging: Promise<Judgement>): Promise<Judgement> {
     const judgement = await judging
     if (judgement.span) this.#cache.keep(shown, withEarlierEnd(judgement, this.#cache.find(shown)))
+    // From now on it costs its peer what any wrong proof does.
+    else if (!isOurs(judgement.finding)) this.#cache.drop(shown)
     return judgement
   }
+}
+
+function isOurs(finding: Finding): boolean {
+  return typeof finding === 'object' && 'isOurs' in finding
 }
 
 /** Judged again, a token ends no later than it was to end before. */
