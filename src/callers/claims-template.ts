@@ -32,9 +32,9 @@ export function compileTemplate(template: string): NameTemplate {
   const shape = shapeOf(literals, claims.length === 1)
   return {
     nameOf(all) {
-      const parts = claims.map((claim) => all.get(claim))
-      if (!parts.every((part) => typeof part === 'string' && values.test(part))) return undefined
-      const name = literals.map((literal, at) => `${literal}${String(parts[at] ?? '')}`).join('')
+      const parts = claims.map((claim) => all.get(claim)).filter((part) => typeof part === 'string')
+      if (parts.length < claims.length || !parts.every((part) => values.test(part))) return undefined
+      const name = literals.map((literal, at) => literal + (parts[at] ?? '')).join('')
       return isMadeName(name) ? name : undefined
     },
     mayMake: (name) => isMadeName(name) && shape.test(name),

@@ -115,9 +115,11 @@ function claimedBy(claims: Members, { caller, issuer, template, groups: rules, c
 async function verify(token: Token, { subject, proved }: Claimed, clock: Clock): Promise<Judgement> {
   const signature = await judgeSignature(token, subject.source)
   if (signature.keyId === undefined) return { finding: rejected(signature.fault, signature) }
+  const span = spanOf(token, subject.terms.clockSlackMs, clock)
   return {
     finding: proved,
-    span: spanOf(token, subject.terms.clockSlackMs, clock),
+    span,
+    endsAt: span.untilMonotonic,
     holds: stillHolds(signature.keyId, subject.source),
   }
 }

@@ -159,11 +159,11 @@ async function verify({ token, account, cluster, proved }: Claimed, clock: Clock
   const signature = source && (await judgeSignature(token, source))
   if (signature && signature.keyId === undefined) return { finding: rejected(signature.fault, signature) }
   const span = spanOf(token, terms.clockSlackMs, clock)
-  const holds = keyStillHolds(signature, source)
-  if (!reviewer) return { finding: proved, span, ...holds }
+  const kept = { finding: proved, endsAt: span.untilMonotonic, ...keyStillHolds(signature, source) }
+  if (!reviewer) return { ...kept, span }
   const review = await reviewer.review(token.secret)
   const reviewed = shortened(span, cluster, clock)
-  if (review.username === account.username) return { finding: proved, span: reviewed, ...holds }
+  if (review.username === account.username) return { ...kept, span: reviewed }
   const fault = review.username === undefined ? review.fault : 'the API server knows it as somebody else’s'
   const finding = rejected(fault, review.username === undefined ? review : {})
   // A refusal is believed as long as a yes: a pod that goes on showing it is no reason to ask at each request.

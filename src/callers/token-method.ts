@@ -10,6 +10,8 @@ import { isWithin, type Span } from './token-proof.ts'
 export interface Judgement {
   readonly finding: Finding
   readonly span?: Span
+  /** When the token itself ends; ms on the monotonic clock. */
+  readonly endsAt?: number
   /** Whether what it rests on is still there: the key of the issuer, say. Asked at each use; may throw. */
   holds?(): boolean | Promise<boolean>
 }
@@ -44,10 +46,13 @@ export class TokenMethod implements CallerMethod {
     if (!shown) return 'silent'
     const known = this.#cache.find(shown)
     if (!known) return this.#judge(shown, effort)
+    // It stays known that it has ended: whoever sets the wall clock back makes no token live again.
+    if (known.endsAt !== undefined && this.#token.clock.monotonic() >= known.endsAt) return ENDED
     const holds = this.#holds(known)
     if (holds === true) return known.finding
-    if (holds === false) return this.#again(shown)
-    return holds.then((stillHolds) => (stillHolds ? known.finding : this.#again(shown)))
+    // It was known, so that its peer's failures are no reason not to look again.
+    if (holds === false) return this.#judge(shown, 'any')
+    return holds.then((stillHolds) => (stillHolds ? known.finding : this.#judge(shown, 'any')))
   }
 
   #holds({ span, holds }: Judgement): boolean | Promise<boolean> {
@@ -58,12 +63,6 @@ export class TokenMethod implements CallerMethod {
     } catch {
       return false
     }
-  }
-
-  /** It was known, so that its peer's failures are no reason not to look. */
-  #again(shown: Secret): Finding | Promise<Finding> {
-    this.#cache.drop(shown)
-    return this.#judge(shown, 'any')
   }
 
   #judge(shown: Secret, effort: Effort): Finding | Promise<Finding> {
@@ -79,10 +78,24 @@ export class TokenMethod implements CallerMethod {
 
   async #keep(shown: Secret, judging: Promise<Judgement>): Promise<Judgement> {
     const judgement = await judging
-    if (judgement.span) this.#cache.keep(shown, judgement)
+    if (judgement.span) this.#cache.keep(shown, withEarlierEnd(judgement, this.#cache.find(shown)))
+    // From now on it costs its peer what any wrong proof does.
+    else if (!isOurs(judgement.finding)) this.#cache.drop(shown)
     return judgement
   }
 }
+
+function isOurs(finding: Finding): boolean {
+  return typeof finding === 'object' && 'isOurs' in finding
+}
+
+/** Judged again, a token ends no later than it was to end before. */
+function withEarlierEnd(judgement: Judgement, before: Judgement | undefined): Judgement {
+  if (before?.endsAt === undefined) return judgement
+  return { ...judgement, endsAt: Math.min(before.endsAt, judgement.endsAt ?? before.endsAt) }
+}
+
+const ENDED = rejected('it has expired')
 
 const UNSEEN: Wrong = {
   wrong: 'too-many-failures',
