@@ -1,4 +1,4 @@
-import { inputInvalid } from './admin-problem.ts'
+import { type AdminProblem, inputInvalid } from './admin-problem.ts'
 
 interface Part {
   readonly limit: number
@@ -30,7 +30,11 @@ function isSorted(rows: readonly { readonly key: string }[]): boolean {
 
 function keyIn(cursor: string): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8')
-  if (!text.startsWith('k'))
-    throw inputInvalid([{ pointer: 'cursor', detail: 'use the cursor of the part before, as it was given' }])
+  if (!text.startsWith('k')) throw cursorInvalid()
   return text.slice(1)
+}
+
+/** A cursor that nobody here has given. */
+export function cursorInvalid(): AdminProblem {
+  return inputInvalid([{ pointer: 'cursor', detail: 'use the cursor of the part before, as it was given' }])
 }

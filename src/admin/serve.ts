@@ -8,6 +8,7 @@ import { readJson } from './body.ts'
 import { evidenceOf } from './evidence.ts'
 import { parseInput } from './input.ts'
 import type { Operator } from './operators.ts'
+import { cursorInvalid } from './page.ts'
 import type { AdminPorts } from './ports.ts'
 import { pour } from './pour.ts'
 import { PROTECTIONS, refusalResponse } from './refusal.ts'
@@ -103,7 +104,7 @@ function answerOf({ status, response }: Route, answer: Changed<unknown>['answer'
 function problemOf(error: unknown): AdminProblem {
   if (error instanceof AdminProblem) return error
   if (!(error instanceof StoreError)) return new AdminProblem('internal-error', { cause: error })
-  return new AdminProblem(STORE_FAULTS[error.code], { cause: error })
+  return error.code === 'cursor' ? cursorInvalid() : new AdminProblem(STORE_FAULTS[error.code], { cause: error })
 }
 
 const STORE_FAULTS = {

@@ -19,7 +19,7 @@ export interface AuditParts {
   readonly checkpoints: { readonly signer: Signer; readonly everyMs: number } | undefined
   readonly clock: Clock
   /** Each line as it is written, for who follows the audit. Must not wait. */
-  onLine(line: AuditLine): void
+  readonly onLine?: ((line: AuditLine) => void) | undefined
   /** What kept a line from a sink, or a checkpoint from being made. */
   onFault(name: string, reason: string): void
 }
@@ -83,7 +83,7 @@ export class Audit {
     const line = this.#guarded('chain', () => this.#chain.link(record))
     if (!line) return
     for (const { name, sink } of this.#parts.sinks) this.#guarded(name, () => sink.write(line))
-    this.#guarded('tail', () => this.#parts.onLine(line))
+    this.#guarded('tail', () => this.#parts.onLine?.(line))
     for (const gap of this.#gaps.splice(0)) this.#write({ kind: 'gap', body: gap })
   }
 

@@ -16,7 +16,7 @@ export interface AuditTools extends Pick<SinkTools, 'directory' | 'references' |
   /** What keeps the audit from being written, once for each kind of failure in a row. `sink`: its name. */
   onFault(sink: string, reason: string): void
   /** Each line as it is written, for who follows the audit. Must not wait. */
-  onLine(line: AuditLine): void
+  readonly onLine?: ((line: AuditLine) => void) | undefined
   /** Lines that a sink has lost. */
   onDropped(sink: string, count: number): void
 }

@@ -43,6 +43,12 @@ test('records are found by what they are about, newest first, a part at a time',
   expect(seqs((await door.ask('GET', `/v1/audit?since=${since}&until=${until}`)).json['items'])).toEqual([29, 28])
 })
 
+test.each(['x', '!', 'k'.repeat(1000)])('a cursor like %j is refused', async (cursor) => {
+  const door = await openTestDoor()
+  const { status, json } = await door.ask('GET', `/v1/audit?cursor=${cursor}`)
+  expect([status, json['errors']?.[0]]).toMatchObject([422, { pointer: 'cursor' }])
+})
+
 test('a blast radius is every request that spent a credential, or any of a secret', async () => {
   const door = await withLines([
     lineOf(1, { fingerprint: 'f1', secret: 'file:crm@3', caller: 'a' }),
