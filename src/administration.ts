@@ -17,7 +17,8 @@ import type { Store } from './store/store.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
 
-interface Parts extends Pick<AdminPorts, 'metrics' | 'isReady' | 'store' | 'change' | 'tail' | 'history'> {
+interface Parts
+  extends Pick<AdminPorts, 'metrics' | 'isReady' | 'store' | 'change' | 'isAuditFull' | 'tail' | 'history'> {
   readonly loaded: Loaded
   readonly log: Logger
   readonly tools: CallerTools
@@ -40,6 +41,7 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     isReady: parts.isReady,
     store,
     change: parts.change,
+    isAuditFull: parts.isAuditFull,
     tail: parts.tail,
     history: parts.history,
     clock: tools.clock,

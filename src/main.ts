@@ -90,7 +90,8 @@ async function furnish(site: Site): Promise<House> {
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)
   const isReady = () => state.isReady
-  const ports = { metrics: metrics.registry, isReady, store, change, tail, history: undefined, snapshot }
+  const isAuditFull = () => audit.isFull()
+  const ports = { metrics: metrics.registry, isReady, store, change, isAuditFull, tail, history: undefined, snapshot }
   const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
   if (admin !== undefined) own.add(admin)
   state.isReady = true

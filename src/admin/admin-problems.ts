@@ -99,6 +99,12 @@ export const adminProblems = {
     title: 'The store does not answer',
     remedy: 'Look whether it was done once the database is back; doing it again does no harm.',
   },
+  'audit-full': {
+    status: 503,
+    title: 'The change could not be recorded',
+    remedy:
+      'The audit can take no more, and nothing is changed unrecorded. It goes on by itself once there is room; the log names the sink.',
+  },
   'sealing-key-missing': {
     status: 409,
     title: 'The store has no key to seal secrets with',

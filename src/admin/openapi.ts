@@ -91,6 +91,7 @@ function refusalsOf(route: Description): Json {
   const codes = new Set([
     ...EVERYWHERE,
     ...(route.body ? WITH_BODY : []),
+    ...(route.action === undefined ? [] : (['audit-full'] as const)),
     ...(isParsed ? (['input-invalid'] as const) : []),
     ...route.problems,
   ])

@@ -27,6 +27,8 @@ export interface AdminPorts {
   readonly store: Store | undefined
   /** Told of every change, and of every one that was refused, once. Must not throw. */
   change(change: Change): void
+  /** Whether the next change could go unrecorded, and therefore must not be made. */
+  isAuditFull(): boolean
   /** The audit as it is being written. */
   readonly tail: Tail
   /** Secrets that no issuer renews by itself, and how old they are. */

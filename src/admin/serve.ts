@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type { Peer } from '../core/ask.ts'
 import { StoreError } from '../store/store.ts'
 import { AdminProblem } from './admin-problem.ts'
+import type { AdminProblemCode } from './admin-problems.ts'
 import { readJson } from './body.ts'
 import { evidenceOf } from './evidence.ts'
 import { parseInput } from './input.ts'
@@ -43,6 +44,7 @@ export async function serve(
   try {
     operator = await recognize(request, ports, wrong)
     if (!reaches(operator.role, route.role)) throw new AdminProblem('role-insufficient', { detail: needs(route) })
+    if (route.action !== undefined && ports.isAuditFull()) throw new AdminProblem('audit-full')
     const body = route.body ? await readJson(request.incoming) : undefined
     const input = parseInput(route, { ...request, body })
     // Each handler is given what its own schemas have made of the request, and nothing else.
@@ -56,11 +58,13 @@ export async function serve(
   } catch (error) {
     const problem = problemOf(error)
     if (problem.code === 'internal-error' || problem.code === 'store-lost') ports.onFault(id, error)
-    // A flood of guesses must not push out what the audit is for.
-    if (problem.code !== 'operator-throttled') record(operator, { subject }, problem.code)
+    if (!UNRECORDED.has(problem.code)) record(operator, { subject }, problem.code)
     return refusalResponse(problem, id)
   }
 }
+
+/** A flood of guesses must not push out what the audit is for; and what has no room has none. */
+const UNRECORDED = new Set<AdminProblemCode>(['operator-throttled', 'audit-full'])
 
 async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: WrongProofs): Promise<Operator> {
   const { operators, clock } = ports

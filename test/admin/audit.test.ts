@@ -106,6 +106,14 @@ test('a store that is lost is told as that', async () => {
   }
 })
 
+test('what could not be recorded is not done', async () => {
+  const door = await openTestDoor({ over: { isAuditFull: () => true } })
+  const { status, json } = await door.ask('POST', '/v1/callers', { body: { name: 'billing' } })
+  expect([status, json['code']]).toEqual([503, 'audit-full'])
+  expect(door.store.holdings().callers).toEqual([])
+  expect((await door.ask('GET', '/v1/callers')).status).toBe(200)
+})
+
 test('an inventory says who holds what, and whether it is used', async () => {
   const longLived = { connection: 'crm', setting: 'credential.secret', kept: 'file', isInjected: true }
   const now = Date.UTC(2026, 5, 30)

@@ -105,6 +105,7 @@ export async function openTestDoor({
     policy: () => compilePolicy(SETTINGS, additionsOf(store.holdings())),
     store,
     change: (change) => changes.push(change),
+    isAuditFull: () => false,
     tail: new Tail(),
     history: undefined,
     longLivedSecrets: () => Promise.resolve([]),

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Answer, askDoor } from '../admin/door.ts'
@@ -222,4 +223,28 @@ test('on a port nobody is an operator who is not named', async () => {
   const { status, json } = await ask('GET', '/v1/connections', undefined, { on: running })
   expect([status, json['code']]).toEqual([401, 'operators-missing'])
   expect(json['detail']).toContain('admin.operators')
+})
+
+test('on a socket the kernel says which operator it is, and nobody else is one', async () => {
+  const uid = process.getuid?.() ?? 0
+  const operators = {
+    neighbour: { role: 'viewer', proof: { kind: 'unix-peer', gid: process.getgid?.() ?? 0 } },
+    stranger: { role: 'admin', proof: { kind: 'unix-peer', uid: uid + 1 } },
+  }
+  const directory = crmDirectory()
+  const running = await start(directory, { admin: { listen: 'unix:admin.sock', mode: '0660', operators } })
+  onTestFinished(() => stopCrm(running))
+  const address = `unix:${join(directory, 'admin.sock')}`
+  expect(statSync(join(directory, 'admin.sock')).mode & 0o777).toBe(0o660)
+  const ask = (method: string, path: string) => askDoor(address, { method, path, key: undefined })
+  expect((await ask('GET', '/v1/callers')).status).toBe(200)
+  expect((await ask('POST', '/v1/connections/crm/disable')).json['code']).toBe('role-insufficient')
+  const lines = await running.audit(1)
+  expect(lines.find(({ msg }) => msg === 'change')).toMatchObject({
+    operator: 'neighbour',
+    proof: 'unix-peer',
+    action: 'connection.disable',
+    subject: 'crm',
+    code: 'role-insufficient',
+  })
 })
