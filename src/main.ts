@@ -17,6 +17,8 @@ import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
 import { compilePolicy } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
@@ -75,7 +77,7 @@ async function furnish(site: Site): Promise<House> {
     expiries: () => expiriesOf(snapshot),
     auditWaiting: () => audit.waitingBytes(),
   })
-  const audit = await openAuditOf(site, metrics, dialer)
+  const audit = await openAuditOf(site, { metrics, dialer, store: await openStoreOf(site) })
   const { record, unrecordable } = createRecorder({ audit, metrics, log })
   const snapshot = buildSnapshot(site, metrics, dialer)
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot: () => snapshot })
@@ -103,13 +105,29 @@ function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer 
   return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
 }
 
-async function openAuditOf(site: Site, metrics: Metrics, dialer: Dialer): Promise<Audit> {
+async function openStoreOf({ loaded, log, references, clock, closers }: Site): Promise<Store | undefined> {
+  const { store: settings } = loaded.settings
+  if (!settings) return undefined
+  const onFault = (reason: string) => log.error({ reason }, 'the store fails')
+  const store = await openStore(settings, { references, clock, directory: dirname(loaded.file), onFault })
+  closers.push(() => store.close())
+  await references.openStored(store.secrets)
+  return store
+}
+
+interface AuditSite {
+  readonly metrics: Metrics
+  readonly dialer: Dialer
+  readonly store: Store | undefined
+}
+
+async function openAuditOf(site: Site, { metrics, dialer, store }: AuditSite): Promise<Audit> {
   const { loaded, log, references, clock, closers } = site
   const audit = await openAudit(loaded.settings.audit, {
     directory: dirname(loaded.file),
     references,
     dialer,
-    rows: undefined,
+    rows: store?.audit,
     clock,
     onFault: (sink, reason) => log.error({ sink, reason }, 'the audit cannot be written'),
     onDropped: (sink, count) => metrics.auditDropped.inc({ sink }, count),
