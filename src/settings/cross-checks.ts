@@ -14,6 +14,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...settings.listeners.flatMap((_, index) => listenerFaults(index, settings)),
     ...sharedAddresses(settings),
     ...unusedSockets(settings),
+    ...storelessSinks(settings),
   ]
 }
 
@@ -21,6 +22,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
 export function crossWarnings(settings: Settings, now: number): SettingsFault[] {
   return [
     ...unreachableHosts(settings),
+    ...unspilledSinks(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
     ...ruledTunnels(settings),
@@ -142,6 +144,18 @@ function unusedSockets({ callers, listeners }: Settings): SettingsFault[] {
       path: ['callers', name],
       message: `name it at a door, as in "caller: ${name}" of a listener: the door is its proof`,
     }))
+}
+
+function storelessSinks({ audit, store }: Settings): SettingsFault[] {
+  if (store) return []
+  const message = 'add "store: { kind: sqlite, path: FILE }", or leave this sink out: there is no store to keep rows in'
+  return audit.sinks.flatMap(({ kind }, index) => (kind === 'store' ? [{ path: ['audit', 'sinks', index], message }] : []))
+}
+
+function unspilledSinks({ audit }: Settings): SettingsFault[] {
+  const isRemote = audit.sinks.some(({ kind }) => kind !== 'json-lines')
+  if (!isRemote || audit.spill) return []
+  return [{ path: ['audit', 'spill'], message: 'is not set: what waits for a sink is lost when the process is killed' }]
 }
 
 function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[] {

@@ -10,7 +10,6 @@ import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen } from '../listeners/settings.ts'
-import { secretReference } from '../secrets/registry.ts'
 import { storeSettings } from '../store/registry.ts'
 
 const name = z
