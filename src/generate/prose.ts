@@ -167,7 +167,21 @@ key, so keep a copy of that as well, and elsewhere.`,
   dns: 'How names become addresses. A name in `hosts` is not asked for elsewhere.',
 
   audit: `One entry for each request, whatever became of it: who asked, for what, what was decided and why, and what came back.
-A credential is in it as a fingerprint only, and a query or a body not at all.`,
+A credential is in it as a fingerprint, and as the name and version of the long-lived secret behind it (\`crm@3\` of the store,
+\`file:secrets/crm@1a2b3c4d\` of a file); a query or a body not at all. Changes that operators make are in it too.
+
+Each line ends with \`instance\`, \`run\`, \`seq\`, \`prev\` and \`hash\`: a chain, from which no line can be taken, and into which
+none can be put, without its showing. The first line of each run names the last one of the run before. With \`checkpoints\` the
+chain is signed, so that nobody without the key can make another one. The hash is the SHA-256 of the line without it:
+
+\`\`\`sh
+sed -E 's/,"hash":"[0-9a-f]{64}"\\}$/}/' | tr -d '\\n' | sha256sum
+\`\`\`
+
+Every sink gets the same lines. A line is written to its file, or to the spill, before the next thing happens, so it survives
+the end of the process, also by \`kill -9\`; when the power goes out, what the disk had not yet taken may be gone, and that shows.
+What a database or a collector cannot take now is brought there later, in order; a database knows what it has already, and a
+collector may see the last few lines before a crash twice, with the same \`run\` and \`seq\`.`,
 
   log: 'For operators, on standard error: what went wrong, and why. No secret and no query is in it.',
 

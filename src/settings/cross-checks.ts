@@ -19,6 +19,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...sharedAddresses(settings),
     ...unusedSockets(settings),
     ...operatorFaults(settings),
+    ...storelessSinks(settings),
   ]
 }
 
@@ -26,6 +27,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
 export function crossWarnings(settings: Settings, now: number): SettingsFault[] {
   return [
     ...unreachableHosts(settings),
+    ...unspilledSinks(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
     ...sharedNames(settings),
@@ -147,6 +149,20 @@ function unusedSockets({ callers, listeners }: Settings): SettingsFault[] {
       path: ['callers', name],
       message: `name it at a door, as in "caller: ${name}" of a listener: the door is its proof`,
     }))
+}
+
+function storelessSinks({ audit, store }: Settings): SettingsFault[] {
+  if (store) return []
+  const message = 'add "store: { kind: sqlite, path: FILE }", or leave this sink out: there is no store to keep rows in'
+  return audit.sinks.flatMap(({ kind }, index) =>
+    kind === 'store' ? [{ path: ['audit', 'sinks', index], message }] : [],
+  )
+}
+
+function unspilledSinks({ audit }: Settings): SettingsFault[] {
+  const isRemote = audit.sinks.some(({ kind }) => kind !== 'json-lines')
+  if (!isRemote || audit.spill) return []
+  return [{ path: ['audit', 'spill'], message: 'is not set: what waits for a sink is lost when the process is killed' }]
 }
 
 function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[] {

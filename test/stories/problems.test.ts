@@ -209,6 +209,7 @@ const stories = {
   'grant-expired': () => ask({ host: 'expired.test' }),
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
   'connection-disabled': () => ask({ host: 'disabled.test' }),
+  'audit-full': askUnrecordable,
   'connect-refused': () =>
     sendRaw(forward(), `CONNECT untunnelled.test:443 HTTP/1.1\r\nHost: ${MARKER}.test\r\n${PROOF}\r\n`),
   'authority-mismatch': askMisdirected,
@@ -286,6 +287,17 @@ async function askBrokenHouse(): Promise<RawAnswer> {
   return ask({ at: house.doors[0]?.address ?? '' })
 }
 
+function logOf(running: Running | undefined): string {
+  return running?.output() ?? ''
+}
+
+/** In this one, the disk of the audit is full. */
+async function askUnrecordable(): Promise<RawAnswer> {
+  const sinks = [{ kind: 'json-lines', path: '/dev/full' }]
+  house = await startCrmForTest({ port: upstream.port, settings: { audit: { sinks } } })
+  return ask({ at: house.doors[0]?.address ?? '' })
+}
+
 /** The fields that these codes alone come with. */
 const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
   'caller-unknown': /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m,
@@ -293,6 +305,7 @@ const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
   'too-many-failures': /^Retry-After: 1\r$/m,
   'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
   'too-many-requests': /^Retry-After: 1\r$/m,
+  'audit-full': /^Retry-After: 1\r$/m,
   'credential-unavailable': /^Retry-After: [5-7]\r$/m,
 }
 
@@ -318,6 +331,8 @@ test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a lite
     expect(`${head}\r\n`).toMatch(OWN_FIELDS[code] ?? /^/)
     for (const secret of [MARKER, CALLER_KEY, CREDENTIAL]) expect(answer.text).not.toContain(secret)
     const id = String(instance).replace('urn:uuid:', '')
+    // The one that cannot be recorded is in the log.
+    if (code === 'audit-full') return expect(logOf(house)).toContain(id)
     expect(await entryOf(id, house ?? sallyport)).toMatchObject({ code, status: row.status, ended: 'complete' })
   },
 )
