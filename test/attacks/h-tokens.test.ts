@@ -106,9 +106,7 @@ function confused(secret: string | Buffer): string {
 }
 
 function publicPem(type: 'spki' | 'pkcs1'): string {
-  return createPublicKey({ key: { ...rsa.jwk }, format: 'jwk' })
-    .export({ type, format: 'pem' })
-    .toString()
+  return createPublicKey({ key: { ...rsa.jwk }, format: 'jwk' }).export({ type, format: 'pem' })
 }
 
 const forgeries: readonly (readonly [string, () => string | Promise<string>])[] = [
