@@ -1,4 +1,5 @@
 import type { PresentedKey } from '../core/ask.ts'
+import type { HeldSecret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 import { secretReference } from '../secrets/registry.ts'
@@ -41,7 +42,7 @@ export const apiKey: CallerKind<typeof schema> = {
     })
   },
   build(callers, { references }) {
-    const keys = new Keys(callers.map((caller) => heldKey(caller, references)))
+    const keys = new Keys(callers.map((caller) => keyOf(caller, references)))
     return {
       kind: 'api-key',
       identify(evidence): Finding {
@@ -56,41 +57,45 @@ export const apiKey: CallerKind<typeof schema> = {
   },
 }
 
-/** A key as it stands now; `version` grows with each change. */
-interface HeldKey {
+/** A key as it stands now. `held`: where it may change. */
+interface CallerKey {
   readonly caller: string
-  version(): number
+  readonly held?: HeldSecret
   digest(): Buffer
 }
 
-function heldKey({ name: caller, settings }: Named<Settings>, references: References): HeldKey {
+function keyOf({ name: caller, settings }: Named<Settings>, references: References): CallerKey {
   if (settings.digest !== undefined) {
     const digest = Buffer.from(settings.digest.slice('sha256:'.length), 'hex')
-    return { caller, version: () => 0, digest: () => digest }
+    return { caller, digest: () => digest }
   }
   // The refinement above has seen to it that the other one is there.
   const held = references.secret(settings.key as NonNullable<Settings['key']>)
-  return { caller, version: () => held.current().version, digest: () => held.current().secret.digest() }
+  return { caller, held, digest: () => held.current().secret.digest() }
 }
 
 /** An index that is made anew when one of the keys has changed: files are written while Sallyport runs. */
 class Keys {
-  readonly #held: readonly HeldKey[]
+  readonly #keys: readonly CallerKey[]
+  /** Those that may change. */
+  readonly #held: readonly HeldSecret[]
   /** By place in `#held`. */
   #versions: readonly number[] = []
-  #index = new KeyIndex<KeyEntry>([])
+  #index: KeyIndex<KeyEntry>
 
-  constructor(held: readonly HeldKey[]) {
-    this.#held = held
+  constructor(keys: readonly CallerKey[]) {
+    this.#keys = keys
+    this.#held = keys.flatMap(({ held }) => held ?? [])
+    this.#index = this.#build()
   }
 
   find(shown: PresentedKey): KeyEntry | undefined {
-    if (this.#held.some((key, at) => key.version() !== this.#versions[at])) this.#build()
+    if (this.#held.some((held, at) => held.current().version !== this.#versions[at])) this.#index = this.#build()
     return this.#index.find(shown)
   }
 
-  #build(): void {
-    this.#versions = this.#held.map((key) => key.version())
-    this.#index = new KeyIndex(this.#held.map((key) => ({ caller: key.caller, digest: key.digest() })))
+  #build(): KeyIndex<KeyEntry> {
+    this.#versions = this.#held.map((held) => held.current().version)
+    return new KeyIndex(this.#keys.map(({ caller, digest }) => ({ caller, digest: digest() })))
   }
 }

@@ -16,13 +16,14 @@ export class KeyIndex<E extends KeyEntry> {
   readonly #byDigest: ReadonlyMap<string, readonly E[]>
 
   constructor(entries: readonly E[]) {
-    this.#byDigest = Map.groupBy(entries, ({ digest }) => digest.toString('hex'))
+    this.#byDigest = Map.groupBy(entries, ({ digest }) => digest.toString('latin1'))
   }
 
   /** With a name, that caller's key and no other. Two callers with one key: whichever was named would be a guess. */
   find({ key, caller }: PresentedKey): E | undefined {
     const digest = key.digest()
-    const same = this.#byDigest.get(digest.toString('hex')) ?? []
+    const same = this.#byDigest.get(digest.toString('latin1'))
+    if (!same) return undefined
     const fit = same.filter((one) => (caller ?? one.caller) === one.caller && timingSafeEqual(one.digest, digest))
     const [first, other] = fit
     return other === undefined || other.caller === first?.caller ? first : undefined

@@ -74,6 +74,7 @@ function namesAmong(callers: Readonly<Record<string, CallerSettings>>, stored: r
   return {
     isKnown: (name) => known.has(name),
     isAmbiguous(name, madeBy) {
+      if (makers.length < 2) return false
       const voucher = makers.find(({ caller }) => caller === madeBy)?.voucher
       return makers.some((other) => other.voucher !== voucher && other.mayName(name))
     },

@@ -48,5 +48,5 @@ export class TokenCache<Outcome, Kept> {
 }
 
 function keyOf(token: Secret): string {
-  return token.digest().toString('hex')
+  return token.digest().toString('latin1')
 }

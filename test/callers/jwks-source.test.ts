@@ -54,7 +54,7 @@ async function fail({ source, asked }: Remote): Promise<void> {
 describe('keys of an issuer', () => {
   test('are fetched by the first who needs them, once for all who wait, and are there at once afterwards', async () => {
     const { source, asked } = remote()
-    const all = [source.current(), source.current(), source.current()]
+    const all = Array.from({ length: 3 }, async () => source.current())
     const first = keys()
     asked[0]?.resolve(first)
     expect(await Promise.all(all)).toEqual([first, first, first])
@@ -120,7 +120,7 @@ describe('keys of an issuer', () => {
     clock.advance(REFRESH_MS)
     await fail(scene)
     clock.advance(60_000)
-    source.current()
+    void source.current()
     asked.at(-1)?.resolve(keys())
     await asked.at(-1)?.promise
     await new Promise((resolve) => setImmediate(resolve))

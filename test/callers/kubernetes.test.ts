@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildIdentify, type CallerSettings, callerSettings, faultsOfCallers } from '../../src/callers/registry.ts'
-import { FileReference } from '../../src/forms/network.ts'
+import type { FileReference } from '../../src/forms/network.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { type FakeApiServer, startFakeApiServer } from '../support/fake-api-server.ts'
