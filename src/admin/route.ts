@@ -28,8 +28,9 @@ export interface Changed<R> {
   readonly effects: readonly Effect[]
 }
 
-type Empty = z.ZodObject<Record<never, never>, z.core.$strict>
-export const nothing: Empty = z.strictObject({})
+/** No parameters, or no body. */
+const nothing = z.strictObject({})
+type Empty = typeof nothing
 
 /** What a route says of itself; the OpenAPI document is made of it. */
 export interface Description {

@@ -1,4 +1,3 @@
-import type { Ceiling } from '../core/ceiling.ts'
 import type { StoredCaller } from '../core/holdings.ts'
 import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
@@ -10,7 +9,6 @@ import { jwt } from './jwt.ts'
 import { kubernetes } from './kubernetes.ts'
 import type { CallerKind, CallerMethod, CallerTools, Named } from './method.ts'
 import { socket } from './socket.ts'
-import { compileScopes } from './token-scopes.ts'
 import { unixPeer } from './unix-peer.ts'
 
 /** Every way to prove who asks, in the order they are asked: a proof that was shown beats where the caller stands. */
@@ -125,17 +123,15 @@ export function kindOfCaller(name: string, callers: Readonly<Record<string, Call
   return makers.find(({ mayName }) => mayName(name))?.kind
 }
 
-/** How far a proof of that name reaches that has these scopes; undefined: as far as its grants. */
-export function ceilingOf(
+/** The settings behind a name: of the caller that the settings name so, or of the one whose proofs may make the name. */
+export function settingsOfCaller(
   name: string,
-  scopes: readonly string[],
   callers: Readonly<Record<string, CallerSettings>>,
-): Ceiling | undefined {
+): CallerSettings | undefined {
   const makers = makersAmong(callers)
   const isOwn = Object.hasOwn(callers, name) && !makers.some(({ caller }) => caller === name)
   const caller = isOwn ? name : makers.find(({ mayName }) => mayName(name))?.caller
-  const settings = caller === undefined ? undefined : callers[caller]
-  return settings && 'scopes' in settings && settings.scopes ? compileScopes(settings.scopes)(scopes) : undefined
+  return caller === undefined ? undefined : callers[caller]
 }
 
 function eachKind<T>(

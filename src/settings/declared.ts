@@ -1,5 +1,6 @@
 import type { Declared, DeclaredConnection } from '../admin/ports.ts'
-import { ceilingOf, kindOfCaller } from '../callers/registry.ts'
+import { ceilingOf } from '../callers/ceiling-of.ts'
+import { kindOfCaller } from '../callers/registry.ts'
 import { connectOf, holderOf, portOf } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 

@@ -26,9 +26,9 @@ test('each route has an operation of its own, and says its role', () => {
 
 test('each shape that a route names is in the document, and none beside', () => {
   const text = JSON.stringify(openApiDocument(routes))
-  const used = new Set(Array.from(text.matchAll(/#\/components\/schemas\/(\w+)/g), ([, id]) => id))
+  const used = new Set(Array.from(text.matchAll(/#\/components\/schemas\/(\w+)/g), ([, id]) => String(id)))
   const { components } = JSON.parse(text)
-  expect(Object.keys(components.schemas).toSorted()).toEqual([...used].toSorted())
+  expect(new Set(Object.keys(components.schemas))).toEqual(used)
 })
 
 test('a secret is write-only', () => {
