@@ -1,37 +1,44 @@
-/** Who asked for what, how often, as far as a decision depends on it. */
-export interface PastAsk {
+/** Asks of the past that are alike, and that another policy would decide otherwise. */
+export interface Shift {
   readonly caller: string
   readonly connection: string | undefined
+  readonly host: string | undefined
   readonly method: string
-  readonly host: string
-  /** Without the query. */
-  readonly path: string
+  /** With `*` for ids, without the query; absent of a CONNECT. */
+  readonly path: string | undefined
   readonly count: number
-}
-
-/** A past ask that another policy would decide otherwise. */
-export interface ChangedAsk extends PastAsk {
-  /** `permit`, or the code of the refusal. */
-  readonly was: string
-  readonly now: string
+  /** Why it would be decided so. */
+  readonly reason: string
+  /** Of the refusal that it would be. */
+  readonly code: string | undefined
+  /** One of them, by the id that its entry has. */
+  readonly example: { readonly time: string; readonly id: string; readonly path?: string | undefined }
 }
 
 /** What another policy would have changed. */
 export interface Replay {
-  /** How many asks were decided anew. */
+  readonly newlyDenied: readonly Shift[]
+  readonly newlyAllowed: readonly Shift[]
+  /** Given a credential that they did not have. */
+  readonly newlyCredentialed: readonly Shift[]
+  readonly replayed: number
+  /** Asks of which too little is known to decide them anew. */
+  readonly skipped: number
+}
+
+/** Settings that the past would have needed. */
+export interface Suggestion {
+  readonly yaml: string
+  /** How many asks it is made of. */
   readonly asks: number
-  readonly denied: readonly ChangedAsk[]
-  readonly allowed: readonly ChangedAsk[]
-  /** Allowed before and after, and given a credential that it did not have. */
-  readonly credentialed: readonly ChangedAsk[]
 }
 
 /** The asks of the past, in the light of a policy. `since`: ms since the epoch. */
 export interface PolicyHistory {
   /** Decides what was asked since then by other settings. @throws CandidateError */
   replay(candidate: string, since: number): Promise<Replay>
-  /** Settings, as YAML: the allowlist and the rules that what was asked since then needs. */
-  suggest(since: number): Promise<string>
+  /** The allowlist and the rules that what was let through since then needs. */
+  suggest(since: number): Promise<Suggestion>
 }
 
 /** All that is wrong with settings that somebody would like to try. */

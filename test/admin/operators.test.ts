@@ -2,9 +2,10 @@ import { hash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { buildOperators, defaultOperators } from '../../src/admin/operators.ts'
 import type { OperatorSettings } from '../../src/admin/settings.ts'
-import { buildIdentify } from '../../src/callers/registry.ts'
+import { buildIdentify, callerSettings } from '../../src/callers/registry.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
+import { claimsAt, jwksOf, makeSigningKey, signToken } from '../support/tokens.ts'
 
 function build(operators: Readonly<Record<string, OperatorSettings>>) {
   return buildOperators(operators, (proofs) => buildIdentify(proofs, makeCallerTools()))
@@ -56,4 +57,31 @@ test('without operators a socket has root and the user of Sallyport, and a TCP d
   expect(await recognize(peer(1000))).toEqual({ name: 'uid-1000', proof: 'unix-peer', role: 'admin' })
   expect(await recognize(peer(0))).toMatchObject({ name: 'uid-0', role: 'admin' })
   for (const uid of [1001, 65534]) expect(await recognize(peer(uid))).toBeUndefined()
+})
+
+test('a token has the role whose claims it fits, the highest of them, and its name is the one it makes', async () => {
+  const signer = await makeSigningKey()
+  const tools = makeCallerTools({ file: jwksOf(signer) })
+  const operator = (role: OperatorSettings['role'], team: string): OperatorSettings => ({
+    role,
+    proof: callerSettings.parse({
+      kind: 'jwt',
+      issuer: 'https://id.test',
+      audience: 'sallyport-admin',
+      jwks: { file: 'jwks.json' },
+      claims: { teams: team },
+      name: 'staff/{sub}',
+    }),
+  })
+  const operators = { lookers: operator('viewer', 'all'), keepers: operator('admin', 'platform') }
+  const { recognize } = buildOperators(operators, (proofs) => buildIdentify(proofs, tools))
+  const ask = async (claims: object) => {
+    const all = claimsAt(tools.clock.now(), { iss: 'https://id.test', aud: 'sallyport-admin', sub: 'ann', ...claims })
+    return recognize({ keys: [{ key: new Secret(await signToken(signer, all)) }], keysAre: 'certain' })
+  }
+  expect(await ask({ teams: ['all'] })).toEqual({ name: 'staff/ann', proof: 'jwt', role: 'viewer' })
+  expect(await ask({ teams: ['all', 'platform'] })).toEqual({ name: 'staff/ann', proof: 'jwt', role: 'admin' })
+  expect(await ask({ teams: ['other'] })).toBeUndefined()
+  expect(await ask({ teams: ['platform'], aud: 'sallyport' })).toBeUndefined()
+  expect(await ask({ teams: ['platform'], exp: tools.clock.now() / 1000 - 61 })).toBeUndefined()
 })

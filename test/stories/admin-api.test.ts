@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Answer, askDoor } from '../admin/door.ts'
 import { sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
-import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
+import { eventually, type Running, remove, runCli, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
 import { authority, crmDirectory, crmSettings, doorOf, PROOF, stopCrm } from './crm.ts'
 
@@ -134,6 +134,27 @@ test('why is what the door does', async () => {
   const tunnel = await ask('POST', '/v1/why', { ...question, method: 'CONNECT' })
   expect(tunnel.json).toMatchObject({ decision: 'permit' })
   await ask('DELETE', `/v1/grants/${json['id']}`)
+})
+
+test.each([
+  ['GET', 'http://api.crm.test/v1/contacts'],
+  ['CONNECT', 'https://api.crm.test/'],
+  ['GET', 'https://evil.test/'],
+])('why answers as the command line does: %s %s', async (method, url) => {
+  const config = join(sallyport.directory, 'sallyport.yaml')
+  const { stdout } = await runCli([
+    'why',
+    '--config',
+    config,
+    '--json',
+    '--caller',
+    'checkout',
+    '--method',
+    method,
+    url,
+  ])
+  const { json } = await ask('POST', '/v1/why', { caller: 'checkout', method, url })
+  expect(json).toEqual(JSON.parse(stdout))
 })
 
 test('why of a group is what a caller of that group would be told', async () => {

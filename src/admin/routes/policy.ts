@@ -1,6 +1,6 @@
 import { z } from '../../forms/zod.ts'
 import { AdminProblem, inputInvalid } from '../admin-problem.ts'
-import { CandidateError, type ChangedAsk, type PolicyHistory } from '../policy-history.ts'
+import { CandidateError, type PolicyHistory, type Shift } from '../policy-history.ts'
 import type { AdminPorts } from '../ports.ts'
 import { look, type Route } from '../route.ts'
 import { instant, named } from '../shapes.ts'
@@ -14,29 +14,33 @@ const candidate = named(
     since,
   }),
 )
-const changedAsk = named(
-  'ChangedAsk',
+const shift = named(
+  'Shift',
   z.strictObject({
     caller: z.string(),
     connection: z.string().optional(),
+    host: z.string().optional(),
     method: z.string(),
-    host: z.string(),
-    path: z.string().meta({ description: 'without the query' }),
+    path: z.string().optional().meta({ description: 'with `*` for ids, without the query; absent of a CONNECT' }),
     count: z.int().meta({ description: 'how often it was asked' }),
-    was: z.string().meta({ description: '`permit`, or the code of the refusal' }),
-    now: z.string(),
+    reason: z.string().meta({ description: 'why it would be decided so' }),
+    code: z.string().optional().meta({ description: 'of the refusal that it would be' }),
+    example: z
+      .strictObject({ time: z.string(), id: z.string(), path: z.string().optional() })
+      .meta({ description: 'one of them, by the id that its entry has' }),
   }),
 )
 const replay = named(
   'Replay',
   z.strictObject({
-    asks: z.int().meta({ description: 'how many were decided anew' }),
-    denied: z.array(changedAsk),
-    allowed: z.array(changedAsk),
-    credentialed: z.array(changedAsk).meta({ description: 'allowed before and after, and given a credential now' }),
+    newlyDenied: z.array(shift).meta({ description: 'let through then, refused now' }),
+    newlyAllowed: z.array(shift).meta({ description: 'refused then, let through now' }),
+    newlyCredentialed: z.array(shift).meta({ description: 'without a credential then, with one now' }),
+    replayed: z.int(),
+    skipped: z.int().meta({ description: 'of these too little is known to decide them anew' }),
   }),
 )
-const suggestion = named('Suggestion', z.strictObject({ yaml: z.string() }))
+const suggestion = named('Suggestion', z.strictObject({ yaml: z.string(), asks: z.int() }))
 
 /** What has been asked, in the light of a policy. */
 export const policyRoutes: readonly Route[] = [
@@ -49,10 +53,15 @@ export const policyRoutes: readonly Route[] = [
     response: replay,
     problems: ['store-missing', 'store-lost'],
     async handle({ body }, ports) {
-      const { asks, denied, allowed, credentialed } = await historyOf(ports)
-        .replay(body.candidate, Date.parse(body.since))
-        .catch(refuseCandidate)
-      return { asks, denied: denied.map(view), allowed: allowed.map(view), credentialed: credentialed.map(view) }
+      const found = await historyOf(ports).replay(body.candidate, Date.parse(body.since)).catch(refuseCandidate)
+      const { newlyDenied, newlyAllowed, newlyCredentialed, replayed, skipped } = found
+      return {
+        newlyDenied: newlyDenied.map(view),
+        newlyAllowed: newlyAllowed.map(view),
+        newlyCredentialed: newlyCredentialed.map(view),
+        replayed,
+        skipped,
+      }
     },
   }),
   look({
@@ -62,7 +71,10 @@ export const policyRoutes: readonly Route[] = [
     query: z.strictObject({ since }),
     response: suggestion,
     problems: ['store-missing', 'store-lost'],
-    handle: async ({ query }, ports) => ({ yaml: await historyOf(ports).suggest(Date.parse(query.since)) }),
+    async handle({ query }, ports) {
+      const { yaml, asks } = await historyOf(ports).suggest(Date.parse(query.since))
+      return { yaml, asks }
+    },
   }),
 ]
 
@@ -77,6 +89,17 @@ function refuseCandidate(error: unknown): never {
   throw inputInvalid(error.faults.map((detail) => ({ pointer: '#/candidate', detail })))
 }
 
-function view({ connection, ...rest }: ChangedAsk): z.infer<typeof changedAsk> {
-  return { ...rest, ...(connection !== undefined && { connection }) }
+function view({ caller, connection, host, method, path, count, reason, code, example }: Shift): z.infer<typeof shift> {
+  const { time, id, path: examplePath } = example
+  return {
+    caller,
+    ...(connection !== undefined && { connection }),
+    ...(host !== undefined && { host }),
+    method,
+    ...(path !== undefined && { path }),
+    count,
+    reason,
+    ...(code !== undefined && { code }),
+    example: { time, id, ...(examplePath !== undefined && { path: examplePath }) },
+  }
 }
