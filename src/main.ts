@@ -136,7 +136,10 @@ async function openAuditOf(site: Site, { metrics, dialer, store }: AuditSite): P
   return audit
 }
 
-function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>): Gate {
+function buildGate(
+  { loaded, references, clock }: Site,
+  parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>,
+): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,

@@ -34,7 +34,9 @@ export function createSigner(held: HeldSecret): Signer {
 function open(secret: Secret): { readonly key: KeyObject; readonly thumbprint: string } {
   const key = readKey(secret)
   if (key?.asymmetricKeyType !== 'ed25519')
-    throw new Error('audit.checkpoints.key is no Ed25519 private key in PEM: "openssl genpkey -algorithm ed25519" makes one')
+    throw new Error(
+      'audit.checkpoints.key is no Ed25519 private key in PEM: "openssl genpkey -algorithm ed25519" makes one',
+    )
   return { key, thumbprint: thumbprintOf(createPublicKey(key)) }
 }
 

@@ -84,7 +84,8 @@ export class Collector {
 
 /** Messages of undici may quote what it sent; its codes do not. */
 function rethrow(error: unknown): never {
-  if (error instanceof Problem) throw new SendError(`the collector cannot be reached: ${error.reason}`, undefined, error)
+  if (error instanceof Problem)
+    throw new SendError(`the collector cannot be reached: ${error.reason}`, undefined, error)
   const { code, name } = error as { code?: string; name?: string } // undici throws errors, and node's have a code
   throw new SendError(`the exchange with the collector broke off (${code ?? name ?? 'unknown'})`)
 }
@@ -92,7 +93,10 @@ function rethrow(error: unknown): never {
 /** @see https://opentelemetry.io/docs/specs/otlp/#partial-success-1 */
 function partialSuccess(text: string): Sent {
   const { partialSuccess: partial } = parse(text)
-  const { rejectedLogRecords, errorMessage } = { ...(typeof partial === 'object' ? partial : {}) } as Record<string, unknown>
+  const { rejectedLogRecords, errorMessage } = { ...(typeof partial === 'object' ? partial : {}) } as Record<
+    string,
+    unknown
+  >
   const rejected = Number(rejectedLogRecords ?? 0)
   const reason = typeof errorMessage === 'string' ? errorMessage.slice(0, 200).replace(/[^ -~]/g, '?') : undefined
   return { rejected: Number.isSafeInteger(rejected) && rejected > 0 ? rejected : 0, reason }

@@ -117,8 +117,7 @@ export class LineWriter {
   #failed(error: unknown): void {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     if (code === 'EAGAIN') setTimeout(() => this.flush(), SLOW_PIPE_MS).unref()
-    else if (this.#fault !== code)
-      this.#options.onFault(error instanceof Error ? error.message : String(error))
+    else if (this.#fault !== code) this.#options.onFault(error instanceof Error ? error.message : String(error))
     this.#fault = code
   }
 }

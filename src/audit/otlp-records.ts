@@ -14,7 +14,10 @@ export function exportRequest(lines: readonly AuditLine[], resource: Resource, n
   const logRecords = lines.map((line) => logRecord(line, now))
   return JSON.stringify({
     resourceLogs: [
-      { resource: { attributes: attributesOf(resource) }, scopeLogs: [{ scope: { name: 'sallyport.audit' }, logRecords }] },
+      {
+        resource: { attributes: attributesOf(resource) },
+        scopeLogs: [{ scope: { name: 'sallyport.audit' }, logRecords }],
+      },
     ],
   })
 }

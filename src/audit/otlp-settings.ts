@@ -44,10 +44,13 @@ export const otlpSettings = z
       description: 'lets `endpoint` be http://: whoever is on the way reads who asked for what, and the headers',
     }),
   })
-  .refine(({ endpoint: url, unsafeAllowPlaintextCollector }) => unsafeAllowPlaintextCollector || !url.startsWith('http:'), {
-    path: ['endpoint'],
-    message: 'use https://, or, where nobody is on the way, set unsafeAllowPlaintextCollector: true',
-  })
+  .refine(
+    ({ endpoint: url, unsafeAllowPlaintextCollector }) => unsafeAllowPlaintextCollector || !url.startsWith('http:'),
+    {
+      path: ['endpoint'],
+      message: 'use https://, or, where nobody is on the way, set unsafeAllowPlaintextCollector: true',
+    },
+  )
   .meta({ description: 'OTLP over HTTP, in JSON: log records for a collector' })
 
 export type OtlpSettings = z.infer<typeof otlpSettings>

@@ -24,8 +24,7 @@ class Otlp extends Delivery {
     const collector = collectorOf(settings, tools)
     const resource = { 'service.name': 'sallyport', 'service.instance.id': tools.instance, ...settings.resource }
     const route = {
-      send: (lines: readonly AuditLine[]) =>
-        collector.send(exportRequest(lines, resource, Date.now()), lines.length),
+      send: (lines: readonly AuditLine[]) => collector.send(exportRequest(lines, resource, Date.now()), lines.length),
       latest: async () => undefined,
       maxLines: settings.maxBatch,
       tickMs: TICK_MS,

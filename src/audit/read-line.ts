@@ -19,7 +19,8 @@ export function readLine(line: string): ReadLine | undefined {
   const { msg, instance, run, seq, prev, hash: own } = body
   if (typeof msg !== 'string' || !KINDS.has(msg) || typeof instance !== 'string' || typeof run !== 'string')
     return undefined
-  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1 || !isHash(prev) || !isHash(own)) return undefined
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1 || !isHash(prev) || !isHash(own))
+    return undefined
   const kind = msg as AuditKind // one of KINDS
   return { line, instance, run, seq, hash: own, prev, kind, body, keys: keysOf({ kind, body }) }
 }

@@ -48,7 +48,13 @@ export interface Counted {
   readonly count: number
 }
 
-const NAMES = { callers: 'caller', connections: 'connection', hosts: 'host', fingerprints: 'fingerprint', secrets: 'secret' } as const
+const NAMES = {
+  callers: 'caller',
+  connections: 'connection',
+  hosts: 'host',
+  fingerprints: 'fingerprint',
+  secrets: 'secret',
+} as const
 
 /** Sums up every request that used a credential; the requests themselves are found by the same search. */
 export async function blastRadius(rows: SearchedRows, search: Search): Promise<BlastRadius> {

@@ -5,7 +5,8 @@ import { sinkSettings } from './registry.ts'
 const spill = z
   .strictObject({
     path: z.string().min(1).meta({
-      description: 'directory for what waits; one for each sidecar. Made, and closed to other users, when it is not there',
+      description:
+        'directory for what waits; one for each sidecar. Made, and closed to other users, when it is not there',
     }),
     maxBytes: z
       .int()
@@ -22,7 +23,9 @@ const spill = z
 
 const checkpoints = z
   .strictObject({
-    key: secretReference.meta({ description: 'Ed25519 private key in PEM, as `openssl genpkey -algorithm ed25519` makes it' }),
+    key: secretReference.meta({
+      description: 'Ed25519 private key in PEM, as `openssl genpkey -algorithm ed25519` makes it',
+    }),
     everyMs: z
       .int()
       .min(100)

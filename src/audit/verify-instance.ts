@@ -81,7 +81,8 @@ export class InstanceLedger {
     const start = readStart(line)
     if (!start) return report('altered', 'begins a run, and is no start')
     const { after } = start
-    if (line.prev !== (after?.hash ?? NO_HASH)) report('altered', 'begins a run, and goes on from another hash than it says')
+    if (line.prev !== (after?.hash ?? NO_HASH))
+      report('altered', 'begins a run, and goes on from another hash than it says')
     if (isFirst) return
     if (!after) return report('unlinked', 'begins a run that names none before it, and there were some')
     const before = this.#runs.get(after.run)

@@ -1,6 +1,6 @@
 import type { AuditHead } from '../core/audit-line.ts'
-import type { Checkpoint, Gap, Start } from './record.ts'
 import type { ReadLine } from './read-line.ts'
+import type { Checkpoint, Gap, Start } from './record.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -17,7 +17,9 @@ export function readStart({ kind, body }: ReadLine): Omit<Start, 'time' | 'check
 export function readCheckpoint({ covers, key, signature }: Fields): Omit<Checkpoint, 'time'> | undefined {
   const { seq, hash } = fieldsOf(covers)
   if (typeof seq !== 'number' || typeof hash !== 'string') return undefined
-  return typeof key === 'string' && typeof signature === 'string' ? { covers: { seq, hash }, key, signature } : undefined
+  return typeof key === 'string' && typeof signature === 'string'
+    ? { covers: { seq, hash }, key, signature }
+    : undefined
 }
 
 /** What a gap says. */

@@ -149,7 +149,9 @@ function unusedSockets({ callers, listeners }: Settings): SettingsFault[] {
 function storelessSinks({ audit, store }: Settings): SettingsFault[] {
   if (store) return []
   const message = 'add "store: { kind: sqlite, path: FILE }", or leave this sink out: there is no store to keep rows in'
-  return audit.sinks.flatMap(({ kind }, index) => (kind === 'store' ? [{ path: ['audit', 'sinks', index], message }] : []))
+  return audit.sinks.flatMap(({ kind }, index) =>
+    kind === 'store' ? [{ path: ['audit', 'sinks', index], message }] : [],
+  )
 }
 
 function unspilledSinks({ audit }: Settings): SettingsFault[] {

@@ -69,7 +69,11 @@ async function startAll(): Promise<void> {
   for (const [name, way] of Object.entries(ways)) {
     const place = join(directory, name.replaceAll(' ', '-'))
     spawnSync('mkdir', ['-m', '700', place])
-    for (const [file, text] of [['ca', authority.certPem], ['credential', 'held'], ['caller', key]] as const)
+    for (const [file, text] of [
+      ['ca', authority.certPem],
+      ['credential', 'held'],
+      ['caller', key],
+    ] as const)
       writeSecret(place, file, text)
     writeFileSync(join(place, 'sallyport.yaml'), JSON.stringify({ ...settings(upstream), ...way }))
     sidecars.push({ name, place, ...(await start(place)), loads: [] })
@@ -99,9 +103,13 @@ function settings(port: number): object {
 async function start(place: string): Promise<{ child: ChildProcess; port: number }> {
   const cli = new URL('../../src/cli.ts', import.meta.url).pathname
   // Started by us, who are on one core; its threads may use every other one.
-  const child = spawn('taskset', ['-c', '0-1', process.execPath, cli, 'serve', '--config', join(place, 'sallyport.yaml')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    'taskset',
+    ['-c', '0-1', process.execPath, cli, 'serve', '--config', join(place, 'sallyport.yaml')],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   const [line] = await once(child.stdout, 'data')
   const { listeners } = JSON.parse(String(line).split('\n')[0] ?? '')
   return { child, port: Number(listeners[0].address.split(':')[1]) }
@@ -159,7 +167,9 @@ function report(): void {
       `| ${name} | ${Math.round(median(loads, 'rate'))} | ${median(loads, 'p50').toFixed(2)} | ${median(loads, 'p99').toFixed(2)} |\n`,
     )
   const [without, withStore] = sidecars.map(({ loads }) => median(loads, 'p99'))
-  process.stdout.write(`p99 with the store: ${Math.round(((withStore ?? 0) / (without ?? 1)) * 100)} % of that without\n`)
+  process.stdout.write(
+    `p99 with the store: ${Math.round(((withStore ?? 0) / (without ?? 1)) * 100)} % of that without\n`,
+  )
 }
 
 function median(loads: readonly Measured[], what: keyof Measured): number {
@@ -173,6 +183,8 @@ async function count(): Promise<void> {
   const ended = once(sidecar.child, 'exit')
   sidecar.child.kill('SIGTERM')
   await ended
-  const rows = new DatabaseSync(join(sidecar.place, 'state/audit.db')).prepare('select count(*) as rows, max(seq) as last from audit').get()
+  const rows = new DatabaseSync(join(sidecar.place, 'state/audit.db'))
+    .prepare('select count(*) as rows, max(seq) as last from audit')
+    .get()
   process.stdout.write(`rows in the database: ${JSON.stringify(rows)}\n`)
 }
