@@ -20,11 +20,15 @@ export interface References {
   file(reference: FileReference): string
 }
 
-/** The secret that a reference means now, as the audit names it. */
-export function longLivedOf({ settings }: SecretReference, held: HeldSecret): LongLived {
+/** What the audit calls the secret of a reference: its name in the store, or `file:PATH`, `env:NAME`. */
+export function nameOfSecret({ settings }: SecretReference): string {
   const [[kind, place] = ['', '']] = Object.entries(settings)
+  return kind === 'store' ? String(place) : `${kind}:${String(place)}`
+}
+
+/** The secret that a reference means now, as the audit names it. */
+export function longLivedOf(reference: SecretReference, held: HeldSecret): LongLived {
   const { secret, version } = held.current()
-  return kind === 'store'
-    ? { name: String(place), secret, storedVersion: version }
-    : { name: `${kind}:${String(place)}`, secret, storedVersion: undefined }
+  const storedVersion = Object.hasOwn(reference.settings, 'store') ? version : undefined
+  return { name: nameOfSecret(reference), secret, storedVersion }
 }

@@ -9,6 +9,7 @@ import { whenFree } from './guarded.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import { SqliteFileReplaced, sqliteFault } from './sqlite-fault.ts'
 import { type FileIdentity, identityOf, prepareFile } from './sqlite-file.ts'
+import { sqliteThreadDialect } from './sqlite-thread.ts'
 import type { Tables } from './tables.ts'
 
 const schema = z
@@ -56,15 +57,15 @@ class SqliteFile implements Database {
 
   async open(): Promise<void> {
     this.#identity = await prepareFile(this.place)
-    this.#db = await this.#openAs('FULL')
-    // NORMAL survives a crash of the process as well; the power going out may cost what was written last.
-    this.#bulk = await this.#openAs('NORMAL')
+    this.#db = await this.#open()
+    // Its synchronous = NORMAL survives a crash of the process as well; the power going out may cost what was written last.
+    this.#bulk = new Kysely({ dialect: sqliteThreadDialect(this.place) })
   }
 
-  async #openAs(synchronous: 'FULL' | 'NORMAL'): Promise<Kysely<Tables>> {
+  async #open(): Promise<Kysely<Tables>> {
     const file = new DatabaseSync(this.place, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
     this.#files.push(file)
-    await whenFree(async () => file.exec(`pragma journal_mode = WAL; pragma synchronous = ${synchronous}`), this)
+    await whenFree(async () => file.exec(`pragma journal_mode = WAL; pragma synchronous = FULL`), this)
     return new Kysely({ dialect: sqliteDialect(file) })
   }
 

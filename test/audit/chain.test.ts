@@ -73,7 +73,17 @@ test('a line that was read back says the same, and is found by the same keys', (
 function grantChange(action: string, subject: string) {
   const after = { holder: { caller: 'checkout' }, connection: 'crm' }
   const time = '2027-01-02T03:04:05.678Z'
-  return { time, id: 'c', operator: 'ann', proof: 'unix-peer', action, subject, before: undefined, after, code: undefined }
+  return {
+    time,
+    id: 'c',
+    operator: 'ann',
+    proof: 'unix-peer',
+    action,
+    subject,
+    before: undefined,
+    after,
+    code: undefined,
+  }
 }
 
 test.each([

@@ -92,7 +92,10 @@ test('more waits than memory may hold, while new lines come, and nothing is out 
   for (const line of linesOf(chain, 9_990)) sink.write(line)
   expect(sink.waitingBytes()).toBeGreaterThan(6 * 1024 ** 2)
   rows.knob = () => 'take'
-  const trickle = setInterval(() => linesOf(chain, 1).forEach((line) => chain.head.seq <= 10_000 && sink.write(line)), 20)
+  const trickle = setInterval(
+    () => linesOf(chain, 1).forEach((line) => chain.head.seq <= 10_000 && sink.write(line)),
+    20,
+  )
   onTestFinished(() => clearInterval(trickle))
   await all()
   expect(rows.order).toEqual(numbers)
@@ -122,7 +125,9 @@ test('kill -9 in the middle loses nothing that was on the disk, counted', async 
     )
     await delivery.close()
     expect(seen.length).toBeGreaterThanOrEqual(safe)
-    expect(seen).toEqual(numbers.concat(Array.from({ length: 90_000 }, (_, index) => 10_001 + index)).slice(0, seen.length))
+    expect(seen).toEqual(
+      numbers.concat(Array.from({ length: 90_000 }, (_, index) => 10_001 + index)).slice(0, seen.length),
+    )
     expect(readdirSync(directory)).toEqual([])
   }
 })

@@ -56,7 +56,9 @@ test('sends the very lines, zipped, with what one searches them by', async () =>
   const chain = makeChain()
   const lines = linesOf(chain, 2)
   const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
-  lines.push(chain.link({ kind: 'ask', body: entryOf({ code: 'grant-missing', status: 403, traceId, credential: undefined }) }))
+  lines.push(
+    chain.link({ kind: 'ask', body: entryOf({ code: 'grant-missing', status: 403, traceId, credential: undefined }) }),
+  )
   for (const line of lines) sink.write(line)
   const [first, , last] = await records(3)
   expect(collector.records.map(({ body }) => body)).toEqual(lines.map(({ line }) => line))

@@ -11,7 +11,7 @@ import { References } from '../support/references.ts'
 
 const ours = generateKeyPairSync('ed25519')
 const theirs = generateKeyPairSync('ed25519')
-const publicKeys = [ours.publicKey.export({ type: 'spki', format: 'pem' }).toString()]
+const publicKeys = [ours.publicKey.export({ type: 'spki', format: 'pem' })]
 const EVERY_MS = 60_000
 
 interface Wishes {
@@ -27,7 +27,7 @@ interface Wishes {
 async function runOf({ asks = 4, after, key = ours, run = nextRun(), between = () => undefined }: Wishes = {}) {
   const lines: AuditLine[] = []
   const clock = new HandClock()
-  const pem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const pem = key.privateKey.export({ type: 'pkcs8', format: 'pem' })
   const signer = createSigner(new References(pem).secret())
   const audit = new Audit({
     instance: 'host-1',
@@ -78,7 +78,15 @@ async function three() {
 test('an audit that nobody touched is intact, and signed to its end', async () => {
   const { all, three: last } = await three()
   const found = await verifyAudit(all, { publicKeys })
-  expect(found).toMatchObject({ isIntact: true, fault: undefined, lines: 21, runs: 3, signed: 6, unsigned: 0, dropped: 0 })
+  expect(found).toMatchObject({
+    isIntact: true,
+    fault: undefined,
+    lines: 21,
+    runs: 3,
+    signed: 6,
+    unsigned: 0,
+    dropped: 0,
+  })
   expect(found.heads.get('host-1')).toEqual({ run: last[0]?.run, seq: 7, hash: last.at(-1)?.hash })
 })
 
@@ -100,9 +108,21 @@ describe('tampering with the lines of a run (index 3 is entry 4)', () => {
     ['a byte is flipped', flip, { code: 'altered', line: 4, seq: 4 }],
     ['a line is deleted', (lines: string[]) => lines.toSpliced(3, 1), { code: 'missing', line: 4, seq: 4 }],
     ['three are deleted', (lines: string[]) => lines.toSpliced(2, 3), { code: 'missing', line: 3, seq: 3 }],
-    ['two are swapped', (lines: string[]) => lines.toSpliced(3, 2, lines[4] ?? '', lines[3] ?? ''), { code: 'reordered', line: 4, seq: 4 }],
-    ['a line is there twice', (lines: string[]) => lines.toSpliced(4, 0, lines[3] ?? ''), { code: 'duplicated', line: 5, seq: 4 }],
-    ['one is cut short', (lines: string[]) => lines.with(3, (lines[3] ?? '').slice(0, 90)), { code: 'malformed', line: 4 }],
+    [
+      'two are swapped',
+      (lines: string[]) => lines.toSpliced(3, 2, lines[4] ?? '', lines[3] ?? ''),
+      { code: 'reordered', line: 4, seq: 4 },
+    ],
+    [
+      'a line is there twice',
+      (lines: string[]) => lines.toSpliced(4, 0, lines[3] ?? ''),
+      { code: 'duplicated', line: 5, seq: 4 },
+    ],
+    [
+      'one is cut short',
+      (lines: string[]) => lines.with(3, (lines[3] ?? '').slice(0, 90)),
+      { code: 'malformed', line: 4 },
+    ],
     ['the start is deleted', (lines: string[]) => lines.toSpliced(0, 1), undefined],
   ])('%s', async (_what, tamper, fault) => {
     const lines = textOf(await runOf())
@@ -213,7 +233,15 @@ describe('checkpoints', () => {
     const lines: AuditLine[] = []
     const sinks = [{ name: 'test', sink: sinkInto(lines) }]
     const onFault = () => expect.unreachable()
-    const parts = { instance: 'i', run: 'r', after: undefined, sinks, whenFull: 'refuse', clock: new HandClock(), onFault } as const
+    const parts = {
+      instance: 'i',
+      run: 'r',
+      after: undefined,
+      sinks,
+      whenFull: 'refuse',
+      clock: new HandClock(),
+      onFault,
+    } as const
     new Audit({ ...parts, checkpoints: undefined }).ask(entryOf())
     expect((await verifyAudit(textOf(lines), { publicKeys })).fault).toMatchObject({ code: 'unsigned', seq: 1 })
   })

@@ -122,6 +122,24 @@ describe.each(kinds)('the audit in the store %s', (kind) => {
     expect(await store.audit.latest('nobody')).toBeUndefined()
   })
 
+  test_('an ask that came early and ended late is the newest line all the same', async () => {
+    await store.audit.insert([line(1), line(2, { time: 1_600_000_000_000 })])
+    expect(await store.audit.latest('one')).toMatchObject({ seq: 2 })
+  })
+
+  test_('is walked through in the order of the chain: by instance, run and number', async () => {
+    const of = (instance: string, run: string, seq: number) => line(seq, { time: 9_000 - seq }, { instance, run })
+    const rows = [of('one', 'r1', 1), of('one', 'r1', 2), of('one', 'r1', 10), of('one', 'r2', 1), of('two', 'r1', 1)]
+    await store.audit.insert(rows.toReversed())
+    const seen: AuditLine[] = []
+    for (;;) {
+      const lines = await store.audit.walk(seen.at(-1), 2)
+      if (lines.length === 0) break
+      seen.push(...lines)
+    }
+    expect(seen).toEqual(rows)
+  })
+
   test_('counts permitted asks alone, by caller, connection and grant', async () => {
     const refused = { ...ALL, code: 'grant-expired' }
     const failed = { ...ALL, code: 'upstream-unreachable' }

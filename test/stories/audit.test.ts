@@ -7,10 +7,10 @@ import { type Collector, startCollector } from '../support/collector.ts'
 import { sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { authority, askAdmin, crmDirectory, crmSettings, doorOf, forwardRequest, getThrough, PROOF } from './crm.ts'
+import { askAdmin, authority, crmDirectory, crmSettings, doorOf, forwardRequest, getThrough, PROOF } from './crm.ts'
 
 const key = generateKeyPairSync('ed25519')
-const publicKeys = [key.publicKey.export({ type: 'spki', format: 'pem' }).toString()]
+const publicKeys = [key.publicKey.export({ type: 'spki', format: 'pem' })]
 let upstream: RawUpstream
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ afterAll(() => upstream?.close())
 function place(audit: object) {
   const directory = crmDirectory()
   onTestFinished(() => remove(directory))
-  writeSecret(directory, 'signing', key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+  writeSecret(directory, 'signing', key.privateKey.export({ type: 'pkcs8', format: 'pem' }))
   const checkpoints = { key: { file: 'signing' }, everyMs: 500 }
   const settings = { audit: { instance: 'story', checkpoints, ...audit }, ca: 'ephemeral' }
   async function start(): Promise<Running> {
@@ -158,7 +158,12 @@ test('when the spill is full every door refuses before it does anything, and goe
   await eventually(async () => ((await askOften(running, 1)) === 1 ? true : undefined), 'service', 15_000)
   await eventually(() => (asksIn(collector).length === answered + 1 ? true : undefined), 'all asks')
   await running.stop('SIGTERM')
-  expect(await verifyAudit(collector.records.map(({ body }) => body), { publicKeys })).toMatchObject({ isIntact: true })
+  expect(
+    await verifyAudit(
+      collector.records.map(({ body }) => body),
+      { publicKeys },
+    ),
+  ).toMatchObject({ isIntact: true })
 })
 
 test('drop goes on when the spill is full, counts, and records what is missing', async () => {
@@ -166,7 +171,8 @@ test('drop goes on when the spill is full, counts, and records what is missing',
   const { start, linesIn } = place(toCollector(away.port, { whenFull: 'drop' }))
   const running = await start()
   expect(await askOften(running, 120)).toBe(120)
-  const lost = async () => Number(/audit_dropped_total\{sink="otlp"\} (\d+)/.exec((await askAdmin(running, '/metrics')).text)?.[1])
+  const lost = async () =>
+    Number(/audit_dropped_total\{sink="otlp"\} (\d+)/.exec((await askAdmin(running, '/metrics')).text)?.[1])
   expect(await lost()).toBeGreaterThan(20)
   const collector = await away.back()
   const isThrough = async () => {
@@ -175,7 +181,10 @@ test('drop goes on when the spill is full, counts, and records what is missing',
   }
   await eventually(isThrough, 'a record of the gap', 15_000)
   await running.stop('SIGTERM')
-  const there = await verifyAudit(collector.records.map(({ body }) => body), { publicKeys })
+  const there = await verifyAudit(
+    collector.records.map(({ body }) => body),
+    { publicKeys },
+  )
   expect(there).toMatchObject({ isIntact: true, dropped: expect.any(Number) })
   expect(there.dropped).toBeGreaterThan(20)
   // The file has lost nothing, so nothing in it is excused.

@@ -66,7 +66,12 @@ type Attribute = { key: string; value: { stringValue?: string; intValue?: string
 function recordsIn(request: {
   resourceLogs: {
     resource: { attributes: Attribute[] }
-    scopeLogs: { logRecords: (Omit<LogRecord, 'body' | 'attributes'> & { body: { stringValue: string }; attributes: Attribute[] })[] }[]
+    scopeLogs: {
+      logRecords: (Omit<LogRecord, 'body' | 'attributes'> & {
+        body: { stringValue: string }
+        attributes: Attribute[]
+      })[]
+    }[]
   }[]
 }): LogRecord[] {
   return request.resourceLogs.flatMap(({ resource, scopeLogs }) =>
