@@ -1,25 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
-import { AdminDoor } from './admin/admin-door.ts'
-import { createAdminApp } from './admin/app.ts'
-import { buildSink } from './audit/registry.ts'
-import type { Sink } from './audit/sink.ts'
+import type { AdminDoor } from './admin/admin-door.ts'
+import { Tail } from './admin/tail.ts'
+import { buildAdminDoor } from './administration.ts'
+import type { Entry } from './audit/entry.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
-import { buildIdentify } from './callers/registry.ts'
+import { buildCallers } from './callers/registry.ts'
 import { buildConnections } from './connections.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
+import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
+import { goLive } from './live.ts'
 import type { Loaded } from './settings/load.ts'
-import { type OpenReferences, openReferences } from './settings/open.ts'
-import { compilePolicy } from './settings/policy.ts'
+import { openReferences } from './settings/open.ts'
 import type { Settings } from './settings/schema.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
+import { OwnListeners } from './wire/own-listeners.ts'
 import { createPeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
@@ -36,14 +38,14 @@ export interface House {
 }
 
 /**
- * The composition root: settings, then rooms, then doors. Nothing listens unless everything does. `ears` hear every entry,
- * besides the sinks of the settings.
+ * The composition root: settings, then rooms, then doors. Nothing listens unless everything does. `onEntry` hears every
+ * entry, besides the sinks of the settings.
  * @throws SettingsError, ListenError, Error in words
  */
 export async function openHouse(
   loaded: Loaded,
   clock: Clock = systemClock,
-  ears: readonly Sink[] = [],
+  onEntry: (entry: Entry) => void = () => undefined,
 ): Promise<House> {
   const log = createLogger(loaded.settings.log.level)
   for (const warning of loaded.warnings) log.warn({ file: loaded.file }, warning)
@@ -52,42 +54,52 @@ export async function openHouse(
   )
   const closers: (() => unknown)[] = [() => references.close()]
   try {
-    return await furnish({ loaded, log, references, clock, closers, ears })
+    return await furnish({ loaded, log, references, clock, closers, onEntry })
   } catch (error) {
     await closeInReverse(closers)
     throw error
   }
 }
 
-interface Site {
-  readonly loaded: Loaded
-  readonly log: Logger
-  readonly references: OpenReferences
-  readonly clock: Clock
-  /** What has been opened so far, and how to close it again. */
-  readonly closers: (() => unknown)[]
-  readonly ears: readonly Sink[]
-}
-
-async function furnish(site: Site): Promise<House> {
+async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }): Promise<House> {
   const { loaded, log, references, clock, closers } = site
   const { settings } = loaded
   const doors: Door[] = []
-  const addresses = new Set<string>()
+  const own = new OwnListeners()
   const state = { isReady: false }
-  const dialer = buildDialer(settings, addresses)
-  const metrics = createMetrics({ openSockets: () => countSockets(doors), expiries: () => expiriesOf(snapshot) })
-  const record = createRecorder({ sinks: buildSinks(site), metrics, log })
-  const snapshot = buildSnapshot(site, metrics, dialer)
-  const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const dialer = buildDialer(settings, own)
+  const store = await openStoreOf(site)
+  const metrics = createMetrics({
+    openSockets: () => countSockets(doors),
+    expiries: () => expiriesOf(snapshot()),
+    auditWaiting: () => audit.waitingBytes(),
+  })
+  const tail = new Tail()
+  const audit = await openAuditOf(site, { metrics, dialer, store, tail })
+  const { record, change, unrecordable } = createRecorder({ audit, metrics, log, onEntry: site.onEntry })
+  const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
+  const proving = { references, clock, dialer, onFault }
+  const connections = openConnections(site, metrics, dialer)
+  const { snapshot, close: stopFollowing } = goLive({
+    settings,
+    store,
+    connections,
+    identifyWith: buildCallers(settings.callers, proving),
+  })
+  closers.push(stopFollowing)
+  const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
   const tools = { gate, log, authority, peers: isPeerKnown ? createPeerReader() : undefined, directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
-  const listeners = await openDoors(doors, addresses)
-  const admin = await openAdmin(site, { metrics, state, addresses, snapshot })
+  const listeners = await openDoors(doors, own)
+  const isReady = () => state.isReady
+  const isAuditFull = () => audit.isFull()
+  const ports = { metrics: metrics.registry, isReady, store, change, isAuditFull, tail, history: undefined, snapshot }
+  const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
+  if (admin !== undefined) own.add(admin)
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {
@@ -98,21 +110,16 @@ async function furnish(site: Site): Promise<House> {
   return { listeners, admin, ca: authority, log, close }
 }
 
-/** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */
-function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer {
+/** `own`: where no connection may lead to; known once the doors are open. */
+function buildDialer({ dns }: Settings, own: OwnListeners): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
-  return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
+  return createDialer({ resolver, isOwnListener: (address, port) => own.has(address, port) })
 }
 
-function buildSinks({ loaded, log, closers, ears }: Site): readonly Sink[] {
-  const onFault = (reason: string) => log.error({ reason }, 'the audit cannot be written')
-  const tools = { directory: dirname(loaded.file), onFault }
-  const sinks = loaded.settings.audit.sinks.map((sink) => buildSink(sink, tools))
-  closers.push(() => Promise.all(sinks.map((sink) => sink.close())))
-  return [...sinks, ...ears]
-}
-
-function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+function buildGate(
+  { loaded, references, clock }: Site,
+  parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>,
+): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,
@@ -122,47 +129,26 @@ function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'diale
   }
 }
 
-function buildSnapshot({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer): Snapshot {
-  const { settings } = loaded
-  const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
+function openConnections({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer) {
+  const connections = buildConnections(loaded.settings.connections, { references, clock, metrics, log, dialer })
   closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
-  const policy = compilePolicy(settings)
-  return Object.freeze({ policy, identify: buildIdentify(settings.callers, references), connections })
+  return connections
 }
 
-async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {
+async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<House['listeners']> {
   const listeners: { kind: string; address: string }[] = []
   for (const door of doors) {
     const address = await door.open()
-    addresses.add(address)
+    own.add(address)
     listeners.push({ kind: door.kind, address })
   }
   return listeners
 }
 
-interface AdminParts {
-  readonly metrics: Metrics
-  readonly state: { isReady: boolean }
-  readonly addresses: Set<string>
-  readonly snapshot: Snapshot
-}
-
-async function openAdmin(
-  { loaded, closers }: Site,
-  { metrics, state, addresses, snapshot }: AdminParts,
-): Promise<string | undefined> {
-  const { admin } = loaded.settings
-  if (!admin) return undefined
-  const app = createAdminApp({
-    isReady: () => state.isReady,
-    connections: () => new Map([...snapshot.connections].map(([name, { supply }]) => [name, supply.state()])),
-    metrics: metrics.registry,
-  })
-  const door = new AdminDoor(app, { listen: admin.listen, directory: dirname(loaded.file) })
-  const address = await door.open()
-  // First in the list, so the last to close: while the doors drain it says that this sidecar is not ready.
-  closers.unshift(() => door.close())
-  addresses.add(address)
+/** First in the list, so the last to close: while the doors drain it says that this sidecar is not ready. */
+async function openAdmin({ closers }: Site, door: AdminDoor | undefined): Promise<string | undefined> {
+  const address = await door?.open()
+  if (door) closers.unshift(() => door.close())
   return address
 }
 
@@ -175,12 +161,6 @@ function countSockets(doors: readonly Door[]): ReadonlyMap<string, number> {
 function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
   const rows = [...connections].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
   return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
-}
-
-/** Doors are on loopback alone, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
-function isOwn(addresses: ReadonlySet<string>, address: string, port: number): boolean {
-  const isLoopback = address === '::1' || address.startsWith('127.')
-  return isLoopback && [...addresses].some((own) => own.endsWith(`:${port}`) && !own.startsWith('unix:'))
 }
 
 /** Last opened, first closed; one that fails does not keep the others open. */

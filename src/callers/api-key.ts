@@ -1,8 +1,9 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { PresentedKey } from '../core/ask.ts'
+import type { HeldSecret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 import { secretReference } from '../secrets/registry.ts'
+import { type KeyEntry, KeyIndex } from './key-index.ts'
 import type { CallerKind, Finding, Named } from './method.ts'
 
 const schema = z
@@ -26,11 +27,6 @@ const schema = z
 
 type Settings = z.infer<typeof schema>
 
-interface Entry {
-  readonly caller: string
-  digest(): Buffer
-}
-
 /** A caller that shows a key: in Proxy-Authorization, or where the app would put the upstream's own key. */
 export const apiKey: CallerKind<typeof schema> = {
   schema,
@@ -45,9 +41,8 @@ export const apiKey: CallerKind<typeof schema> = {
         : [{ caller: name, message: `use a key of its own: ${other} has the same digest` }]
     })
   },
-  build(callers, references) {
-    const entries = callers.map((caller) => entryOf(caller, references))
-    const byName = new Map(entries.map((entry) => [entry.caller, entry]))
+  build(callers, { references }) {
+    const keys = new Keys(callers.map((caller) => keyOf(caller, references)))
     return {
       kind: 'api-key',
       identify(evidence): Finding {
@@ -55,43 +50,52 @@ export const apiKey: CallerKind<typeof schema> = {
         if (evidence.keys.length === 0) return 'silent'
         // Two proofs at once may name two callers; guessing which was meant is how identities get confused.
         const [shown, ...others] = evidence.keys
-        const caller = shown && others.length === 0 ? find(shown, byName, entries) : undefined
+        const caller = shown && others.length === 0 ? keys.find(shown)?.caller : undefined
         return caller === undefined ? 'wrong' : { caller }
       },
     }
   },
 }
 
-function entryOf({ name, settings }: Named<Settings>, references: References): Entry {
+/** A key as it stands now. `held`: where it may change. */
+interface CallerKey {
+  readonly caller: string
+  readonly held?: HeldSecret
+  digest(): Buffer
+}
+
+function keyOf({ name: caller, settings }: Named<Settings>, references: References): CallerKey {
   if (settings.digest !== undefined) {
     const digest = Buffer.from(settings.digest.slice('sha256:'.length), 'hex')
-    return { caller: name, digest: () => digest }
+    return { caller, digest: () => digest }
   }
   // The refinement above has seen to it that the other one is there.
   const held = references.secret(settings.key as NonNullable<Settings['key']>)
-  let known = held.current()
-  let digest = known.secret.digest()
-  return {
-    caller: name,
-    digest() {
-      const latest = held.current()
-      if (latest.version !== known.version) {
-        known = latest
-        digest = latest.secret.digest()
-      }
-      return digest
-    },
-  }
+  return { caller, held, digest: () => held.current().secret.digest() }
 }
 
-/** With a name, that caller's key and no other. Without, every key is compared, so that time tells nothing of a match. */
-function find(shown: PresentedKey, byName: ReadonlyMap<string, Entry>, entries: readonly Entry[]): string | undefined {
-  const digest = shown.key.digest()
-  if (shown.caller !== undefined) {
-    const entry = byName.get(shown.caller)
-    return entry && timingSafeEqual(entry.digest(), digest) ? entry.caller : undefined
+/** An index that is made anew when one of the keys has changed: files are written while Sallyport runs. */
+class Keys {
+  readonly #keys: readonly CallerKey[]
+  /** Those that may change. */
+  readonly #held: readonly HeldSecret[]
+  /** By place in `#held`. */
+  #versions: readonly number[] = []
+  #index: KeyIndex<KeyEntry>
+
+  constructor(keys: readonly CallerKey[]) {
+    this.#keys = keys
+    this.#held = keys.flatMap(({ held }) => held ?? [])
+    this.#index = this.#build()
   }
-  const found = entries.filter((entry) => timingSafeEqual(entry.digest(), digest))
-  // Two callers with one key: whichever was named would be a guess.
-  return found.length === 1 ? found[0]?.caller : undefined
+
+  find(shown: PresentedKey): KeyEntry | undefined {
+    if (this.#held.some((held, at) => held.current().version !== this.#versions[at])) this.#index = this.#build()
+    return this.#index.find(shown)
+  }
+
+  #build(): KeyIndex<KeyEntry> {
+    this.#versions = this.#held.map((held) => held.current().version)
+    return new KeyIndex(this.#keys.map(({ caller, digest }) => ({ caller, digest: digest() })))
+  }
 }

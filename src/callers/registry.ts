@@ -1,16 +1,21 @@
-import type { Caller, Evidence } from '../core/ask.ts'
-import type { ProblemCode } from '../core/problem.ts'
+import type { StoredCaller } from '../core/holdings.ts'
 import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
-import type { References } from '../secrets/reference.ts'
 import { apiKey } from './api-key.ts'
-import type { CallerKind, CallerMethod, Named, Proved } from './method.ts'
+import { storedKeys } from './api-key-stored.ts'
+import { FailureLimit } from './failures.ts'
+import { type CallerNames, createIdentify, type Identify } from './identify.ts'
+import { jwt } from './jwt.ts'
+import { kubernetes } from './kubernetes.ts'
+import type { CallerKind, CallerMethod, CallerTools, Named } from './method.ts'
 import { socket } from './socket.ts'
 import { unixPeer } from './unix-peer.ts'
 
 /** Every way to prove who asks, in the order they are asked: a proof that was shown beats where the caller stands. */
 export const callerKinds = {
   'api-key': apiKey,
+  jwt,
+  kubernetes,
   socket,
   'unix-peer': unixPeer,
 }
@@ -19,67 +24,114 @@ export const callerKinds = {
 export const callerSettings = kindUnion(callerKinds, 'Caller')
 export type CallerSettings = z.infer<typeof callerSettings>
 
-/** Nobody, with a stable code for the answer and a reason for the record. */
-export interface Unproved {
-  readonly code: ProblemCode
-  readonly reason: string
-  readonly name?: undefined
-}
-
-/** Who asks. At once where that can be looked up. */
-export type Identify = (evidence: Evidence) => Caller | Unproved | Promise<Caller | Unproved>
-
 /** What is wrong with callers taken together. */
 export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>>) {
   return eachKind(callers, (kind, named) => [...(kind.faults?.(named) ?? [])]).flat()
 }
 
 /** Builds one method for each kind in use, and the one question put to all of them. */
-export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>, references: References): Identify {
-  const methods = eachKind(callers, (kind, named) => ({ proofIs: kind.proofIs, method: kind.build(named, references) }))
-  const shown = methods.filter(({ proofIs }) => proofIs === 'shown').map(({ method }) => method)
-  const places = methods.filter(({ proofIs }) => proofIs === 'place').map(({ method }) => method)
-  return function identify(evidence) {
-    return settle(askEach(shown, evidence, showsKey(evidence) ? WRONG : NOTHING), (found) => {
-      if ('name' in found && found.name !== undefined) return found
-      // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
-      // would answer a question it did not ask.
-      if (evidence.keysAre === 'certain' && found !== NOTHING) return found
-      return settle(askEach(places, evidence, NOTHING), (stands) => (stands === NOTHING ? found : stands))
-    })
+export function buildIdentify(
+  callers: Readonly<Record<string, CallerSettings>>,
+  tools: CallerTools,
+  stored: readonly StoredCaller[] = [],
+): Identify {
+  return buildCallers(callers, tools)(stored)
+}
+
+/**
+ * The same for callers that come and go while Sallyport runs: what is returned is called anew with each change of the
+ * store, and costs an index of the stored keys. All else is built once: what is known of tokens, keys and failures stays.
+ */
+export function buildCallers(
+  callers: Readonly<Record<string, CallerSettings>>,
+  tools: CallerTools,
+): (stored: readonly StoredCaller[]) => Identify {
+  const methods = eachKind(callers, (kind, named) => ({ kind, method: kind.build(named, tools) }))
+  const of = (proofIs: 'shown' | 'place') =>
+    methods.filter(({ kind }) => kind.proofIs === proofIs).map(({ method }) => method)
+  const [shown, places] = [of('shown'), of('place')]
+  const readsTokens = methods.some(({ kind }) => kind.readsTokens)
+  const failures = new FailureLimit(tools.clock)
+  const isDeclared = (name: string) => Object.hasOwn(callers, name)
+  return function identifyWith(stored) {
+    const keys = stored.length === 0 ? [] : [storedKeys(stored, { clock: tools.clock, isDeclared })]
+    const names = namesAmong(callers, stored)
+    // The settings' own keys come first: what is declared is not to be taken over.
+    const [own, others] = [shown.filter(isOfKeys), shown.filter((method) => !isOfKeys(method))]
+    return createIdentify({ shown: [...own, ...keys, ...others], places, names, failures, readsTokens })
   }
 }
 
-const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }
-const WRONG: Unproved = { code: 'caller-unknown', reason: 'a wrong proof' }
+function isOfKeys({ kind }: CallerMethod): boolean {
+  return kind === 'api-key'
+}
 
-/** The first method that knows the caller; otherwise what the last one that said anything had against the proof. */
-function askEach(
-  methods: readonly CallerMethod[],
-  evidence: Evidence,
-  otherwise: Unproved,
-): Caller | Unproved | Promise<Caller | Unproved> {
-  const [method, ...rest] = methods
-  if (!method) return otherwise
-  return settle(method.identify(evidence), (finding) => {
-    if (finding === 'silent') return askEach(rest, evidence, otherwise)
-    if (finding === 'wrong') return askEach(rest, evidence, WRONG)
-    if (finding.caller !== undefined) return callerOf(finding, method.kind)
-    return askEach(rest, evidence, { code: finding.wrong, reason: finding.reason })
+function namesAmong(callers: Readonly<Record<string, CallerSettings>>, stored: readonly StoredCaller[]): CallerNames {
+  const known = new Set([...Object.keys(callers), ...stored.map(({ name }) => name)])
+  const makers = makersAmong(callers)
+  return {
+    isKnown: (name) => known.has(name),
+    isAmbiguous(name, madeBy) {
+      if (makers.length < 2) return false
+      const voucher = makers.find(({ caller }) => caller === madeBy)?.voucher
+      return makers.some((other) => other.voucher !== voucher && other.mayName(name))
+    },
+  }
+}
+
+/** A caller of the settings whose proofs make names. */
+interface Maker {
+  readonly caller: string
+  /** One of the names they may make. */
+  readonly sample: string | undefined
+  readonly kind: string
+  /** Who vouches for those names. */
+  readonly voucher: string
+  mayName(name: string): boolean
+}
+
+function makersAmong(callers: Readonly<Record<string, CallerSettings>>): readonly Maker[] {
+  return Object.entries(callers).flatMap(([caller, settings]) => {
+    const kind: CallerKind<z.ZodObject> = callerKinds[settings.kind]
+    const voucher = kind.nameMaker?.(settings)
+    if (voucher === undefined) return []
+    const mayName = (name: string) => kind.mayName?.(name, settings) === true
+    const sample = 'name' in settings ? settings.name?.replace(/\{[^{}]*\}/g, 'x') : undefined
+    return [{ caller, sample, kind: settings.kind, voucher: `${settings.kind} ${voucher}`, mayName }]
   })
 }
 
-function callerOf({ caller: name, groups, details }: Proved, method: string): Caller {
-  return { name, method, ...(groups && { groups }), ...(details && { details }) }
+/** Pairs of callers whose proofs could make one name, though others vouch for them: such a name is refused. */
+export function overlapsOf(callers: Readonly<Record<string, CallerSettings>>) {
+  const makers = makersAmong(callers)
+  return makers.flatMap(({ caller, voucher, sample }) =>
+    makers
+      .filter((other) => other.voucher !== voucher && sample !== undefined && other.mayName(sample))
+      .map((other) => ({ caller, other: other.caller, sample })),
+  )
 }
 
-/** Goes on at once with what is there at once: a key is looked up for every request, and none should wait for nothing. */
-function settle<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
-  return value instanceof Promise ? value.then(goOn) : goOn(value)
+/**
+ * How a caller of this name would prove itself: the kind of the caller that the settings name so, or of those whose proofs
+ * may make the name. Undefined: nobody goes by it.
+ */
+export function kindOfCaller(name: string, callers: Readonly<Record<string, CallerSettings>>): string | undefined {
+  const makers = makersAmong(callers)
+  if (Object.hasOwn(callers, name)) {
+    return makers.some(({ caller }) => caller === name) ? undefined : callers[name]?.kind
+  }
+  return makers.find(({ mayName }) => mayName(name))?.kind
 }
 
-function showsKey({ keys, unreadable }: Evidence): boolean {
-  return keys.length > 0 || unreadable === true
+/** The settings behind a name: of the caller that the settings name so, or of the one whose proofs may make the name. */
+export function settingsOfCaller(
+  name: string,
+  callers: Readonly<Record<string, CallerSettings>>,
+): CallerSettings | undefined {
+  const makers = makersAmong(callers)
+  const isOwn = Object.hasOwn(callers, name) && !makers.some(({ caller }) => caller === name)
+  const caller = isOwn ? name : makers.find(({ mayName }) => mayName(name))?.caller
+  return caller === undefined ? undefined : callers[caller]
 }
 
 function eachKind<T>(

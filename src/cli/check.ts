@@ -9,7 +9,8 @@ export async function check(file: string): Promise<void> {
     const loaded = await loadSettings(file)
     const references = await openReferences(loaded, () => undefined)
     references.close()
-    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env }))]
+    const left = references.left.map((one) => `${one}, which \`check\` does not open`)
+    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, callers, connections, grants } = loaded.settings
     const counts = [

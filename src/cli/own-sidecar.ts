@@ -32,7 +32,7 @@ export async function openOwnSidecar({ config, caller, audit }: OwnSidecarOption
   const record = await recordFor(loaded, audit)
   const settings = runSettings(loaded.settings, { name, key, record })
   const refusals = new Refusals()
-  const house = await openHouse({ ...loaded, settings }, systemClock, [refusals])
+  const house = await openHouse({ ...loaded, settings }, systemClock, (entry) => refusals.take(entry))
   endOnUncaught(house)
   return {
     // The one door there is.

@@ -1,5 +1,4 @@
 import type { Entry } from '../audit/entry.ts'
-import type { Sink } from '../audit/sink.ts'
 import { problems } from '../core/problems.ts'
 
 /** More of them say no more. */
@@ -12,11 +11,11 @@ interface Row {
 }
 
 /** What a sidecar said no to, for whoever ran the command: each host and code once. */
-export class Refusals implements Sink {
+export class Refusals {
   readonly #rows = new Map<string, Row>()
   #others = 0
 
-  write({ host = 'a request without a host', code, caller }: Entry): void {
+  take({ host = 'a request without a host', code, caller }: Entry): void {
     // Some clients show their key only when they are asked for it.
     if (caller !== undefined) this.#rows.delete(nameOf(host, 'caller-unknown'))
     if (code === undefined) return
@@ -25,8 +24,6 @@ export class Refusals implements Sink {
     if (times === 0 && this.#rows.size === MOST) this.#others++
     else this.#rows.set(name, { host, code, times: times + 1 })
   }
-
-  async close(): Promise<void> {}
 
   /** A line for each, and one that says where all of it is recorded; none where nothing was refused. */
   lines(recordedIn: string | undefined): readonly string[] {

@@ -1,3 +1,4 @@
+import type { Ceiling } from './ceiling.ts'
 import type { Secret } from './secret.ts'
 
 /** Header fields as they stood on the wire: name, value, name, value; case, order and repeats kept. */
@@ -26,6 +27,8 @@ export interface Ask {
 export interface Evidence {
   /** The caller that whoever can open this door is, when the door says so. */
   readonly doorCaller?: string | undefined
+  /** The address at the other end of a TCP connection; absent on a Unix socket. */
+  readonly address?: string | undefined
   /** What the kernel says of the process at the other end of a Unix socket. */
   readonly peer?: Peer | undefined
   readonly keys: readonly PresentedKey[]
@@ -57,6 +60,8 @@ export interface Caller {
   readonly method: string
   /** What the proof says it belongs to; a grant may name one of these. */
   readonly groups?: readonly string[] | undefined
+  /** How far its proof reaches, whatever was granted; absent: as far as the grants. */
+  readonly scopes?: Ceiling | undefined
   /** What else the proof says, for the record alone: pod, node, issuer. Nothing is decided by it. */
   readonly details?: Readonly<Record<string, string>> | undefined
 }

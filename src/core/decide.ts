@@ -1,4 +1,5 @@
 import type { Caller, Target } from './ask.ts'
+import { ceilingText, isBelowCeiling } from './ceiling.ts'
 import { type Grant, type GrantTable, grantsFor, hasEnded } from './grants.ts'
 import type { HostTable } from './host-table.ts'
 import { hasOneReading, isBelow } from './path.ts'
@@ -164,6 +165,8 @@ function judgeGrants(question: Question, route: Route, policy: Policy): Permit |
     }
     const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
     if (rule !== -1 || grant.rules.length === 0) {
+      const where = { connection, method, path: route.path }
+      if (!isBelowCeiling(caller.scopes, where)) return beyondScope(caller, grant)
       return disabledOf(connection, policy) ?? permit(question, route, grant, rule)
     }
     closest = refuse('rule-not-matched', `no rule of grant ${grant.id} lets ${method} through to this path`, {
@@ -179,6 +182,12 @@ export function disabledOf(connection: string, { disabled }: Policy): Refusal | 
   return disabled.has(connection)
     ? refuse('connection-disabled', `${connection} is switched off`, { connection })
     : undefined
+}
+
+/** Granted, and more than the proof that was shown is good for. */
+export function beyondScope({ name, scopes }: Caller, { id, connection }: Grant): Refusal {
+  const reason = `grant ${id} would let ${name} do this with ${connection}, but its token has ${scopes ? ceilingText(scopes) : 'no scope'}`
+  return refuse('scope-insufficient', reason, { connection, grant: id })
 }
 
 /** No grant at all. */

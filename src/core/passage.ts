@@ -1,5 +1,16 @@
 import type { Caller } from './ask.ts'
-import { disabledOf, expired, type Place, type Policy, placeOf, type Refusal, refuse, ungranted } from './decide.ts'
+import { isTunnelBelowCeiling } from './ceiling.ts'
+import {
+  beyondScope,
+  disabledOf,
+  expired,
+  type Place,
+  type Policy,
+  placeOf,
+  type Refusal,
+  refuse,
+  ungranted,
+} from './decide.ts'
 import { type Grant, grantsFor, hasEnded } from './grants.ts'
 
 /** Where a caller wants a tunnel to. */
@@ -69,6 +80,8 @@ function judgeGrants(question: PassageQuestion, place: Place, ways: Ways, policy
       if (closest.code === 'grant-missing') closest = expired(grant)
     } else if (ways.tls === 'pass' && grant.rules.length > 0) closest = unjudged(grant)
     else {
+      const tunnel = { connection, isUnread: ways.tls === 'pass' }
+      if (!isTunnelBelowCeiling(caller.scopes, tunnel)) return beyondScope(caller, grant)
       const off = disabledOf(connection, policy)
       if (off) return off
       const reason = `grant ${grant.id} lets ${caller.name} open a tunnel to ${host} for ${connection}`

@@ -10,6 +10,22 @@ export const accessProblems = {
     remedy:
       'Show the caller key: in the proxy URL (http://CALLER:KEY@host:port), or at a reverse door as "Authorization: Bearer KEY".',
   },
+  'token-rejected': {
+    status: 407,
+    title: 'The token proves nobody',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'Fetch a new token: of an issuer that the settings name, for the audience of Sallyport, and not yet expired. The operator finds the reason in the audit.',
+  },
+  'too-many-failures': {
+    status: 429,
+    title: 'Too many wrong proofs',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'More than 1,000 wrong proofs a second came from here. Stop, and show the right one; what is known is served.',
+  },
   'host-not-allowed': {
     status: 403,
     title: 'The host is not on the allowlist',
@@ -74,6 +90,22 @@ export const accessProblems = {
     proxyError: 'http_request_denied',
     remedy:
       'No rule of the grant lets this method through to this path. Paths with "..", "//" or encoded slashes match no rule.',
+  },
+  'audit-full': {
+    status: 503,
+    title: 'What happens here could not be recorded',
+    blame: 'operator',
+    proxyError: 'proxy_internal_response',
+    remedy:
+      'The audit can take no more, and nothing is done unrecorded. It goes on by itself once there is room; the log names the sink.',
+  },
+  'scope-insufficient': {
+    status: 403,
+    title: 'The scope of the token does not reach this far',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'The grant would let this through, the scopes of the token do not. Ask the issuer for a token with the scope that the settings require.',
   },
   'too-many-requests': {
     status: 429,

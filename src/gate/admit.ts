@@ -46,7 +46,7 @@ export function admitPassage(asked: AskedPassage, caller: Caller, snapshot: Snap
  */
 export async function identify(evidence: Evidence, { trace, gate }: Where): Promise<Caller> {
   const found = await gate.snapshot().identify(evidence)
-  if (found.name === undefined) throw new Problem(found.code, { reason: found.reason })
+  if (found.name === undefined) throw new Problem(found.code, found)
   trace.identified(found)
   return found
 }

@@ -1,3 +1,5 @@
+import { openApiDocument } from '../admin/openapi.ts'
+import { routes } from '../admin/routes.ts'
 import { settingsJsonSchema } from './json-schema.ts'
 import { problemReference } from './problem-reference.ts'
 import { reference } from './reference.ts'
@@ -15,5 +17,6 @@ export function generatedFiles(): GeneratedFile[] {
     { path: 'config/schema.json', text: `${JSON.stringify(schema, null, 2)}\n` },
     { path: 'config/README.md', text: reference(schema) },
     { path: 'config/problems.md', text: problemReference() },
+    { path: 'config/openapi.json', text: `${JSON.stringify(openApiDocument(routes), null, 2)}\n` },
   ]
 }

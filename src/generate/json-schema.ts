@@ -1,3 +1,5 @@
+import { claimValue } from '../callers/claims.ts'
+import { jwksFile, jwksUrl } from '../callers/token-settings.ts'
 import { cidr, fileReference, hostPattern } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { listen } from '../listeners/settings.ts'
@@ -10,6 +12,9 @@ const TITLES = new Map<unknown, string>([
   [cidr, 'address range'],
   [listen, 'listen address'],
   [fileReference, 'file reference'],
+  [jwksFile, 'file reference'],
+  [jwksUrl, 'URL reference'],
+  [claimValue, 'value'],
 ])
 
 /** The settings as JSON Schema, draft 2020-12, as a person or an editor writes them: before defaults. Keys are in order. */

@@ -50,9 +50,39 @@ proof that was shown beats the place that the caller stands at.
 
 1. \`api-key\`: a key in \`Proxy-Authorization\` at a forward door. At a reverse door, a key where the app would put the
    upstream's own: the place of the injection, or \`Authorization\`.
-2. \`socket\`: the door that the request came through.
-3. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
+2. \`jwt\`: a token of an issuer, in the same places. A caller that the settings name goes before one whose name is made of
+   claims; a token that two alike would take is refused.
+3. \`kubernetes\`: the token of a pod, in the same places.
+4. \`socket\`: the door that the request came through.
+5. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
    alone, which beats \`gid\` alone.
+
+Which to use:
+
+| where the app runs | method | why |
+| --- | --- | --- |
+| on this machine, as a user of its own | \`unix-peer\`, or a \`socket\` of its own | nothing to store, to leak or to rotate |
+| in a container beside Sallyport | \`socket\` on a shared volume | the same; a socket handed on keeps its identity, so its permissions are the proof |
+| anywhere, told by \`HTTP_PROXY\` alone | \`api-key\` | **no client can take a rotating token from an environment variable**: it is read once, at start. A local key that is worthless elsewhere may live long, and is rotated here |
+| in a pod, with a client that can be told its token for each request | \`kubernetes\` | the cluster rotates it; ask the API server where deleted pods matter within seconds |
+| in CI, or a service with an identity of its own | \`jwt\` | the issuer says which repository, branch or job it is; the token ends with the job |
+
+A token in a file that a program reads once is as good as one in a variable: after its \`exp\`, and \`clockSlackMs\`, it
+proves nobody.
+
+A token proves somebody only if its issuer is named here letter by letter, its signature verifies by that issuer's keys
+under an allowed algorithm, \`aud\` has our own audience, \`exp\` is there and has not passed, \`nbf\` and \`iat\` are not in the
+future, and every claim fits. Keys in the token itself are not looked at. A name made of claims has a \`/\` in it, which no
+name of the settings has; whatever else could be meant by it is refused, and nothing is put right. Anything else is
+\`token-rejected\`, with the reason in the audit alone. A verified token is remembered by its digest until it ends, or its key
+is withdrawn.
+
+A scope is a ceiling, and a grant a permission: each refuses alone. With \`scopes\`, a request has to be within what one of the
+token's scopes reaches, or it is \`scope-insufficient\`.
+
+More than 1,000 wrong proofs a second from one peer (a uid on a socket where the kernel tells it, an address on TCP) are
+answered 429 \`too-many-failures\`; good keys and tokens that are known go on being served. Tokens that nobody has seen yet are
+not looked into while that lasts.
 
 A wrong key in \`Proxy-Authorization\` is refused, whatever the door or the kernel know: it was meant for Sallyport alone. At
 a reverse door it may be a placeholder that the app insists on, so the next kind is asked. Two keys at once prove nobody.`,
@@ -113,7 +143,33 @@ content is not usable, the log says so, and the secret read before stays in use.
 In a Kubernetes mount the modes are the cluster's to choose, so others may read there, but not write. Mount the whole
 volume: one that is mounted with \`subPath\` is **never updated**, and a rotated secret would not arrive.
 
-An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.`,
+An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.
+
+A secret in the store is sealed under the store's own key, which itself is in a file or in the environment. A new version is
+in use at every instance within a second. \`sallyport check\` does not open the store, and says which secrets it has not seen.`,
+
+  store: `What operators change while Sallyport runs, and what has to be there after a restart. What the settings say is not in it, and
+cannot be changed there. No request waits for it: everything is read at start, and changes come in as they are made.
+
+While the store is lost nothing is opened and nothing is closed: what was known goes on for \`staleMs\`, and then every request
+is refused until the store is there again. At start it has to be there.
+
+\`sqlite\` is one file on a local disk, mode 0600, in a directory of mode 0700 of the user of Sallyport; a network file system
+will not do. Several processes of one machine may share it. A change is on the disk before it is confirmed. To take a backup
+while it runs, \`sqlite3 FILE ".backup BACKUP"\`; a copy of the file alone misses what is in \`FILE-wal\`. To put one back, stop
+Sallyport, remove \`FILE-wal\` and \`FILE-shm\`, and move the backup into the place of the file.
+
+\`postgres\` is PostgreSQL 13 or later. The user needs a schema where it may create tables, the first of its \`search_path\`; it is
+made at the first start, by whichever instance comes first. The URL names a server, or its Unix socket as in
+\`postgres://USER@/DATABASE?host=/run/postgresql\`. A server that is not this machine is spoken to over TLS, and proves its name,
+whatever \`sslmode\` says; weaker modes are refused. Changes are told with \`LISTEN\`, which a pooler in transaction mode does not
+pass on; then \`pollMs\` decides. Each instance holds up to five connections. To take a backup, \`pg_dump\`; to put one back, stop
+every instance first.
+
+Secrets are sealed with AES-256-GCM, each bound to its name and version. The key is 32 random bytes, not a passphrase. With
+another \`key\`, and the old one in \`previousKeys\`, everything is sealed anew at the next start; then \`previousKeys\` can go. In a
+fleet, let every instance know the new key as one of \`previousKeys\` first. A backup of the store is worth nothing without the
+key, so keep a copy of that as well, and elsewhere.`,
 
   ca: `\`{ directory: DIR }\`, with \`bundle: PATH\` beside it where apps of other users are to read that, or \`ephemeral\`. A relative
 path starts at the settings file.
@@ -129,11 +185,41 @@ settings have no \`ca\` at all.`,
   dns: 'How names become addresses. A name in `hosts` is not asked for elsewhere.',
 
   audit: `One entry for each request, and for each CONNECT, whatever became of it: who asked, for what, what was decided and why, and what came back.
-A credential is in it as a fingerprint only, and a query or a body not at all.`,
+A credential is in it as a fingerprint, and as the name and version of the long-lived secret behind it (\`crm@3\` of the store,
+\`file:secrets/crm@1a2b3c4d\` of a file); a query or a body not at all. Changes that operators make are in it too.
+
+Each line ends with \`instance\`, \`run\`, \`seq\`, \`prev\` and \`hash\`: a chain, from which no line can be taken, and into which
+none can be put, without its showing. The first line of each run names the last one of the run before. With \`checkpoints\` the
+chain is signed, so that nobody without the key can make another one. The hash is the SHA-256 of the line without it:
+
+\`\`\`sh
+sed -E 's/,"hash":"[0-9a-f]{64}"\\}$/}/' | tr -d '\\n' | sha256sum
+\`\`\`
+
+Every sink gets the same lines. A line is written to its file, or to the spill, before the next thing happens, so it survives
+the end of the process, also by \`kill -9\`; when the power goes out, what the disk had not yet taken may be gone, and that shows.
+What a database or a collector cannot take now is brought there later, in order; a database knows what it has already, and a
+collector may see the last few lines before a crash twice, with the same \`run\` and \`seq\`.`,
 
   log: 'For operators, on standard error: what went wrong, and why. No secret and no query is in it.',
 
-  admin: `For probes and for Prometheus. It needs no key, so give it a loopback address or a socket of its own.
+  admin: `A door of its own, for operators: \`/livez\`, \`/readyz\`, \`/startupz\` and \`/metrics\` for probes and Prometheus, which show
+nothing, and below \`/v1\` the admin API, described by [openapi.json](openapi.json), which the door serves at
+\`/openapi.json\`. No data door answers for it, and no connection leads to it.
+
+Who may use the API proves it like a caller: by a key or a token as \`Authorization: Bearer\`, or by the process at the other
+end of a \`unix:\` socket. The role says how far it goes:
+
+| role | may |
+| --- | --- |
+| viewer | look: connections, callers, grants, the audit, \`why\`, replay; never the value of a secret |
+| granter | also grant and revoke, add and remove callers |
+| admin | also switch connections off and on, and set secrets |
+
+Without \`operators\`, root and the user that Sallyport runs as are \`admin\` at a \`unix:\` socket, and at a TCP door there is
+nobody: it answers 401, and says what to set. What the settings file says cannot be changed through the API; what is
+changed there needs a \`store\`. Every change is in the audit, with who, before and after, and so is every one that was
+refused. A request that a browser sends for another origin is refused, and so is a \`Host\` that is no name of the door.
 
 \`/readyz\` is 200 while the doors are open, also where a connection has no credential: it shows the state of each, and requests
 for that one are answered by 502 or 503, while the others go on.`,
@@ -160,5 +246,6 @@ an answer of the upstream never has: by that a program tells whose answer it is.
 where the operator finds the reason; the answer itself repeats nothing of the request. Test for \`code\`, which stays the same
 for ever; titles and details may change.
 
-\`caller-unknown\` is 407 at a forward door, and 401 at a reverse door, where there is no proxy to speak of.`,
+\`caller-unknown\` and \`token-rejected\` are 407 at a forward door, and 401 at a reverse door, where there is no proxy to speak
+of.`,
 } as const

@@ -20,8 +20,9 @@ export const sections: readonly Section[] = [
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },
   { title: 'Secret references', text: texts.secrets, parts: ['SecretReference'] },
   { title: 'ca', text: texts.ca, parts: [] },
+  { title: 'Store', text: texts.store, parts: ['Store'] },
   { title: 'dns', text: texts.dns, parts: ['dns'] },
   { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
   { title: 'log', text: texts.log, parts: ['log'] },
-  { title: 'admin', text: texts.admin, parts: ['admin'] },
+  { title: 'admin', text: texts.admin, parts: ['admin', 'Operator'] },
 ]

@@ -35,7 +35,7 @@ export interface Head {
   readonly target: string
   readonly fields: readonly string[]
   /** The connection it came on. */
-  readonly line: Pick<Line, 'peer' | 'proof' | 'tunnel'>
+  readonly line: Pick<Line, 'peer' | 'address' | 'proof' | 'tunnel'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */

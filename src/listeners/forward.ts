@@ -25,7 +25,7 @@ const BARE_AUTHORITY = /^[^/]*:\/\/[^/?]*$/
 function readerFor(caller: string | undefined): Reader {
   const evidence = (fields: readonly string[], line: Head['line']): Evidence => {
     const { keys, unreadable } = shownOn(line, valuesOf(fields, 'proxy-authorization'))
-    return { doorCaller: caller, peer: line.peer, keys, unreadable, keysAre: 'certain' }
+    return { doorCaller: caller, peer: line.peer, address: line.address, keys, unreadable, keysAre: 'certain' }
   }
   return {
     challenge: 'proxy',

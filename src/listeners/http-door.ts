@@ -70,6 +70,6 @@ export class HttpDoor implements Door {
   #accepted(socket: Socket): Line {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    return newLine(this.#tools.peers?.read(socket))
+    return newLine({ peer: this.#tools.peers?.read(socket), address: socket.remoteAddress })
   }
 }

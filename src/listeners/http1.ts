@@ -139,7 +139,7 @@ export class Http1 {
   }
 
   #lineOf(socket: Duplex): Line {
-    return this.#lines.get(socket) ?? newLine(undefined)
+    return this.#lines.get(socket) ?? newLine({})
   }
 
   /**

@@ -44,7 +44,7 @@ export class Interception {
     this.#sockets = tools.sockets
     this.#intake = new Intake('intercept', insideReader, tools)
     this.#http1 = new Http1(this.#intake, {
-      lineOf: () => newLine(undefined),
+      lineOf: () => newLine({}),
       connect: (_request, socket, _head, line) => this.#refuseNested(socket, line),
     })
     // Node bounds the time for a head, and knows which connections are idle, only from this event on.
@@ -96,7 +96,7 @@ export class Interception {
     this.#take(socket, raw)
     return new Promise((resolve) => {
       const { host, port } = passage
-      const line = newLine(undefined, { host, port, scheme, evidence, entered: () => resolve(OPENED) })
+      const line = newLine({}, { host, port, scheme, evidence, entered: () => resolve(OPENED) })
       socket.once('close', () => resolve(scheme === 'https' ? UNUSED_TLS : UNUSED))
       if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') this.#http2.accept(socket, line)
       else this.#http1.accept(socket, line)

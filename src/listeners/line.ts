@@ -5,6 +5,8 @@ import type { ShownKeys } from './keys.ts'
 /** What a door knows of one caller's connection. */
 export interface Line {
   readonly peer: Peer | undefined
+  /** The address at its other end; undefined on a Unix socket. */
+  readonly address: string | undefined
   /** To the latest request. Earlier ones may still be waiting for theirs, because callers may pipeline. */
   answer: HttpAnswer | undefined
   /** The latest proof as it was read: clients send the same one with every request. What it proves is judged each time. */
@@ -28,6 +30,7 @@ export interface Tunnel {
 }
 
 /** A connection of which nothing is known yet. */
-export function newLine(peer: Peer | undefined, tunnel?: Tunnel): Line {
-  return { peer, answer: undefined, proof: undefined, isUnreadable: false, ...(tunnel && { tunnel }) }
+export function newLine(from: Partial<Pick<Line, 'peer' | 'address'>>, tunnel?: Tunnel): Line {
+  const { peer, address } = from
+  return { peer, address, answer: undefined, proof: undefined, isUnreadable: false, ...(tunnel && { tunnel }) }
 }

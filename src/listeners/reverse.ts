@@ -57,7 +57,8 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
     : { listen: settings.listen, hostnames: settings.hostnames }
   return {
     challenge: 'origin',
-    evidence: (fields, { peer }) => evidenceOf(fields, { doorCaller: settings.caller, peer, keys: keysOf(fields, '') }),
+    evidence: (fields, { peer, address }) =>
+      evidenceOf(fields, { doorCaller: settings.caller, peer, address, keys: keysOf(fields, '') }),
     read({ target, fields, line }: Head): Reading | Fault {
       const parts = parseOriginForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
@@ -65,7 +66,7 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
       if (fault) return fault
       const route = routeOf(parts.path, settings)
       const keys = keysOf(fields, parts.query, slotOf(route.target))
-      const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer: line.peer, keys })
+      const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer: line.peer, address: line.address, keys })
       return { ...route, query: parts.query, evidence }
     },
   }

@@ -1,9 +1,10 @@
 import type { Entry } from '../audit/entry.ts'
 
-/** One entry of the audit as a line for people; what is not JSON comes back as it is. */
+/** One entry of the audit as a line for people; what is no entry comes back as it is. */
 export function readableLine(line: string): string {
   try {
-    return inWords(JSON.parse(line) as Entry /* as src/audit wrote it */)
+    const { msg, ...entry }: Entry & { readonly msg: string } = JSON.parse(line) // as src/audit wrote it
+    return msg === 'ask' ? inWords(entry) : line
   } catch {
     return line
   }

@@ -1,20 +1,26 @@
 import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
+import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
+import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
 import { interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
+import { unknown } from './unknown.ts'
 
 /** What no single field shows: names that mean nothing, and things that contradict each other. */
 export function crossFaults(settings: Settings): SettingsFault[] {
   return [
     ...faultsOfCallers(settings.callers).map(({ caller, message }) => ({ path: ['callers', caller], message })),
+    ...scopeFaults(settings),
     ...Object.keys(settings.connections).flatMap((name) => connectionFaults(name, settings)),
     ...sharedHosts(settings),
     ...settings.grants.flatMap((_, index) => grantFaults(index, settings)),
     ...settings.listeners.flatMap((_, index) => listenerFaults(index, settings)),
     ...sharedAddresses(settings),
     ...unusedSockets(settings),
+    ...operatorFaults(settings),
+    ...storelessSinks(settings),
   ]
 }
 
@@ -22,8 +28,10 @@ export function crossFaults(settings: Settings): SettingsFault[] {
 export function crossWarnings(settings: Settings, now: number): SettingsFault[] {
   return [
     ...unreachableHosts(settings),
+    ...unspilledSinks(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
+    ...sharedNames(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
     ...forbiddenPins(settings),
@@ -74,9 +82,8 @@ function sharedHosts({ connections }: Settings): SettingsFault[] {
 function grantFaults(index: number, settings: Settings): SettingsFault[] {
   const grant = settings.grants[index]
   const faults: SettingsFault[] = []
-  if (grant?.caller !== undefined && !Object.hasOwn(settings.callers, grant.caller)) {
-    faults.push({ path: ['grants', index, 'caller'], message: unknown('caller', settings.callers) })
-  }
+  const message = grant?.caller === undefined ? undefined : faultOfGrantee(grant.caller, settings)
+  if (message !== undefined) faults.push({ path: ['grants', index, 'caller'], message })
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
     faults.push({ path: ['grants', index, 'connection'], message: unknown('connection', settings.connections) })
   }
@@ -146,6 +153,20 @@ function unusedSockets({ callers, listeners }: Settings): SettingsFault[] {
     }))
 }
 
+function storelessSinks({ audit, store }: Settings): SettingsFault[] {
+  if (store) return []
+  const message = 'add "store: { kind: sqlite, path: FILE }", or leave this sink out: there is no store to keep rows in'
+  return audit.sinks.flatMap(({ kind }, index) =>
+    kind === 'store' ? [{ path: ['audit', 'sinks', index], message }] : [],
+  )
+}
+
+function unspilledSinks({ audit }: Settings): SettingsFault[] {
+  const isRemote = audit.sinks.some(({ kind }) => kind !== 'json-lines')
+  if (!isRemote || audit.spill) return []
+  return [{ path: ['audit', 'spill'], message: 'is not set: what waits for a sink is lost when the process is killed' }]
+}
+
 function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[] {
   const table = new HostTable(allowlist.map((pattern) => [pattern, pattern]))
   return Object.entries(connections).flatMap(([name, { hosts }]) =>
@@ -191,11 +212,4 @@ function unusedPeers({ callers, listeners }: Settings): SettingsFault[] {
   return Object.entries(callers)
     .filter(([, { kind }]) => kind === 'unix-peer')
     .map(([name]) => ({ path: ['callers', name], message: 'can never be proved: no listener is a unix: socket' }))
-}
-
-function unknown(what: string, among: Readonly<Record<string, unknown>>): string {
-  const names = Object.keys(among)
-  return names.length === 0
-    ? `there is no ${what} yet: add one to "${what}s"`
-    : `use the name of a ${what}: ${names.join(', ')}`
 }

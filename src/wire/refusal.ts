@@ -1,4 +1,4 @@
-import type { Problem } from '../core/problem.ts'
+import type { Problem, ProblemCode } from '../core/problem.ts'
 import { problems } from '../core/problems.ts'
 
 /** A refusal as bytes: what goes into the head, and the body. */
@@ -52,14 +52,17 @@ export function refusalBytes(problem: Problem, id: string, challenge: Challenge)
 
 /** At an origin-style door there is no proxy to authenticate to. */
 function statusOf(problem: Problem, challenge: Challenge): number {
-  return problem.code === 'caller-unknown' && challenge === 'origin' ? 401 : problem.row.status
+  return ASKS_FOR_PROOF.has(problem.code) && challenge === 'origin' ? 401 : problem.row.status
 }
+
+/** Another proof would do, so it is asked for. */
+const ASKS_FOR_PROOF: ReadonlySet<ProblemCode> = new Set(['caller-unknown', 'token-rejected'])
 
 const REALM = 'realm="sallyport", charset="UTF-8"'
 
 /** Basic at a proxy, because nearly no client can answer a Bearer challenge there; elsewhere too, because git answers no other. */
 function challengeFields({ code }: Problem, challenge: Challenge): string[] {
-  if (code !== 'caller-unknown') return []
+  if (!ASKS_FOR_PROOF.has(code)) return []
   if (challenge === 'proxy') return ['Proxy-Authenticate', `Basic ${REALM}`]
   return ['WWW-Authenticate', 'Bearer realm="sallyport"', 'WWW-Authenticate', `Basic ${REALM}`]
 }

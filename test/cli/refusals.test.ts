@@ -10,7 +10,7 @@ function entry(host: string | undefined, code?: string, caller?: string): Entry 
 
 function heard(...entries: readonly Entry[]): Refusals {
   const refusals = new Refusals()
-  for (const one of entries) refusals.write(one)
+  for (const one of entries) refusals.take(one)
   return refusals
 }
 

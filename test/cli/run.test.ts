@@ -39,9 +39,10 @@ test('https:// is no different: the command trusts the authority of its sidecar'
 test('what was asked is on record when it ends', async () => {
   const place = placeFor(upstream.port)
   await runWith(place, CURL)
-  const [entry, ...others] = readFileSync(fileOf(place, 'audit.jsonl'), 'utf8').trimEnd().split('\n')
+  const [start, entry, ...others] = readFileSync(fileOf(place, 'audit.jsonl'), 'utf8').trimEnd().split('\n')
   expect(others).toEqual([])
-  expect(JSON.parse(entry ?? '')).toMatchObject({ caller: 'checkout', connection: 'crm', status: 200 })
+  expect(JSON.parse(start ?? '')).toMatchObject({ msg: 'start', seq: 1 })
+  expect(JSON.parse(entry ?? '')).toMatchObject({ msg: 'ask', caller: 'checkout', connection: 'crm', status: 200 })
 })
 
 test('the environment leads to the sidecar with a key of this run', async () => {
@@ -117,7 +118,7 @@ test('an audit on standard output would be among what the command prints: it goe
   const ran = await runWith(place, CURL, { XDG_STATE_HOME: place.directory })
   expect(ran).toMatchObject({ stdout: 'ok', stderr: '' })
   const file = join(place.directory, 'sallyport', 'audit.jsonl')
-  expect(readFileSync(file, 'utf8')).toMatch(/^\{.*"connection":"crm".*\}\n$/)
+  expect(readFileSync(file, 'utf8')).toMatch(/^\{.*\}\n\{.*"connection":"crm".*\}\n$/)
   expect(statSync(file).mode & 0o077).toBe(0)
 })
 

@@ -7,4 +7,8 @@ describeKinds('listeners', doorKinds, {
   reverse: { listen: 'unix:crm.sock', connection: 'crm' },
 })
 
-describeKinds('audit', sinkKinds, { 'json-lines': {} })
+describeKinds('audit', sinkKinds, {
+  'json-lines': {},
+  store: {},
+  otlp: { endpoint: 'https://collector.example.com/v1/logs' },
+})

@@ -4,8 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/settings/load.ts'
 import { DOOR, faultsOf, refusalOf, settingsFile, temporaryFolder } from '../support/settings-file.ts'
 
-const REFERENCE = 'use { file: PATH } or { env: NAME }; a secret itself never stands in a settings file'
-const TOP = 'listeners, admin, allowlist, callers, connections, grants, ca, dns, audit, log, drainTimeoutMs'
+const REFERENCE =
+  'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file'
+const TOP = 'listeners, admin, allowlist, callers, connections, grants, ca, store, dns, audit, log, drainTimeoutMs'
 
 /** A connection whose credential is on line 7, and whatever else there is on line 8, both from column 5. */
 function crm(setting: string): string {
@@ -27,7 +28,10 @@ describe('one wrong setting is told with its place and the form to use', () => {
       'callers: { "a b": { kind: socket } }',
       '3:12 callers["a b"]: use a name of letters, digits, ".", "_", "@" and "-", 128 at most',
     ],
-    ['callers: { a.b: { kind: magic } }', '3:25 callers["a.b"].kind: use one of api-key, socket, unix-peer'],
+    [
+      'callers: { a.b: { kind: magic } }',
+      '3:25 callers["a.b"].kind: use one of api-key, jwt, kubernetes, socket, unix-peer',
+    ],
     ['callers: { a: { kind: api-key } }', '3:15 callers.a: use exactly one of key and digest'],
     [
       'callers: { a: { kind: unix-peer, uid: 65534 } }',

@@ -55,7 +55,7 @@ test.each(['evil.test', 'localhost.evil.test', ''])('the admin door refuses the 
 
 test('the admin door refuses a page of another site', async () => {
   const { status } = await askAdmin(sallyport, '/metrics', 'localhost\r\nOrigin: https://evil.test')
-  expect(status).toBe(421)
+  expect(status).toBe(403)
 })
 
 test('the admin door may be a socket that its owner alone can open', async () => {

@@ -8,7 +8,8 @@ import { helloFor } from '../support/hello.ts'
 import { closing } from '../support/peers.ts'
 import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
 import { type RawAnswer, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
-import { eventually, type Running } from '../support/sallyport.ts'
+import { eventually, privateDirectory, type Running, remove, writeSecret } from '../support/sallyport.ts'
+import { jwksOf, makeSigningKey } from '../support/tokens.ts'
 import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 import {
@@ -22,9 +23,14 @@ import {
   startCrmForTest,
   stopCrm,
 } from './crm.ts'
+import { askTooOften, jobSettings, tokenField } from './wrong-proofs.ts'
 
 /** In every request, in each part that could be echoed. */
 const MARKER = 'echo-canary'
+
+const signer = await makeSigningKey()
+const keys = privateDirectory()
+const jwks = writeSecret(keys, 'jwks.json', jwksOf(signer))
 
 let upstream: RawUpstream
 let issuer: QuirkIssuer
@@ -47,6 +53,7 @@ afterAll(async () => {
   await upstream?.close()
   await issuer?.stop()
   names?.close()
+  remove(keys)
 })
 
 function answerOf(request: string) {
@@ -95,6 +102,10 @@ async function settings(): Promise<object> {
       { kind: 'reverse', listen: '127.0.0.1:0' },
     ],
     allowlist: [...hosts, 'unnamed.test'],
+    callers: {
+      checkout: { kind: 'api-key', key: { file: 'checkout' } },
+      job: jobSettings(jwks),
+    },
     ca: 'ephemeral',
     connections,
     grants: [
@@ -103,6 +114,7 @@ async function settings(): Promise<object> {
         connection,
         ...(connection !== 'unread' && { rules: [{ paths: [`/${MARKER}/**`] }, { paths: ['/v1/**'] }] }),
       })),
+      { caller: 'job', connection: 'crm' },
       { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
     ],
     dns: {
@@ -185,6 +197,9 @@ const stories = {
   'target-malformed': () =>
     sendRaw(forward(), `GET /${MARKER} HTTP/1.1\r\nHost: ${MARKER}\r\n${PROOF}\r\n`, { until: WHOLE_ANSWER }),
   'caller-unknown': () => ask({ proof: `Proxy-Authorization: Bearer ${MARKER}\r\n` }),
+  'token-rejected': async () => ask({ proof: await tokenField(signer, { sub: MARKER, aud: MARKER }) }),
+  'scope-insufficient': async () =>
+    ask({ method: 'POST', fields: 'Content-Length: 0\r\n', proof: await tokenField(signer, { sub: MARKER }) }),
   'host-not-allowed': () => ask({ host: `${MARKER}.test` }),
   'connection-missing': () => ask({ host: 'unnamed.test' }),
   'connection-unknown': () => askReverse(`/${MARKER}/1`, 'Host: localhost\r\n'),
@@ -194,6 +209,7 @@ const stories = {
   'grant-expired': () => ask({ host: 'expired.test' }),
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
   'connection-disabled': () => ask({ host: 'disabled.test' }),
+  'audit-full': askUnrecordable,
   'connect-refused': () =>
     sendRaw(forward(), `CONNECT untunnelled.test:443 HTTP/1.1\r\nHost: ${MARKER}.test\r\n${PROOF}\r\n`),
   'authority-mismatch': askMisdirected,
@@ -222,6 +238,7 @@ const stories = {
   'upstream-timeout': () => ask({ path: `/${MARKER}/hang` }),
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
   'loop-detected': askAgain,
+  'too-many-failures': () => askTooOften(forward(), MARKER),
 } satisfies Record<Exclude<ProblemCode, Unanswerable>, () => Promise<RawAnswer>>
 
 /** What leads to those that are told by the record alone. */
@@ -270,11 +287,25 @@ async function askBrokenHouse(): Promise<RawAnswer> {
   return ask({ at: house.doors[0]?.address ?? '' })
 }
 
+function logOf(running: Running | undefined): string {
+  return running?.output() ?? ''
+}
+
+/** In this one, the disk of the audit is full. */
+async function askUnrecordable(): Promise<RawAnswer> {
+  const sinks = [{ kind: 'json-lines', path: '/dev/full' }]
+  house = await startCrmForTest({ port: upstream.port, settings: { audit: { sinks } } })
+  return ask({ at: house.doors[0]?.address ?? '' })
+}
+
 /** The fields that these codes alone come with. */
 const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
   'caller-unknown': /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m,
+  'token-rejected': /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m,
+  'too-many-failures': /^Retry-After: 1\r$/m,
   'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
   'too-many-requests': /^Retry-After: 1\r$/m,
+  'audit-full': /^Retry-After: 1\r$/m,
   'credential-unavailable': /^Retry-After: [5-7]\r$/m,
 }
 
@@ -292,14 +323,16 @@ test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a lite
     const { instance, ...told } = JSON.parse(body)
     const type = `urn:sallyport:problem:${code}`
     expect(told).toEqual({ type, title: row.title, status: row.status, detail: row.remedy, code })
-    for (const [name, field] of [
-      ['Proxy-Authenticate', 'caller-unknown'],
-      ['Allow', 'method-not-allowed'],
-    ])
-      expect(head.includes(`\r\n${name}: `)).toBe(code === field)
+    for (const [name, codes] of [
+      ['Proxy-Authenticate', ['caller-unknown', 'token-rejected']],
+      ['Allow', ['method-not-allowed']],
+    ] as const)
+      expect(head.includes(`\r\n${name}: `)).toBe(codes.some((one) => one === code))
     expect(`${head}\r\n`).toMatch(OWN_FIELDS[code] ?? /^/)
     for (const secret of [MARKER, CALLER_KEY, CREDENTIAL]) expect(answer.text).not.toContain(secret)
     const id = String(instance).replace('urn:uuid:', '')
+    // The one that cannot be recorded is in the log.
+    if (code === 'audit-full') return expect(logOf(house)).toContain(id)
     expect(await entryOf(id, house ?? sallyport)).toMatchObject({ code, status: row.status, ended: 'complete' })
   },
 )

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 
 interface Origin {
   /** There when the tool is. A file of the package itself: what PATH says may be another build, such as a pyenv Python. */
@@ -19,10 +19,22 @@ export const TOOLS = {
   javac: { file: '/usr/bin/javac', package: 'default-jdk-headless' },
   openssl: { file: '/usr/bin/openssl', package: 'openssl' },
   pip: { file: '/usr/lib/python3/dist-packages/pip/__main__.py', package: 'python3-pip' },
+  postgresql: {
+    /** Each release of Debian has another version, in a directory of its own. */
+    get file() {
+      const found = globSync('/usr/lib/postgresql/*/bin/initdb').sort((one, other) => versionIn(one) - versionIn(other))
+      return found.at(-1) ?? '/usr/lib/postgresql/15/bin/initdb'
+    },
+    package: 'postgresql',
+  },
   python3: { file: '/usr/bin/python3', package: 'python3' },
   requests: { file: '/usr/lib/python3/dist-packages/requests/__init__.py', package: 'python3-requests' },
   wget: { file: '/usr/bin/wget', package: 'wget' },
 } as const satisfies Readonly<Record<string, Origin>>
+
+function versionIn(path: string): number {
+  return Number(/\d+/.exec(path)?.[0])
+}
 
 /** A tool of this machine that a test may need. */
 export type Tool = keyof typeof TOOLS

@@ -12,7 +12,7 @@ export interface Running {
   readonly admin: string | undefined
   /** Everything it has printed so far. */
   output(): string
-  /** The audit so far, parsed. Waits until there are at least `count` entries. */
+  /** The asks in the audit so far, parsed. Waits until there are at least `count` entries. */
   audit(count: number): Promise<Record<string, unknown>[]>
   /** Ends it; the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
@@ -115,7 +115,8 @@ function exited(child: ChildProcess): Promise<{ code: number | null }> {
 async function readAudit(file: string, count: number): Promise<Record<string, unknown>[]> {
   return eventually(() => {
     const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
-    return lines.length >= count ? lines.map((line) => JSON.parse(line)) : undefined
+    const entries = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'ask')
+    return entries.length >= count ? entries : undefined
   }, `${count} audit entries`)
 }
 

@@ -1,0 +1,23 @@
+import { Readable } from 'node:stream'
+import type { AuditFilter, AuditRows } from '../store/audit-rows.ts'
+
+/** Rows that are read at once: what a client has not taken yet is not read. */
+const ROWS = 1000
+
+/**
+ * Lines as they were written. The first part is read before the answer begins, so that a lost store is an answer of its
+ * own; later it breaks the answer off, because a file that ends early must not look whole.
+ * @throws StoreError
+ */
+export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<Readable> {
+  const first = await audit.find({ ...filter, order: 'oldest', limit: ROWS })
+  return Readable.from(textOf(first), { objectMode: false })
+
+  async function* textOf(page: typeof first): AsyncGenerator<Buffer> {
+    for (let part = page; ; ) {
+      if (part.lines.length > 0) yield Buffer.from(part.lines.map(({ line }) => `${line}\n`).join(''))
+      if (part.cursor === undefined) return
+      part = await audit.find({ ...filter, order: 'oldest', limit: ROWS, cursor: part.cursor })
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import type { Caller, Evidence } from '../core/ask.ts'
+import type { ProblemCode } from '../core/problem.ts'
+import type { FailureLimit } from './failures.ts'
+import type { CallerMethod, Effort, Finding, Proved } from './method.ts'
+import { isToken, onlyKeyOf } from './token.ts'
+
+/** Nobody, with a stable code for the answer and a reason for the record. */
+export interface Unproved {
+  readonly code: ProblemCode
+  readonly reason: string
+  /** Seconds until another try may be worth it. */
+  readonly retryAfter?: number
+  /** It could not be judged, so that it does not count as a failure. */
+  readonly isOurs?: true
+  readonly name?: undefined
+}
+
+/** Who asks. At once where that can be looked up. */
+export type Identify = (evidence: Evidence) => Caller | Unproved | Promise<Caller | Unproved>
+
+/** What is known of the names of callers. */
+export interface CallerNames {
+  /** A caller of the settings or of the store. */
+  isKnown(name: string): boolean
+  /** Whether somebody else's proofs could make this name, too: a grant to it would be anybody's guess. */
+  isAmbiguous(name: string, madeBy: string): boolean
+}
+
+interface Parts {
+  /** Methods for proofs that are shown, in the order in which they are asked. */
+  readonly shown: readonly CallerMethod[]
+  /** Methods for where a caller stands. */
+  readonly places: readonly CallerMethod[]
+  readonly names: CallerNames
+  readonly failures: FailureLimit
+  /** A proof may be a token. */
+  readonly readsTokens: boolean
+}
+
+/** Makes the one question that is put to all methods: a proof that was shown beats where the caller stands. */
+export function createIdentify({ shown, places, names, failures, readsTokens }: Parts): Identify {
+  return function identify(evidence) {
+    const isShown = showsKey(evidence)
+    const effort = isShown && failures.isOver(evidence) ? 'known' : 'any'
+    const inquiry = { evidence, effort, names } as const
+    const ending = (found: Unproved) => (isShown && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
+    return settle(askEach(shown, inquiry, isShown ? WRONG : NOTHING), (found) => {
+      if (found.name !== undefined) return found
+      const wrong = found === WRONG && readsTokens ? wrongKey(evidence) : found
+      // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
+      // would answer a question it did not ask.
+      if (evidence.keysAre === 'certain' && wrong !== NOTHING) return ending(wrong)
+      return settle(askEach(places, inquiry, NOTHING), (stands) => (stands === NOTHING ? ending(wrong) : stands))
+    })
+  }
+}
+
+const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }
+const WRONG: Unproved = { code: 'caller-unknown', reason: 'a wrong proof' }
+const FOREIGN: Unproved = { code: 'token-rejected', reason: 'a token of an issuer that no caller names' }
+const TOO_MANY: Unproved = {
+  code: 'too-many-failures',
+  reason: 'a wrong proof, from where too many of them come',
+  retryAfter: 1,
+}
+
+function wrongKey(evidence: Evidence): Unproved {
+  const key = onlyKeyOf(evidence)
+  return key && isToken(key) ? FOREIGN : WRONG
+}
+
+interface Inquiry {
+  readonly evidence: Evidence
+  readonly effort: Effort
+  readonly names: CallerNames
+}
+
+/** The first method that knows the caller; otherwise what the last one that said why had against the proof. */
+function askEach(
+  methods: readonly CallerMethod[],
+  inquiry: Inquiry,
+  otherwise: Unproved,
+): Caller | Unproved | Promise<Caller | Unproved> {
+  const [method, ...rest] = methods
+  if (!method) return otherwise
+  const { evidence, effort } = inquiry
+  return settle(method.identify(evidence, effort), (finding) => {
+    const told = toldBy(finding, method, inquiry)
+    if (told?.name !== undefined) return told
+    // "A wrong proof" says less than what another method found wrong with it.
+    return askEach(rest, inquiry, told === undefined || (told === WRONG && otherwise !== NOTHING) ? otherwise : told)
+  })
+}
+
+function toldBy(finding: Finding, { kind }: CallerMethod, { evidence, names }: Inquiry): Caller | Unproved | undefined {
+  if (finding === 'silent') return undefined
+  if (finding === 'wrong') return WRONG
+  if (finding.caller !== undefined) return faultOfName(finding, evidence, names) ?? callerOf(finding, kind)
+  const { wrong: code, reason, isOurs } = finding
+  return { code, reason, ...(isOurs && { isOurs }), ...(code === TOO_MANY.code && { retryAfter: 1 }) }
+}
+
+/** A claim is worth no name of the settings; and a name beside a proof may be anything but somebody else's. */
+function faultOfName({ caller, madeBy }: Proved, { keys }: Evidence, names: CallerNames): Unproved | undefined {
+  if (madeBy !== undefined && (names.isKnown(caller) || names.isAmbiguous(caller, madeBy)))
+    return { code: 'token-rejected', reason: `the name that its claims make for ${madeBy} may be somebody else’s` }
+  const beside = keys.length === 1 ? keys[0]?.caller : undefined
+  const isOther = beside !== undefined && beside !== caller && names.isKnown(beside)
+  return isOther ? { code: 'caller-unknown', reason: 'a proof of one caller beside the name of another' } : undefined
+}
+
+function callerOf({ caller: name, groups, details, scopes }: Proved, method: string): Caller {
+  return { name, method, ...(groups && { groups }), ...(scopes && { scopes }), ...(details && { details }) }
+}
+
+/** Goes on at once with what is there at once: a key is looked up for every request, and none should wait for nothing. */
+function settle<A, B>(value: A | Promise<A>, goOn: (value: A) => B | Promise<B>): B | Promise<B> {
+  return value instanceof Promise ? value.then(goOn) : goOn(value)
+}
+
+function showsKey({ keys, unreadable }: Evidence): boolean {
+  return keys.length > 0 || unreadable === true
+}

@@ -1,0 +1,140 @@
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import type { AuditLine } from '../../src/core/audit-line.ts'
+import { StoreError } from '../../src/store/store.ts'
+import { openTestDoor, type TestDoor } from './door.ts'
+
+const START = Date.UTC(2026, 5, 1)
+
+function lineOf(seq: number, keys: Partial<AuditLine['keys']> = {}): AuditLine {
+  const time = START + seq * 1000
+  const line = JSON.stringify({
+    msg: 'ask',
+    time: new Date(time).toISOString(),
+    ...keys,
+    instance: 'one',
+    run: 'r',
+    seq,
+  })
+  return { line, instance: 'one', run: 'r', seq, hash: String(seq), keys: { time, kind: 'ask', ...keys } }
+}
+
+async function withLines(lines: readonly AuditLine[]): Promise<TestDoor> {
+  const door = await openTestDoor()
+  await door.store.audit.insert(lines)
+  return door
+}
+
+const seqs = (items: unknown) => (items as { seq: number }[]).map(({ seq }) => seq)
+
+test('records are found by what they are about, newest first, a part at a time', async () => {
+  const lines = Array.from({ length: 30 }, (_, at) =>
+    lineOf(at + 1, { caller: at % 2 === 0 ? 'checkout' : 'other', connection: 'crm', host: 'api.crm.test' }),
+  )
+  const door = await withLines(lines)
+  const one = await door.ask('GET', '/v1/audit?caller=checkout&limit=10', { as: 'viewer' })
+  expect(seqs(one.json['items'])).toEqual([29, 27, 25, 23, 21, 19, 17, 15, 13, 11])
+  const two = await door.ask('GET', `/v1/audit?caller=checkout&limit=10&cursor=${one.json['cursor']}`)
+  expect(seqs(two.json['items'])).toEqual([9, 7, 5, 3, 1])
+  expect(two.json['cursor']).toBeUndefined()
+  const since = new Date(START + 28_000).toISOString()
+  const until = encodeURIComponent('2026-06-01T02:00:30+02:00')
+  expect(seqs((await door.ask('GET', `/v1/audit?since=${since}&until=${until}`)).json['items'])).toEqual([29, 28])
+})
+
+test.each(['x', '!', 'k'.repeat(1000)])('a cursor like %j is refused', async (cursor) => {
+  const door = await openTestDoor()
+  const { status, json } = await door.ask('GET', `/v1/audit?cursor=${cursor}`)
+  expect([status, json['errors']?.[0]]).toMatchObject([422, { pointer: 'cursor' }])
+})
+
+test('a blast radius is every request that spent a credential, or any of a secret', async () => {
+  const door = await withLines([
+    lineOf(1, { fingerprint: 'f1', secret: 'file:crm@3', caller: 'a' }),
+    lineOf(2, { fingerprint: 'f2', secret: 'file:crm@3', caller: 'b' }),
+    lineOf(3, { fingerprint: 'f3', secret: 'file:crm@4', caller: 'c' }),
+  ])
+  const ask = async (query: string) => seqs((await door.ask('GET', `/v1/audit/blast-radius?${query}`)).json['items'])
+  expect(await ask('fingerprint=f2')).toEqual([2])
+  expect(await ask('secret=file:crm@3')).toEqual([2, 1])
+  for (const query of ['', 'fingerprint=a&secret=b@1', 'secret=crm'])
+    expect((await door.ask('GET', `/v1/audit/blast-radius?${query}`)).status).toBe(422)
+})
+
+test('an export has every line to the byte, oldest first, however many', async () => {
+  const lines = Array.from({ length: 2500 }, (_, at) => lineOf(at + 1))
+  const door = await withLines(lines)
+  const { text, headers } = await door.ask('GET', '/v1/audit/export', { as: 'viewer' })
+  expect(headers['content-type']).toBe('application/x-ndjson')
+  expect(text).toBe(lines.map(({ line }) => `${line}\n`).join(''))
+  const empty = await door.ask('GET', '/v1/audit/export?caller=nobody')
+  expect([empty.status, empty.text]).toEqual([200, ''])
+})
+
+test('an export that the store breaks off does not look whole', async () => {
+  const origin = await withLines(Array.from({ length: 2500 }, (_, at) => lineOf(at + 1)))
+  let pages = 0
+  const audit = Object.create(origin.store.audit, {
+    find: {
+      value: (filter: object) =>
+        ++pages === 2 ? Promise.reject(new StoreError('lost', 'gone')) : origin.store.audit.find(filter),
+    },
+  })
+  const store = Object.create(origin.store, { audit: { value: audit } })
+  const door = await openTestDoor({ over: { store } })
+  const response = await new Promise<http.IncomingMessage>((resolve) =>
+    http.get(
+      `http://${door.address}/v1/audit/export`,
+      { agent: false, headers: { Authorization: `Bearer ${door.keys.viewer}` } },
+      resolve,
+    ),
+  )
+  await expect(text(response)).rejects.toThrow(/aborted/)
+})
+
+test('a store that is lost is told as that', async () => {
+  const audit = { find: () => Promise.reject(new StoreError('lost', 'gone')) }
+  const faults: string[] = []
+  const origin = await openTestDoor()
+  const store = Object.create(origin.store, { audit: { value: audit } })
+  const door = await openTestDoor({ over: { store, onFault: (id) => faults.push(id) } })
+  for (const path of ['/v1/audit', '/v1/audit/export']) {
+    const { status, json } = await door.ask('GET', path)
+    expect([status, json['code']]).toEqual([503, 'store-lost'])
+    expect(json['instance']).toBe(`urn:uuid:${faults.at(-1)}`)
+  }
+})
+
+test('what could not be recorded is not done', async () => {
+  const door = await openTestDoor({ over: { isAuditFull: () => true } })
+  const { status, json } = await door.ask('POST', '/v1/callers', { body: { name: 'billing' } })
+  expect([status, json['code']]).toEqual([503, 'audit-full'])
+  expect(door.store.holdings().callers).toEqual([])
+  expect((await door.ask('GET', '/v1/callers')).status).toBe(200)
+})
+
+test('an inventory says who holds what, and whether it is used', async () => {
+  const longLived = { connection: 'crm', setting: 'credential.secret', kept: 'file', isInjected: true }
+  const now = Date.UTC(2026, 5, 30)
+  const door = await openTestDoor({
+    over: {
+      clock: { now: () => now },
+      longLivedSecrets: () => Promise.resolve([{ ...longLived, since: now - 100 * 86_400_000 }]),
+    },
+  })
+  await door.store.audit.insert(
+    [1, 2].map((seq) => {
+      const keys = { caller: 'checkout', connection: 'crm', grant: 'grants[0]' }
+      const line = JSON.stringify({ ...JSON.parse(lineOf(seq, keys).line), decision: 'permit' })
+      return { ...lineOf(seq, keys), line }
+    }),
+  )
+  const { json } = await door.ask('GET', '/v1/inventory', { as: 'viewer' })
+  expect(json['items']).toMatchObject([
+    { id: 'grants[0]', uses: 2, lastUsedAt: '2026-06-01T00:00:02.000Z', users: ['checkout'], hasEnded: false },
+    { id: 'grants[1]', uses: 0, users: [], hasEnded: true },
+  ])
+  expect(json['items']?.[1]).not.toHaveProperty('lastUsedAt')
+  expect(json['secrets']).toMatchObject([{ ...longLived, ageDays: 100 }])
+})

@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openStore } from '../../src/store/open.ts'
+import { storeSettings } from '../../src/store/registry.ts'
+import { makeCallerTools } from '../support/caller-tools.ts'
+import { privateDirectory, remove } from '../support/sallyport.ts'
+import { openTestDoor } from './door.ts'
+
+async function sealingStore() {
+  const directory = privateDirectory()
+  const tools = makeCallerTools({ secret: randomBytes(32).toString('base64') })
+  const settings = { kind: 'sqlite', path: join(directory, 'sealed.db'), key: { env: 'ANY' } }
+  const store = await openStore(storeSettings.parse(settings), { ...tools, directory })
+  onTestFinished(async () => {
+    await store.close()
+    remove(directory)
+  })
+  return store
+}
+
+test('a secret comes in, version by version, and never out', async () => {
+  const store = await sealingStore()
+  const door = await openTestDoor({ over: { store } })
+  const values = [randomBytes(16).toString('hex'), `${randomBytes(16).toString('hex')}\n"é`]
+  const answers = []
+  for (const value of values) answers.push(await door.ask('PUT', '/v1/secrets/crm', { body: { value } }))
+  expect(answers.map(({ json }) => [json['name'], json['version']])).toEqual([
+    ['crm', 1],
+    ['crm', 2],
+  ])
+  const list = await door.ask('GET', '/v1/secrets', { as: 'viewer' })
+  expect(list.json['items']).toMatchObject([
+    { name: 'crm', version: 1, createdBy: 'admin-1' },
+    { name: 'crm', version: 2, createdBy: 'admin-1' },
+  ])
+  expect((await store.secrets.open('crm')).secret.reveal()).toBe(values[1])
+  const told = JSON.stringify([answers, list, door.changes])
+  for (const value of values) expect(told).not.toContain(value.slice(0, 16))
+  expect(door.changes).toMatchObject([
+    { action: 'secret.set', subject: 'crm', before: undefined, after: { version: 1 } },
+    { action: 'secret.set', subject: 'crm', before: { version: 1 }, after: { version: 2 } },
+  ])
+})
+
+test('without a key to seal with, the remedy is told', async () => {
+  const door = await openTestDoor()
+  const { status, json } = await door.ask('PUT', '/v1/secrets/crm', { body: { value: 'x' } })
+  expect([status, json['code']]).toEqual([409, 'sealing-key-missing'])
+  expect(door.changes).toMatchObject([{ action: 'secret.set', subject: 'crm', code: 'sealing-key-missing' }])
+})
+
+test.each([
+  ['a value in a wrong place', { secret: 'hunter-in-a-wrong-place' }],
+  ['a value of a wrong type', { value: ['hunter-in-a-wrong-place'] }],
+  ['a value beside the value', { value: 'x', also: 'hunter-in-a-wrong-place' }],
+  ['JSON that is none', '{"value": "hunter-in-a-wrong-place"'],
+  ['JSON that is none at the value', '{"value": hunter-in-a-wrong-place}'],
+  ['NUL', { value: 'hunter-in-a-wrong-place\0' }],
+  ['half a character', { value: 'hunter-in-a-wrong-place\ud800' }],
+  ['too much', { value: `hunter-in-a-wrong-place${'x'.repeat(65_536)}` }],
+])('%s is refused, and repeated nowhere', async (_what, body) => {
+  const door = await openTestDoor({ over: { store: await sealingStore() } })
+  const { status, text } = await door.ask('PUT', '/v1/secrets/crm', { body })
+  expect([400, 422]).toContain(status)
+  expect(text + JSON.stringify(door.changes)).not.toContain('hunter')
+})

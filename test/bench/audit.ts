@@ -1,0 +1,190 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { makeAuthority } from '../support/certificates.ts'
+import { eventually, privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
+import { startBenchUpstream } from './upstream.ts'
+
+/**
+ * What the audit in SQLite costs those who ask: two sidecars that differ in the sink `store` alone, in turns, at a fixed
+ * number of requests a second, each of which is one entry. Most are refused for want of a key, which costs the door little;
+ * the others go upstream. Latencies count from when a request was due. Ratios within this run are what to rely on.
+ */
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 9)
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 3)
+const RATE = Number(process.env['BENCH_RATE'] ?? 10_000)
+const SHARE_UPSTREAM = 0.1
+
+const directory = privateDirectory()
+const key = randomBytes(24).toString('hex')
+const HEAD = 'GET http://api.bench.test/v1/thing HTTP/1.1\r\nHost: api.bench.test\r\n'
+const REFUSED = `${HEAD}\r\n`
+const GRANTED = `${HEAD}Proxy-Authorization: Basic ${Buffer.from(`bench:${key}`).toString('base64')}\r\n\r\n`
+const FILE = { kind: 'json-lines', path: 'audit.jsonl' }
+const STORE = { store: { kind: 'sqlite', path: 'state/audit.db' } }
+const SPILL = { path: 'spill' }
+const ways: Readonly<Record<string, object>> = {
+  'json-lines': { audit: { sinks: [FILE] } },
+  'json-lines and store': { ...STORE, audit: { sinks: [FILE, { kind: 'store' }], spill: SPILL } },
+}
+
+interface Measured {
+  readonly rate: number
+  readonly p50: number
+  readonly p99: number
+}
+
+interface Sidecar {
+  readonly name: string
+  readonly child: ChildProcess
+  readonly port: number
+  readonly place: string
+  readonly loads: Measured[]
+}
+
+const sidecars: Sidecar[] = []
+try {
+  if (spawnSync('taskset', ['-V']).status === 0) spawnSync('taskset', ['-cp', '1', String(process.pid)])
+  await startAll()
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const sidecar of sidecars) {
+      const measured = await load(sidecar.port, round === 0 ? 3 : SECONDS)
+      // The first round warms up.
+      if (round > 0) sidecar.loads.push(measured)
+    }
+  report()
+  await count()
+} finally {
+  for (const { child } of sidecars) child.kill('SIGKILL')
+  remove(directory)
+}
+
+async function startAll(): Promise<void> {
+  const authority = await makeAuthority()
+  const upstream = await startBenchUpstream(await authority.issue(['api.bench.test']))
+  for (const [name, way] of Object.entries(ways)) {
+    const place = join(directory, name.replaceAll(' ', '-'))
+    spawnSync('mkdir', ['-m', '700', place])
+    for (const [file, text] of [
+      ['ca', authority.certPem],
+      ['credential', 'held'],
+      ['caller', key],
+    ] as const)
+      writeSecret(place, file, text)
+    writeFileSync(join(place, 'sallyport.yaml'), JSON.stringify({ ...settings(upstream), ...way }))
+    sidecars.push({ name, place, ...(await start(place)), loads: [] })
+  }
+}
+
+function settings(port: number): object {
+  return {
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    allowlist: ['api.bench.test'],
+    callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
+    connections: {
+      bench: {
+        hosts: ['api.bench.test'],
+        port,
+        tls: { ca: { file: 'ca' } },
+        allowPrivate: ['127.0.0.0/8'],
+        credential: { kind: 'static', secret: { file: 'credential' } },
+      },
+    },
+    grants: [{ caller: 'bench', connection: 'bench' }],
+    dns: { hosts: { 'api.bench.test': ['127.0.0.1'] } },
+    log: { level: 'error' },
+  }
+}
+
+async function start(place: string): Promise<{ child: ChildProcess; port: number }> {
+  const cli = new URL('../../src/cli.ts', import.meta.url).pathname
+  // Started by us, who are on one core; its threads may use every other one.
+  const child = spawn(
+    'taskset',
+    ['-c', '0-1', process.execPath, cli, 'serve', '--config', join(place, 'sallyport.yaml')],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  const [line] = await once(child.stdout, 'data')
+  const { listeners } = JSON.parse(String(line).split('\n')[0] ?? '')
+  return { child, port: Number(listeners[0].address.split(':')[1]) }
+}
+
+/** Sends what is due each time round, on whatever connection is free; never sleeps, see bench.ts. */
+async function load(port: number, seconds: number): Promise<Measured> {
+  const latencies: number[] = []
+  const free = await Promise.all(Array.from({ length: 128 }, () => open(port)))
+  const all = [...free]
+  const begin = performance.now()
+  let sent = 0
+  const owed: number[] = []
+  while (performance.now() - begin < seconds * 1000) {
+    const due = Math.floor(((performance.now() - begin) / 1000) * RATE)
+    for (; sent < due; sent++) owed.push(begin + (sent / RATE) * 1000)
+    while (owed.length > 0 && free.length > 0) ask(free, owed.shift() ?? 0, latencies)
+    await new Promise((done) => setImmediate(done))
+  }
+  await eventually(() => (free.length === all.length ? true : undefined), 'the last answers')
+  for (const socket of all) socket.destroy()
+  const sorted = latencies.sort((one, other) => one - other)
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0
+  return { rate: sorted.length / seconds, p50: at(0.5), p99: at(0.99) }
+}
+
+function ask(free: Socket[], dueAt: number, latencies: number[]): void {
+  const socket = free.pop()
+  if (!socket) return
+  let text = ''
+  socket.on('data', function take(chunk: Buffer) {
+    text += chunk.toString('latin1')
+    const [head = '', ...rest] = text.split('\r\n\r\n')
+    const length = Number(/content-length: (\d+)/i.exec(head)?.[1])
+    if (rest.length === 0 || rest.join('\r\n\r\n').length < length) return
+    socket.off('data', take)
+    latencies.push(performance.now() - dueAt)
+    free.unshift(socket)
+  })
+  socket.write(Math.random() < SHARE_UPSTREAM ? GRANTED : REFUSED)
+}
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  socket.setMaxListeners(0)
+  await once(socket, 'connect')
+  return socket
+}
+
+function report(): void {
+  process.stdout.write(`${ROUNDS} rounds of ${SECONDS} s, ${RATE} requests a second; medians\n`)
+  process.stdout.write('| sinks | entries/s | p50 ms | p99 ms |\n|---|---|---|---|\n')
+  for (const { name, loads } of sidecars)
+    process.stdout.write(
+      `| ${name} | ${Math.round(median(loads, 'rate'))} | ${median(loads, 'p50').toFixed(2)} | ${median(loads, 'p99').toFixed(2)} |\n`,
+    )
+  const [without, withStore] = sidecars.map(({ loads }) => median(loads, 'p99'))
+  process.stdout.write(
+    `p99 with the store: ${Math.round(((withStore ?? 0) / (without ?? 1)) * 100)} % of that without\n`,
+  )
+}
+
+function median(loads: readonly Measured[], what: keyof Measured): number {
+  return loads.map((one) => one[what]).sort((one, other) => one - other)[loads.length >> 1] ?? 0
+}
+
+/** That every entry is in the database, once the sidecar has ended. */
+async function count(): Promise<void> {
+  const sidecar = sidecars[1]
+  if (!sidecar) return
+  const ended = once(sidecar.child, 'exit')
+  sidecar.child.kill('SIGTERM')
+  await ended
+  const rows = new DatabaseSync(join(sidecar.place, 'state/audit.db'))
+    .prepare('select count(*) as rows, max(seq) as last from audit')
+    .get()
+  process.stdout.write(`rows in the database: ${JSON.stringify(rows)}\n`)
+}

@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { gunzipSync } from 'node:zlib'
+
+/** What a collector does with one request. */
+export interface CollectorAnswer {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+}
+
+/** One record as it arrived, its attributes by name. */
+export interface LogRecord {
+  readonly eventName: string
+  readonly body: string
+  readonly timeUnixNano: string
+  readonly traceId: string | undefined
+  readonly attributes: Readonly<Record<string, string>>
+  readonly resource: Readonly<Record<string, string>>
+}
+
+/** A collector of OTLP over HTTP in JSON: it decodes what it takes. */
+export interface Collector {
+  readonly port: number
+  /** Of the requests that were answered with 200. */
+  readonly records: readonly LogRecord[]
+  readonly requests: readonly { readonly path: string; readonly headers: IncomingHttpHeaders; readonly at: number }[]
+  answer(how: () => CollectorAnswer): void
+  close(): Promise<void>
+}
+
+/** Starts one; with key and cert it speaks TLS. `port`: a certain one, for one that comes back. */
+export async function startCollector(options: { port?: number; key?: string; cert?: string } = {}): Promise<Collector> {
+  const records: LogRecord[] = []
+  const requests: { path: string; headers: IncomingHttpHeaders; at: number }[] = []
+  let answer: () => CollectorAnswer = () => ({})
+  const take = async (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => {
+    requests.push({ path: request.url ?? '', headers: request.headers, at: performance.now() })
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    const bytes = Buffer.concat(chunks)
+    const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
+    const { status = 200, headers = {}, body = {} } = answer()
+    if (status === 200) records.push(...recordsIn(JSON.parse(text.toString())))
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+  }
+  const server = options.key === undefined ? createServer(take) : createTlsServer(options, take)
+  server.listen(options.port ?? 0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port, // a TCP server has an address of this form
+    records,
+    requests,
+    answer: (how) => (answer = how),
+    async close() {
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+    },
+  }
+}
+
+type Attribute = { key: string; value: { stringValue?: string; intValue?: string } }
+
+function recordsIn(request: {
+  resourceLogs: {
+    resource: { attributes: Attribute[] }
+    scopeLogs: {
+      logRecords: (Omit<LogRecord, 'body' | 'attributes'> & {
+        body: { stringValue: string }
+        attributes: Attribute[]
+      })[]
+    }[]
+  }[]
+}): LogRecord[] {
+  return request.resourceLogs.flatMap(({ resource, scopeLogs }) =>
+    scopeLogs.flatMap(({ logRecords }) =>
+      logRecords.map((record) => ({
+        ...record,
+        body: record.body.stringValue,
+        attributes: named(record.attributes),
+        resource: named(resource.attributes),
+      })),
+    ),
+  )
+}
+
+function named(attributes: readonly Attribute[]): Record<string, string> {
+  return Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? `int ${value.intValue}`]))
+}
