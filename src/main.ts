@@ -22,7 +22,7 @@ import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
-import { createPeerReader } from './wire/peer.ts'
+import { createPeerReader, type PeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
 
@@ -89,9 +89,8 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   closers.push(stopFollowing)
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
   const authority = await openAuthorityFor(loaded, { references, clock, log })
-  const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
-  const tools = { gate, log, authority, peers: isPeerKnown ? createPeerReader() : undefined, directory }
+  const tools = { gate, log, authority, peers: peerReaderFor(settings), directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)
@@ -108,6 +107,17 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     return closing
   }
   return { listeners, admin, ca: authority, log, close }
+}
+
+/** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */
+function peerReaderFor({ callers, listeners }: Settings): PeerReader | undefined {
+  if (Object.values(callers).some(({ kind }) => kind === 'unix-peer')) return createPeerReader()
+  if (!listeners.some(({ listen }) => listen.startsWith('unix:'))) return undefined
+  try {
+    return createPeerReader()
+  } catch {
+    return undefined
+  }
 }
 
 /** `own`: where no connection may lead to; known once the doors are open. */

@@ -40,17 +40,19 @@ interface Parts {
 /** Makes the one question that is put to all methods: a proof that was shown beats where the caller stands. */
 export function createIdentify({ shown, places, names, failures, readsTokens }: Parts): Identify {
   return function identify(evidence) {
-    const isShown = showsKey(evidence)
-    const effort = isShown && failures.isOver(evidence) ? 'known' : 'any'
-    const inquiry = { evidence, effort, names } as const
-    const ending = (found: Unproved) => (isShown && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
-    return settle(askEach(shown, inquiry, isShown ? WRONG : NOTHING), (found) => {
+    const shows = showsKey(evidence)
+    const effort: Effort = shows && failures.isOver(evidence) ? 'known' : 'any'
+    const inquiry = { evidence, effort, names }
+    const ending = (found: Unproved) => (shows && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
+    return settle(askEach(shown, { ...inquiry, isShown: true }, shows ? WRONG : NOTHING), (found) => {
       if (found.name !== undefined) return found
       const wrong = found === WRONG && readsTokens ? wrongKey(evidence) : found
       // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
       // would answer a question it did not ask.
       if (evidence.keysAre === 'certain' && wrong !== NOTHING) return ending(wrong)
-      return settle(askEach(places, inquiry, NOTHING), (stands) => (stands === NOTHING ? ending(wrong) : stands))
+      return settle(askEach(places, { ...inquiry, isShown: false }, NOTHING), (stands) =>
+        stands === NOTHING ? ending(wrong) : stands,
+      )
     })
   }
 }
@@ -71,6 +73,8 @@ function wrongKey(evidence: Evidence): Unproved {
 
 interface Inquiry {
   readonly evidence: Evidence
+  /** Methods of proofs that are shown are asked, not those of places. */
+  readonly isShown: boolean
   readonly effort: Effort
   readonly names: CallerNames
 }
@@ -92,10 +96,15 @@ function askEach(
   })
 }
 
-function toldBy(finding: Finding, { kind }: CallerMethod, { evidence, names }: Inquiry): Caller | Unproved | undefined {
+function toldBy(
+  finding: Finding,
+  { kind }: CallerMethod,
+  { evidence, names, isShown }: Inquiry,
+): Caller | Unproved | undefined {
   if (finding === 'silent') return undefined
   if (finding === 'wrong') return WRONG
-  if (finding.caller !== undefined) return faultOfName(finding, evidence, names) ?? callerOf(finding, kind)
+  if (finding.caller !== undefined)
+    return faultOfName(finding, evidence, names) ?? callerOf(finding, kind, isShown && isKeyProof(finding, evidence))
   const { wrong: code, reason, isOurs } = finding
   return { code, reason, ...(isOurs && { isOurs }), ...(code === TOO_MANY.code && { retryAfter: 1 }) }
 }
@@ -109,8 +118,20 @@ function faultOfName({ caller, madeBy }: Proved, { keys }: Evidence, names: Call
   return isOther ? { code: 'caller-unknown', reason: 'a proof of one caller beside the name of another' } : undefined
 }
 
-function callerOf({ caller: name, groups, details, scopes }: Proved, method: string): Caller {
-  return { name, method, ...(groups && { groups }), ...(scopes && { scopes }), ...(details && { details }) }
+/** Unless a method says otherwise: a proof that went upstream would be the worse mistake. */
+function isKeyProof({ isBesideKeys }: Proved, { keys, keysAre }: Evidence): boolean {
+  return keysAre === 'maybe' && keys.length > 0 && !isBesideKeys
+}
+
+function callerOf({ caller: name, groups, details, scopes }: Proved, method: string, keyIsProof: boolean): Caller {
+  return {
+    name,
+    method,
+    ...(groups && { groups }),
+    ...(scopes && { scopes }),
+    ...(details && { details }),
+    ...(keyIsProof && { keyIsProof }),
+  }
 }
 
 /** Goes on at once with what is there at once: a key is looked up for every request, and none should wait for nothing. */

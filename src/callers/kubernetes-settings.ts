@@ -31,11 +31,11 @@ const shape = z.strictObject({
   }),
   apiServer: z.string().optional().meta({
     description:
-      'URL of the API server, which is asked about each token (TokenReview): it alone knows of deleted pods and accounts. With `issuer` beside it both have to agree',
+      'URL of the API server, which is asked about each token (TokenReview): it alone knows of deleted pods and accounts. By its whole name, as in `https://kubernetes.default.svc.cluster.local`. With `issuer` beside it both have to agree',
   }),
   token: secretReference.optional().meta({
     description:
-      'own service-account token of Sallyport, for the API server; read again when it changes. Its account needs `system:auth-delegator` for reviews',
+      'own service-account token of Sallyport, for the API server and for the keys of the cluster, where the settings name their place; read again when it changes. Its account needs `system:auth-delegator` for reviews',
   }),
   reviewCacheMs: z.int().min(1_000).max(60_000).default(10_000).meta({
     description: 'ms for which the answer of the API server about a token is believed',

@@ -16,6 +16,8 @@ export interface Proved extends Pick<Caller, 'groups' | 'details' | 'scopes'> {
   readonly caller: string
   /** The caller of the settings whose template made the name; absent where the name is one of the settings. */
   readonly madeBy?: string
+  /** It was proved by something else than a key, a certificate say: a key beside it may be meant for the upstream. */
+  readonly isBesideKeys?: true
 }
 
 /** A proof with something against it. `isOurs`: it could not be judged, so that it does not count as a failure. */

@@ -52,10 +52,11 @@ export function buildCallers(
   const [shown, places] = [of('shown'), of('place')]
   const readsTokens = methods.some(({ kind }) => kind.readsTokens)
   const failures = new FailureLimit(tools.clock)
+  const makers = makersAmong(callers)
   const isDeclared = (name: string) => Object.hasOwn(callers, name)
   return function identifyWith(stored) {
     const keys = stored.length === 0 ? [] : [storedKeys(stored, { clock: tools.clock, isDeclared })]
-    const names = namesAmong(callers, stored)
+    const names = namesAmong([...Object.keys(callers), ...stored.map(({ name }) => name)], makers)
     // The settings' own keys come first: what is declared is not to be taken over.
     const [own, others] = [shown.filter(isOfKeys), shown.filter((method) => !isOfKeys(method))]
     return createIdentify({ shown: [...own, ...keys, ...others], places, names, failures, readsTokens })
@@ -66,9 +67,8 @@ function isOfKeys({ kind }: CallerMethod): boolean {
   return kind === 'api-key'
 }
 
-function namesAmong(callers: Readonly<Record<string, CallerSettings>>, stored: readonly StoredCaller[]): CallerNames {
-  const known = new Set([...Object.keys(callers), ...stored.map(({ name }) => name)])
-  const makers = makersAmong(callers)
+function namesAmong(all: readonly string[], makers: readonly Maker[]): CallerNames {
+  const known = new Set(all)
   return {
     isKnown: (name) => known.has(name),
     isAmbiguous(name, madeBy) {

@@ -60,6 +60,8 @@ export interface Caller {
   readonly method: string
   /** What the proof says it belongs to; a grant may name one of these. */
   readonly groups?: readonly string[] | undefined
+  /** Its proof stood where the app puts the upstream's own key: it is ours, and goes no further. */
+  readonly keyIsProof?: true | undefined
   /** How far its proof reaches, whatever was granted; absent: as far as the grants. */
   readonly scopes?: Ceiling | undefined
   /** What else the proof says, for the record alone: pod, node, issuer. Nothing is decided by it. */

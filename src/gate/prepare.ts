@@ -29,7 +29,7 @@ interface Materials {
 export function prepare({ permit, ask, framing, connection, credential, pseudonym }: Materials): Prepared {
   const { injection } = connection
   const slot = injection?.slot
-  const kept = endToEnd(ask.fields, dropsFor(ask, permit, connection))
+  const kept = endToEnd(ask.fields, dropsFor(permit, connection))
   const fields = ['Host', connection.upstream.authority(permit.host), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
@@ -58,12 +58,11 @@ const SPOOFED = new Set([
 ])
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
-function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: string) => boolean {
+function dropsFor(permit: Permit, connection: Connection): (key: string) => boolean {
   const inSlot = slotHolds(connection.injection?.slot)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.
-  const dropsAuthorization =
-    connection.injection !== undefined || (permit.caller.method === 'api-key' && ask.evidence.keysAre === 'maybe')
+  const dropsAuthorization = connection.injection !== undefined || permit.caller.keyIsProof === true
   return (key) =>
     OWN.has(key) ||
     SPOOFED.has(key) ||

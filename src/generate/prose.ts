@@ -67,6 +67,9 @@ Which to use:
 | in a pod, with a client that can be told its token for each request | \`kubernetes\` | the cluster rotates it; ask the API server where deleted pods matter within seconds |
 | in CI, or a service with an identity of its own | \`jwt\` | the issuer says which repository, branch or job it is; the token ends with the job |
 
+Inside a cluster the metadata of the issuer often lead to an address of a node, where our own token is not shown. Then
+name the place of the keys: \`jwks: { url: https://kubernetes.default.svc.cluster.local/openid/v1/jwks }\`.
+
 A token in a file that a program reads once is as good as one in a variable: after its \`exp\`, and \`clockSlackMs\`, it
 proves nobody.
 

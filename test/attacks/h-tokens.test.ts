@@ -46,10 +46,14 @@ beforeAll(async () => {
             keysRefreshMs: 1_000,
           },
         },
-        connections: { keyed: connection('keyed', ['query.test'], { inject: { kind: 'header', name: 'X-Api-Key' } }) },
+        connections: {
+          keyed: connection('keyed', ['query.test'], { inject: { kind: 'header', name: 'X-Api-Key' } }),
+          plain: connection('plain', ['none.test'], { credential: { kind: 'none' } }),
+        },
         grants: ['job', 'scoped', 'ci/test'].flatMap((caller) => [
           { caller, connection: 'api' },
           { caller, connection: 'keyed' },
+          { caller, connection: 'plain' },
         ]),
       }
     },
@@ -279,6 +283,16 @@ test('H06 a token in the place of the upstream’s own key is replaced there', a
   const token = await signToken(rsa, claims())
   const head = `GET /keyed/a HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: ${token}\r\n\r\n`
   await expectServed(siege.attack(siege.port, head, ANSWERED), token)
+})
+
+test('H06 a token stays here where nothing is injected, too', async () => {
+  const token = await signToken(rsa, claims())
+  for (const proof of [`Bearer ${token}`, `Basic ${Buffer.from(`x:${token}`).toString('base64')}`]) {
+    const head = `GET /plain/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${proof}\r\n\r\n`
+    const { status, requests, sent } = await siege.attack(siege.port, head, ANSWERED)
+    expect([status, requests.length]).toEqual([200, 1])
+    expect(sent).not.toMatch(/^authorization:/im)
+  }
 })
 
 test('nothing but keys was asked of the issuer, whatever tokens pointed to', () => {

@@ -60,6 +60,13 @@ test('at a reverse door a placeholder for the upstream’s key is passed over fo
   expect(await identify(placeholder)).toBeUndefined()
 })
 
+test('a key in the upstream’s own place that proved somebody stays here; a placeholder does not', async () => {
+  const identify = identifyWith({ one: byReference, here: { kind: 'socket' } })
+  const shown = (key: string) => ({ keys: [{ key: new Secret(key) }], keysAre: 'maybe' as const, doorCaller: 'here' })
+  expect(await identify(shown(KEY))).toEqual({ name: 'one', method: 'api-key', keyIsProof: true })
+  expect(await identify(shown('sk-placeholder'))).toEqual({ name: 'here', method: 'socket' })
+})
+
 test('a key that was shown beats the door it came through', async () => {
   const identify = identifyWith({ one: byReference, here: { kind: 'socket' } })
   expect((await identify({ ...shows(KEY), doorCaller: 'here' }))?.name).toBe('one')

@@ -148,4 +148,6 @@ test('our own token goes to where the settings point, and nowhere else', async (
   await fetch({ authorization: () => 'Bearer own' })
   const shown = server.requests.slice(seen).map(({ rawHeaders }) => rawHeaders.includes('Bearer own'))
   expect(shown).toEqual([true, false])
+  await fetch({ url: `https://other.test:${server.port}/keys`, authorization: () => 'Bearer own' })
+  expect(server.requests.at(-1)?.rawHeaders).toContain('Bearer own')
 })

@@ -18,10 +18,10 @@ const place = {
   connect: 'unsaid',
 } as const
 
-function permitFor(method: string): Permit {
+function permitFor(method: string, keyIsProof?: true): Permit {
   const decision = decide(
     {
-      caller: { name: 'app', method },
+      caller: { name: 'app', method, keyIsProof },
       target: { kind: 'name', host: 'api.test', port: undefined },
       method: 'GET',
       path: '/v1',
@@ -73,7 +73,7 @@ function prepared({
   const connection = connectionWith(inject === 'nothing' ? undefined : inject)
   const credential = inject === 'nothing' ? undefined : { secret: new Secret('T'), version: 'token 1', generation: 1 }
   return prepare({
-    permit: permitFor(proof),
+    permit: permitFor(proof, proof !== 'socket' && keysAre === 'maybe' ? true : undefined),
     ask,
     framing: { body: 'none' },
     connection,
@@ -170,7 +170,7 @@ test('where nothing is injected, Authorization passes; but not where it was the 
   const passes = (given: Given) => prepared({ fields, inject: 'nothing', ...given }).fields.includes('Bearer mine')
   expect(passes({ keysAre: 'certain' })).toBe(true)
   expect(passes({ keysAre: 'maybe', proof: 'socket' })).toBe(true)
-  expect(passes({ keysAre: 'maybe', proof: 'api-key' })).toBe(false)
+  for (const proof of ['api-key', 'jwt', 'kubernetes']) expect(passes({ keysAre: 'maybe', proof })).toBe(false)
 })
 
 test('Via of the caller is continued', () => {
