@@ -6,18 +6,20 @@ import { buildSink } from './audit/registry.ts'
 import type { Sink } from './audit/sink.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
+import { buildRecognize } from './callers/recognize.ts'
 import { buildIdentify } from './callers/registry.ts'
 import { buildConnections } from './connections.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
+import { UnderWay } from './gate/under-way.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
 import { compilePolicy } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
-import { createLogger, type Logger } from './telemetry/logger.ts'
+import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { createPeerReader } from './wire/peer.ts'
@@ -106,11 +108,16 @@ function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
   return sinks
 }
 
-function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+function buildGate({ loaded, log, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,
     clock,
+    underWay: new UnderWay({
+      clock,
+      snapshot: parts.snapshot,
+      onFault: (error) => log.error({ error: describe(error) }, 'something under way could not be judged or cut'),
+    }),
     pseudonym: `sallyport-${randomBytes(4).toString('hex')}`,
     fingerprintKey: key ? references.secret(key).current().secret.digest() : randomBytes(32),
   }
@@ -121,7 +128,8 @@ function buildSnapshot({ loaded, log, references, clock, closers }: Site, metric
   const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
   closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
   const policy = compilePolicy(settings)
-  return Object.freeze({ policy, identify: buildIdentify(settings.callers, references), connections })
+  const identify = buildIdentify(settings.callers, references)
+  return Object.freeze({ policy, identify, recognize: buildRecognize(identify, settings.callers), connections })
 }
 
 async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {

@@ -35,6 +35,7 @@ interface Entry {
 export const apiKey: CallerKind<typeof schema> = {
   schema,
   proofIs: 'shown',
+  isAskedAgain: true,
   faults(callers) {
     const seen = new Map<string, string>()
     return callers.flatMap(({ name, settings: { digest } }) => {

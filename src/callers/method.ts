@@ -35,6 +35,10 @@ export interface CallerKind<S extends z.ZodObject> {
   readonly schema: S
   /** Where its proofs are: what is shown with a request, or where the caller stands. The first beats the second. */
   readonly proofIs: 'shown' | 'place'
+  /** Its proofs are looked up, so that they can be asked about again as long as what they began goes on. */
+  readonly isAskedAgain?: true
+  /** Whether these settings may make a caller of this name, where a template makes names. */
+  mayName?(name: string, settings: z.infer<S>): boolean
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
   build(callers: readonly Named<z.infer<S>>[], references: References): CallerMethod

@@ -54,6 +54,7 @@ interface Terms {
   readonly path: string
   readonly grant: string
   readonly rule: number | undefined
+  readonly until: number | undefined
 }
 
 /**
@@ -72,6 +73,8 @@ class PermitOfDecide implements Terms {
   readonly grant: string
   /** Index of the rule that matched; undefined when the grant has none. */
   readonly rule: number | undefined
+  /** When the grant ends, and with it whatever the permit began; ms since the epoch. */
+  readonly until: number | undefined
 
   constructor(terms: Terms) {
     this.caller = terms.caller
@@ -81,6 +84,7 @@ class PermitOfDecide implements Terms {
     this.path = terms.path
     this.grant = terms.grant
     this.rule = terms.rule
+    this.until = terms.until
   }
 
   static owns(value: object): boolean {
@@ -200,6 +204,7 @@ function permit(question: Question, route: Route, grant: Grant, rule: number): P
     path: route.path,
     grant: grant.id,
     rule: rule === -1 ? undefined : rule,
+    until: grant.until,
   })
 }
 

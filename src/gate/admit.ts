@@ -1,9 +1,10 @@
 import type { Ask, Caller, Evidence, Fields } from '../core/ask.ts'
-import { decide, type Permit, type Refusal } from '../core/decide.ts'
+import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
 import { decidePassage, type Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Gate, Snapshot } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 import type { Asked, Trace } from './trace.ts'
 
 /**
@@ -14,7 +15,14 @@ export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gat
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
   const { target, method, path } = ask
-  return permitted(decide({ caller, target, method, path, at: gate.clock.now() }, snapshot.policy), trace)
+  return permitted(decide({ caller, target, method, path, at: gate.underWay.now() }, snapshot.policy), trace)
+}
+
+/** From now on it is cut when it would be refused. Call it in the turn of `admit`. */
+export function beginStay({ evidence, target, method, path }: Ask, permit: Permit, { underWay }: Gate): Stay {
+  const decideAnew = (caller: Caller, at: number, policy: Policy) =>
+    decide({ caller, target, method, path, at }, policy)
+  return underWay.begin({ evidence, decide: decideAnew }, permit)
 }
 
 /** The ask that is under way, and what its path is joined to. */
@@ -37,7 +45,14 @@ export interface AskedPassage extends Asked {
 export function admitPassage(asked: AskedPassage, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Passage {
   refuseLoop(asked, gate.pseudonym)
   const { host, port } = asked.target
-  return permitted(decidePassage({ caller, host, port, at: gate.clock.now() }, snapshot.policy), trace)
+  return permitted(decidePassage({ caller, host, port, at: gate.underWay.now() }, snapshot.policy), trace)
+}
+
+/** From now on the tunnel is cut when it would be refused. Call it in the turn of `admitPassage`. */
+export function beginTunnel({ evidence, target }: AskedPassage, passage: Passage, { underWay }: Gate): Stay {
+  const { host, port } = target
+  const decideAnew = (caller: Caller, at: number, policy: Policy) => decidePassage({ caller, host, port, at }, policy)
+  return underWay.begin({ evidence, decide: decideAnew }, passage)
 }
 
 /**

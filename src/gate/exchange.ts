@@ -4,11 +4,12 @@ import { Problem } from '../core/problem.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
-import { admit, identify } from './admit.ts'
+import { admit, beginStay, identify } from './admit.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 import { Trace } from './trace.ts'
 
 /** The path of one ask, at whichever door it came in. Never rejects, and records exactly once. */
@@ -21,11 +22,13 @@ export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAns
     const connection = connectionOf(permit, snapshot.connections)
     refuseOversize(incoming, connection)
     const leave = connection.upstream.enter(permit.caller.name)
+    const stay = beginStay(ask, permit, gate)
     try {
       const onGone = (listener: () => void) => answer.onGone(listener)
-      const credential = await obtain(permit, connection, { trace, gate }, onGone)
-      trace.relayed(await send({ ask, incoming, answer, permit, connection, trace, gate }, credential))
+      const credential = await obtain(permit, connection, { trace, gate }, { onGone, stay })
+      trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
     } finally {
+      gate.underWay.end(stay)
       leave()
     }
   })
@@ -78,6 +81,7 @@ interface Errand {
   readonly answer: Answer
   readonly permit: Permit
   readonly connection: Connection
+  readonly stay: Stay
   readonly trace: Trace
   readonly gate: Gate
 }
@@ -102,8 +106,9 @@ interface Attempt {
 }
 
 async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
-  const { ask, incoming, answer, permit, connection, trace, gate } = errand
+  const { ask, incoming, answer, permit, connection, stay, trace, gate } = errand
   const { upstream } = connection
+  stay.check()
   let replacement: Credential | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
   const prepared = prepare({
@@ -122,6 +127,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     maxRequestBytes: upstream.limits.maxRequestBytes,
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
+    onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
     wants(status: number) {
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, { trace, gate })

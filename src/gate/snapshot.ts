@@ -1,4 +1,5 @@
 import type { Entry } from '../audit/entry.ts'
+import type { Recognize } from '../callers/recognize.ts'
 import type { Identify } from '../callers/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Policy } from '../core/decide.ts'
@@ -6,6 +7,7 @@ import type { Supply } from '../credentials/credential.ts'
 import type { Injection } from '../injections/injection.ts'
 import type { Upstream } from '../relay/upstream.ts'
 import type { Dialer } from '../wire/dial.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** One connection, ready to be used. */
 export interface Connection {
@@ -25,6 +27,7 @@ export interface Connection {
 export interface Snapshot {
   readonly policy: Policy
   readonly identify: Identify
+  readonly recognize: Recognize
   readonly connections: ReadonlyMap<string, Connection>
 }
 
@@ -37,6 +40,8 @@ export interface Gate {
   /** Keys the fingerprints of credentials in the audit. */
   readonly fingerprintKey: Buffer
   snapshot(): Snapshot
+  /** Tell it of every change: `underWay.policyChanged()`, once `snapshot` gives the new one. */
+  readonly underWay: UnderWay
   /** Exactly once for each ask. Must not throw. */
   record(entry: Entry, failure: unknown): void
 }
