@@ -17,7 +17,7 @@ import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
-import { compilePolicy } from './settings/policy.ts'
+import { type Additions, compilePolicy } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -33,6 +33,8 @@ export interface House {
   /** The authority of intercepted hosts, where there is one. */
   readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
   readonly log: Logger
+  /** What operators have added, whole; what would be refused from now on is cut. */
+  revise(additions: Additions): void
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -74,8 +76,12 @@ async function furnish(site: Site): Promise<House> {
   const dialer = buildDialer(settings, addresses)
   const metrics = createMetrics({ openSockets: () => countSockets(doors), expiries: () => expiriesOf(snapshot) })
   const record = createRecorder({ sinks: buildSinks(site), metrics, log })
-  const snapshot = buildSnapshot(site, metrics, dialer)
+  let snapshot = buildSnapshot(site, metrics, dialer)
   const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const revise = (additions: Additions) => {
+    snapshot = Object.freeze({ ...snapshot, policy: compilePolicy(settings, additions) })
+    gate.underWay.policyChanged()
+  }
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
@@ -91,7 +97,7 @@ async function furnish(site: Site): Promise<House> {
     closing ??= closeInReverse(closers)
     return closing
   }
-  return { listeners, admin, ca: authority, log, close }
+  return { listeners, admin, ca: authority, log, revise, close }
 }
 
 /** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */
@@ -108,7 +114,10 @@ function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
   return sinks
 }
 
-function buildGate({ loaded, log, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+function buildGate(
+  { loaded, log, references, clock }: Site,
+  parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>,
+): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,
