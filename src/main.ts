@@ -8,7 +8,7 @@ import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
 import { buildRecognize } from './callers/recognize.ts'
 import { buildIdentify } from './callers/registry.ts'
-import { buildConnections } from './connections.ts'
+import { buildConnections, buildUnlisted } from './connections.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
@@ -135,10 +135,17 @@ function buildGate(
 function buildSnapshot({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer): Snapshot {
   const { settings } = loaded
   const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
-  closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
+  const unlisted = buildUnlisted({ references, clock, dialer })
+  closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))
   const policy = compilePolicy(settings)
   const identify = buildIdentify(settings.callers, references)
-  return Object.freeze({ policy, identify, recognize: buildRecognize(identify, settings.callers), connections })
+  return Object.freeze({
+    policy,
+    identify,
+    recognize: buildRecognize(identify, settings.callers),
+    connections,
+    unlisted,
+  })
 }
 
 async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {

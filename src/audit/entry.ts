@@ -22,6 +22,8 @@ export interface Entry {
   readonly grant: string | undefined
   readonly rule: number | undefined
   readonly decision: 'permit' | 'refuse'
+  /** What report mode has let through: the code by which it would have been refused. */
+  readonly wouldRefuse: string | undefined
   /** Of a CONNECT: whether we read what is in it, request by request, or pass it on unread. */
   readonly tunnel: 'opened' | 'unopened' | undefined
   /** Why not, in words, where there is anything to say. */

@@ -31,5 +31,5 @@ function isNamed(
   callers: Readonly<Record<string, CallerSettings>>,
 ): boolean {
   if (Object.hasOwn(callers, name) && callers[name]?.kind === method) return true
-  return Object.values(callers).some((settings) => settings.kind === method && kind?.mayName?.(name, settings as never))
+  return Object.values(callers).some((settings) => settings.kind === method && kind?.mayName?.(name, settings))
 }

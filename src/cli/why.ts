@@ -1,71 +1,40 @@
 import type { Caller } from '../core/ask.ts'
-import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
-import { decidePassage, type Passage } from '../core/passage.ts'
-import { problems } from '../core/problems.ts'
+import { why as explain, type Why } from '../review/why.ts'
 import { loadSettings } from '../settings/load.ts'
 import { compilePolicy } from '../settings/policy.ts'
-import { parseAbsoluteForm } from '../wire/authority.ts'
+import type { Settings } from '../settings/schema.ts'
 import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
 
 interface WhyOptions {
   readonly config: string
   readonly caller: string
+  /** Those that the proof of the caller would name. */
+  readonly group?: readonly string[]
+  readonly scope?: readonly string[]
   readonly method: string
   readonly json?: true
 }
 
 /** `sallyport why`: the very decision that a door would make, from the settings alone; nothing is sent anywhere. */
-export async function why(url: string, { config, caller, method, json }: WhyOptions): Promise<void> {
+export async function why(url: string, options: WhyOptions): Promise<void> {
   await orSettingsExit(async () => {
-    const { settings } = await loadSettings(config)
-    const target = parseAbsoluteForm(url)
-    if (!target) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
-    const known = Object.hasOwn(settings.callers, caller) ? settings.callers[caller] : undefined
-    if (!known)
-      throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const who = { name: caller, method: known.kind }
-    const decision = decided({ caller: who, target, method, isHttp: /^http:/i.test(url) }, compilePolicy(settings))
-    const code = decision.permitted ? undefined : decision.code
-    if (!decision.permitted) process.exitCode = EXIT.refused
-    const { connection, grant, reason } = decision
-    const told = {
-      decision: code ? 'refuse' : 'permit',
-      reason,
-      code,
-      connection,
-      grant,
-      remedy: code && problems[code].remedy,
-    }
-    process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))
+    const { settings } = await loadSettings(options.config)
+    const caller = callerOf(options, settings)
+    const told = explain({ caller, method: options.method, url, at: Date.now() }, compilePolicy(settings))
+    if (!told) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
+    if (told.decision === 'refuse') process.exitCode = EXIT.refused
+    process.stdout.write(options.json ? `${JSON.stringify(told)}\n` : inWords(told))
   })
 }
 
-interface Wanted {
-  readonly caller: Caller
-  readonly target: NonNullable<ReturnType<typeof parseAbsoluteForm>>
-  readonly method: string
-  readonly isHttp: boolean
+function callerOf({ caller: name, group, scope }: WhyOptions, { callers }: Settings): Caller {
+  const known = Object.hasOwn(callers, name) ? callers[name] : undefined
+  if (!known) throw new Error(`use the name of a caller: ${Object.keys(callers).join(', ') || 'there is none yet'}`)
+  return { name, method: known.kind, ...(group && { groups: group }), ...(scope && { scopes: scope }) }
 }
 
-/** A CONNECT is asked for a host and a port alone; clients name the port of the scheme where a URL has none. */
-function decided({ caller, target, method, isHttp }: Wanted, policy: Policy): Permit | Passage | Refusal {
-  const { host, port, path } = target
-  const at = Date.now()
-  if (method === 'CONNECT') return decidePassage({ caller, host, port: port ?? (isHttp ? 80 : 443), at }, policy)
-  return decide({ caller, target: { kind: 'name', host, port }, method, path, at }, policy)
-}
-
-function inWords({
-  decision,
-  reason,
-  code,
-  remedy,
-}: {
-  decision: string
-  reason: string
-  code: string | undefined
-  remedy: string | undefined
-}): string {
+function inWords({ decision, reason, code, wouldRefuse, remedy }: Why): string {
+  if (wouldRefuse) return `${decision}: ${reason} (would be ${wouldRefuse})\n${remedy}\n`
   return code ? `${decision}: ${reason} (${code})\n${remedy}\n` : `${decision}: ${reason}\n`
 }

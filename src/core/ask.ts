@@ -5,7 +5,13 @@ export type Fields = readonly string[]
 
 /** Where the caller asked to go: a name (forward), or a connection by its name (reverse). */
 export type Target =
-  | { readonly kind: 'name'; readonly host: string; readonly port: number | undefined }
+  | {
+      readonly kind: 'name'
+      readonly host: string
+      readonly port: number | undefined
+      /** Asked for as `https:`, so never to be sent in the clear. */
+      readonly isSecure?: boolean | undefined
+    }
   | { readonly kind: 'connection'; readonly name: string }
 
 /** One request as a door took it in; read-only from then on. `path` starts with "/", `query` is "" or starts with "?". */
@@ -57,6 +63,8 @@ export interface Caller {
   readonly method: string
   /** What the proof says it belongs to; a grant may name one of these. */
   readonly groups?: readonly string[] | undefined
+  /** What the proof limits it to, whatever its grants say; absent where the proof says nothing of that. */
+  readonly scopes?: readonly string[] | undefined
   /** What else the proof says, for the record alone: pod, node, issuer. Nothing is decided by it. */
   readonly details?: Readonly<Record<string, string>> | undefined
 }

@@ -2,6 +2,7 @@ import type { Ask, Caller, Evidence, Fields } from '../core/ask.ts'
 import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
 import { decidePassage, type Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Gate, Snapshot } from './snapshot.ts'
 import type { Stay } from './stay.ts'
@@ -11,7 +12,7 @@ import type { Asked, Trace } from './trace.ts'
  * The one way in, for every door, once it is known who asks: whether both gates let it.
  * @throws Problem `method-not-allowed`, `loop-detected`, and every code of `decide`
  */
-export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit {
+export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit | Waiver {
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
   const { target, method, path } = ask
@@ -19,7 +20,7 @@ export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gat
 }
 
 /** From now on it is cut when it would be refused. Call it in the turn of `admit`. */
-export function beginStay({ evidence, target, method, path }: Ask, permit: Permit, { underWay }: Gate): Stay {
+export function beginStay({ evidence, target, method, path }: Ask, permit: Permit | Waiver, { underWay }: Gate): Stay {
   const decideAnew = (caller: Caller, at: number, policy: Policy) =>
     decide({ caller, target, method, path, at }, policy)
   return underWay.begin({ evidence, decide: decideAnew }, permit)
@@ -66,7 +67,7 @@ export async function identify(evidence: Evidence, { trace, gate }: Where): Prom
   return found
 }
 
-function permitted<P extends Permit | Passage>(decision: P | Refusal, trace: Trace): P {
+function permitted<P extends Permit | Waiver | Passage>(decision: P | Refusal, trace: Trace): P {
   trace.decided(decision)
   if (decision.permitted) return decision
   throw new Problem(decision.code, { reason: decision.reason })

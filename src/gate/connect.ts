@@ -38,7 +38,7 @@ export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: G
     const stay = beginTunnel(asked, passage, gate)
     if (passage.tls !== 'pass') return trace.relayed(await open({ passage, knock, stay, gate }))
     try {
-      trace.relayed(await pass({ passage, connection: connectionOf(passage, snapshot.connections), knock, stay, gate }))
+      trace.relayed(await pass({ passage, connection: connectionOf(passage, snapshot), knock, stay, gate }))
     } finally {
       gate.underWay.end(stay)
     }
@@ -84,7 +84,7 @@ async function passThrough(errand: Errand): Promise<Outcome> {
   stay.onCut((problem) => end.abort(problem))
   const leave = () => end.abort(new Problem('upstream-unreachable', { reason: 'the caller left while it was dialled' }))
   socket.once('close', leave)
-  const destination = connection.upstream.destination(passage.host)
+  const destination = connection.upstream.destination(passage.host, passage.port)
   const upstream = await gate.dialer.dial({ ...destination, tls: 'plaintext' }, end.signal)
   socket.off('close', leave)
   if (stay.isCut) upstream.destroy()

@@ -28,6 +28,12 @@ export function obtain(
   if (!isPermit(permit) || permit.connection !== connection.name) {
     throw new Problem('internal-error', { reason: 'a forged permit' })
   }
+  // Settings that say so are refused; this is for whatever else may come to make a grant.
+  if (permit.wouldRefuse && connection.injection) {
+    throw new Problem('internal-error', {
+      reason: `grant ${permit.grant} is in report mode, which is never for credentials`,
+    })
+  }
   const credential = connection.supply.obtain()
   return credential instanceof Promise ? timed(unlessOver(credential, ending), where) : credential
 }

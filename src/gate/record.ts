@@ -36,6 +36,7 @@ function measure(entry: Entry, metrics: Metrics): void {
   metrics.requests.inc({ door, connection, status: statusClass(entry.status) })
   metrics.durations.observe({ door, connection }, entry.totalMs / 1000)
   if (entry.code !== undefined) metrics.refusals.inc({ code: entry.code, connection })
+  if (entry.wouldRefuse !== undefined) metrics.wouldRefuse.inc({ code: entry.wouldRefuse, connection })
 }
 
 function statusClass(status: number | undefined): string {

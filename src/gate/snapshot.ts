@@ -29,6 +29,8 @@ export interface Snapshot {
   readonly identify: Identify
   readonly recognize: Recognize
   readonly connections: ReadonlyMap<string, Connection>
+  /** What report mode lets out goes by this one: plain HTTP, nothing injected, at whichever port was named. */
+  readonly unlisted: Connection
 }
 
 /** What the path of an ask is joined to. */

@@ -2,9 +2,10 @@ import type { Caller, Evidence } from '../core/ask.ts'
 import type { Permit, Policy, Refusal } from '../core/decide.ts'
 import type { Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 
 /** What was decided of something that goes on for a while. */
-export type Decided = Permit | Passage
+export type Decided = Permit | Passage | Waiver
 
 /** The very question that was answered with yes, to be asked again. */
 export interface Asking {

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Ask } from '../core/ask.ts'
-import type { Permit } from '../core/decide.ts'
+import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Outcome } from '../relay/http.ts'
 import { relayUpgrade } from '../relay/upgrade.ts'
@@ -36,13 +37,14 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
     const permit = admit(ask, caller, snapshot, { trace, gate })
-    const connection = connectionOf(permit, snapshot.connections)
+    const connection = connectionOf(permit, snapshot)
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)
     const stay = beginStay(ask, permit, gate)
     try {
       const onGone = (listener: () => void) => void switching.socket.once('close', listener)
-      const credential = await obtain(permit, connection, { trace, gate }, { onGone, stay })
+      const where = { trace, gate }
+      const credential = isPermit(permit) ? await obtain(permit, connection, where, { onGone, stay }) : undefined
       trace.relayed(await hand({ ask, switching, permit, connection, stay, trace, gate }, credential))
     } finally {
       gate.underWay.end(stay)
@@ -54,7 +56,7 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
 interface Errand {
   readonly ask: Ask
   readonly switching: Switching
-  readonly permit: Permit
+  readonly permit: Permit | Waiver
   readonly connection: Connection
   readonly stay: Stay
   readonly trace: Trace
@@ -87,7 +89,7 @@ async function hand(errand: Errand, credential: Credential | undefined): Promise
 async function dialUnlessCut({ permit, connection, stay, gate }: Errand): Promise<Socket> {
   const end = new AbortController()
   stay.onCut((problem) => end.abort(problem))
-  const upstream = await gate.dialer.dial(connection.upstream.destination(permit.host), end.signal)
+  const upstream = await gate.dialer.dial(connection.upstream.destination(permit.host, permit.port), end.signal)
   if (stay.isCut) upstream.destroy()
   stay.check()
   return upstream

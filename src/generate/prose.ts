@@ -27,7 +27,12 @@ specific wins: the exact name, then the longest suffix. One host belongs to one 
 
 Names are compared in one spelling: lower case, punycode, no final dot. An address is never on the allowlist; \`dns.hosts\`
 can pin a name to one. What a name resolves to is checked as well: private, loopback and reserved addresses are refused
-unless \`allowPrivate\` of the connection lists them, and the address that was checked is the one that is dialled.`,
+unless \`allowPrivate\` of the connection lists them, and the address that was checked is the one that is dialled.
+
+With \`{ hosts: [...], mode: report }\` known callers reach every other name too, and names that no connection has, and the
+record says by \`wouldRefuse\` what the answer would have been. Never with a credential: \`http://\` goes out as plain HTTP to
+the port that was named, and \`CONNECT\` as an unopened tunnel whose TLS must name that very host. Private addresses, the
+doors of this Sallyport and connections that are switched off stay refused, and so does an \`https:\` target.`,
 
   listeners: `The doors. They listen on loopback or on a Unix socket, because nothing between a caller and a door is encrypted.
 
@@ -79,6 +84,14 @@ not answer that challenge. Cookies pass both ways.`,
 
   grants: `Gate 2. A grant lets one caller use one connection. Where several grants fit, one that says yes is enough. With rules, a
 request must match one of them; without, every method and path may pass. \`until\` ends a grant at that very millisecond.
+
+A grant that ends, or is taken back, ends what it let begin, within a second: exchanges, WebSockets, tunnels and waits for a
+credential. So does a connection that is switched off, and a caller that is not known any more: a key is looked up again, a
+token is good for as long as what it began. What nobody has answered yet is answered 403 \`access-revoked\`; everything else
+is cut so that it cannot be taken for whole. Setting the clock back makes no grant last longer.
+
+With \`mode: report\` what matches no rule is let through and recorded as \`wouldRefuse\`. It is never for credentials: only a
+grant to a connection with \`credential: { kind: none }\` may say so.
 
 A method is compared exactly: \`GET\` does not include \`HEAD\`. A path is compared as it is sent upstream, base path included
 and query left out; upper and lower case differ.

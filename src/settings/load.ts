@@ -74,14 +74,23 @@ interface Issue {
   readonly message: string
   readonly keys?: readonly string[]
   readonly issues?: readonly Issue[]
+  readonly errors?: readonly (readonly Issue[])[]
 }
 
-function faultsOf({ code, path, message, keys, issues }: Issue): SettingsFault[] {
+function faultsOf({ code, path, message, keys, issues, errors }: Issue): SettingsFault[] {
+  const [meant, ...others] = code === 'invalid_union' ? (errors?.filter(fitsAtTheTop) ?? []) : []
+  if (meant && others.length === 0)
+    return meant.flatMap(faultsOf).map((fault) => ({ ...fault, path: [...path, ...fault.path] }))
   if (code === 'unrecognized_keys' && keys) return keys.map((key) => ({ path, key, message }))
   if (code === 'invalid_key') {
     return [{ path: path.slice(0, -1), key: String(path.at(-1)), message: issues?.[0]?.message ?? message }]
   }
   return [{ path, message }]
+}
+
+/** Of several forms, the one that was meant is wrong somewhere inside. */
+function fitsAtTheTop(issues: readonly Issue[]): boolean {
+  return issues.length > 0 && issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys')
 }
 
 /** One slip can break several checks of one value; the first says enough. */

@@ -17,16 +17,26 @@ const NOTHING: Additions = { grants: [], disabled: new Set() }
 /** Compiles what the settings say about who may go where into what a decision looks up. */
 export function compilePolicy(settings: Settings, additions: Additions = NOTHING): Policy {
   const hasAuthority = settings.ca !== undefined
+  const { hosts, mode } = allowlistOf(settings)
   const places = Object.entries(settings.connections).map(([name, connection]) =>
     placeOf(name, connection, hasAuthority),
   )
   return {
-    allowlist: new HostTable(settings.allowlist.map((pattern) => [pattern, pattern])),
+    allowlist: new HostTable(hosts.map((pattern) => [pattern, pattern])),
+    allowlistMode: mode,
     places: new HostTable(places.flatMap(({ place, hosts }) => hosts.map((host) => [host, place] as const))),
     placesByName: new Map(places.map(({ place }) => [place.name, place])),
     grants: indexGrants([...settings.grants.map(grantOf), ...additions.grants]),
     disabled: new Set([...disabledIn(settings), ...additions.disabled]),
   }
+}
+
+/** The allowlist, whichever way it was written. */
+export function allowlistOf({ allowlist }: Pick<Settings, 'allowlist'>): {
+  readonly hosts: readonly string[]
+  readonly mode: 'enforce' | 'report'
+} {
+  return 'mode' in allowlist ? allowlist : { hosts: allowlist, mode: 'enforce' }
 }
 
 function disabledIn({ connections }: Settings): string[] {
@@ -71,13 +81,14 @@ function placeOf(
 }
 
 function grantOf(settings: Settings['grants'][number], index: number): Grant {
-  const { connection, rules, until } = settings
+  const { connection, rules, until, mode } = settings
   return {
     id: `grants[${index}]`,
     holder: holderOf(settings),
     connection,
     rules: (rules ?? []).map(compileRule),
     until,
+    mode,
   }
 }
 

@@ -43,6 +43,9 @@ const limits = z
   .prefault({})
   .meta({ description: 'bounds of this connection' })
 
+/** Of what goes out without a connection. */
+export const DEFAULT_LIMITS = limits.parse(undefined)
+
 const basePath = z
   .string()
   .regex(/^\/[!-"$->@-~]*[!-"$-.0->@-~]$/, 'use a path such as "/v1": "/" first, none last, no query')
@@ -120,6 +123,28 @@ const rule = z
   })
   .meta({ id: 'Rule', description: 'requests that a grant lets through: both methods and paths must fit' })
 
+const hosts = z.array(hostPattern)
+
+/** What a mode means is the same wherever it stands. */
+const mode = z.enum(['enforce', 'report']).default('enforce')
+
+const allowlist = z
+  .union(
+    [
+      hosts,
+      z.strictObject({
+        hosts: hosts.default([]).meta({ description: 'names that egress may reach at all' }),
+        mode: mode.meta({
+          description:
+            '`report` lets every other name out too, without a credential, and records what would have been refused',
+        }),
+      }),
+    ],
+    { error: 'use a list of hosts, or { hosts: [...], mode: report }' },
+  )
+  .default([])
+  .meta({ description: 'gate 1: names that egress may reach at all; empty: nothing leaves' })
+
 const grant = z
   .strictObject({
     caller: z.string().optional().meta({ description: 'name of a caller; use this or `group`' }),
@@ -139,7 +164,11 @@ const grant = z
       .datetime({ offset: true, error: 'use a time such as 2027-06-30T00:00:00Z' })
       .transform((text) => Date.parse(text))
       .optional()
-      .meta({ description: 'refused from this very millisecond on' }),
+      .meta({ description: 'refused from this very millisecond on, and what is under way is cut' }),
+    mode: mode.meta({
+      description:
+        '`report` lets through what matches no rule, and records that; only where the connection injects nothing',
+    }),
   })
   .refine((one) => (one.caller === undefined) !== (one.group === undefined), 'use exactly one of caller and group')
   .meta({ id: 'Grant', description: 'permission for a caller, or a group of them, to use a connection' })
@@ -193,10 +222,7 @@ export const settingsSchema = z
       .min(1, 'name at least one listener')
       .meta({ description: 'the doors callers knock on' }),
     admin: z.strictObject({ listen }).optional().meta({ description: 'the operator’s door: health and metrics' }),
-    allowlist: z
-      .array(hostPattern)
-      .default([])
-      .meta({ description: 'gate 1: names that egress may reach at all; empty: nothing leaves' }),
+    allowlist,
     callers: z.record(name, callerSettings).default({}).meta({ description: 'who may ask, and how they prove it' }),
     connections: z.record(name, connection).default({}).meta({ description: 'the upstreams' }),
     grants: z.array(grant).default([]).meta({ description: 'gate 2: who may use which connection; none: nobody' }),

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Caller, Evidence } from '../../src/core/ask.ts'
 import type { Policy, Refusal } from '../../src/core/decide.ts'
