@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { crossFaults, crossWarnings } from './cross-checks.ts'
 import { readDocument } from './document.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
+import { withOperations } from './operations.ts'
 import { type Settings, settingsSchema } from './schema.ts'
 import { inWords } from './words.ts'
 
@@ -27,10 +28,11 @@ export async function loadSettings(file: string): Promise<Loaded> {
   if (document.faults.length > 0) throw new SettingsError(document.faults)
   const parsed = settingsSchema.safeParse(document.value ?? {}, { error: inWords, reportInput: false })
   if (!parsed.success) throw new SettingsError(document.locateAll(firstOfEach(parsed.error.issues.flatMap(faultsOf))))
-  const faults = crossFaults(parsed.data)
+  const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
+  const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(faults))
-  const warnings = document.locateAll(crossWarnings(parsed.data, Date.now()))
-  return { file: resolve(file), settings: parsed.data, warnings, locateAll: document.locateAll }
+  const warnings = document.locateAll(crossWarnings(settings, Date.now()))
+  return { file: resolve(file), settings, warnings, locateAll: document.locateAll }
 }
 
 async function textOf(file: string): Promise<string> {

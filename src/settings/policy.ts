@@ -3,7 +3,7 @@ import type { CaPlace } from '../ca/directory.ts'
 import type { Place, Policy } from '../core/decide.ts'
 import { type Grant, type Holder, indexGrants } from '../core/grants.ts'
 import { HostTable } from '../core/host-table.ts'
-import { compileRule } from '../core/rule.ts'
+import { type CompiledRule, compileAnyOf, compileRule } from '../core/rule.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
 /** What operators have added to the settings while running; declared grants come first and cannot be taken back. */
@@ -11,6 +11,8 @@ export interface Additions {
   readonly grants: readonly Grant[]
   readonly disabled: ReadonlySet<string>
 }
+
+type RuleSettings = NonNullable<Settings['grants'][number]['rules']>[number]
 
 const NOTHING: Additions = { grants: [], disabled: new Set() }
 
@@ -86,10 +88,17 @@ function grantOf(settings: Settings['grants'][number], index: number): Grant {
     id: `grants[${index}]`,
     holder: holderOf(settings),
     connection,
-    rules: (rules ?? []).map(compileRule),
+    rules: (rules ?? []).map(compileSettings),
     until,
     mode,
   }
+}
+
+/** A rule about operations stays one rule, so that the record names it by its place in the settings. */
+function compileSettings(rule: RuleSettings): CompiledRule {
+  if (!rule.openapi) return compileRule(rule)
+  if (!rule.alternatives) throw new Error('the operations of a rule have not been read: load the settings from a file')
+  return compileAnyOf(rule.alternatives)
 }
 
 /** Who holds a grant of the settings. */

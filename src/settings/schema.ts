@@ -3,7 +3,7 @@ import { sinkSettings } from '../audit/registry.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
-import { faultOfPath } from '../core/rule.ts'
+import { faultOfPath, type Rule } from '../core/rule.ts'
 import { sourceSettings } from '../credentials/registry.ts'
 import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
@@ -11,6 +11,7 @@ import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen } from '../listeners/settings.ts'
 import { secretReference } from '../secrets/registry.ts'
+import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 
 const name = z
   .string()
@@ -120,8 +121,12 @@ const rule = z
       .min(1, 'name at least one path, or leave paths out for all')
       .optional()
       .meta({ description: 'paths as sent upstream; `*` is one segment or part of one, `**` any number; absent: any' }),
+    openapi: apiReference.optional(),
+    operations: operationIds.optional(),
   })
+  .superRefine(checkOperations)
   .meta({ id: 'Rule', description: 'requests that a grant lets through: both methods and paths must fit' })
+  .transform((one): typeof one & { readonly alternatives?: readonly Rule[] } => one)
 
 const hosts = z.array(hostPattern)
 
