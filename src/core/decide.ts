@@ -169,25 +169,32 @@ function resolveConnection(name: string, path: string, policy: Policy): Route | 
 function judgeGrants(question: Question, route: Route, policy: Policy): Permit | Refusal {
   const { caller, method, at } = question
   const connection = route.place.name
-  let closest = ungranted(caller, connection)
+  let over: Grant | undefined
+  let unmatched: Grant | undefined
   let reporting: Grant | undefined
   for (const grant of grantsFor(caller, connection, policy.grants)) {
     if (hasEnded(grant, at)) {
-      if (closest.code === 'grant-missing') closest = expired(grant)
+      over ??= grant
       continue
     }
     const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
     if (rule !== -1 || grant.rules.length === 0) {
       return disabledOf(connection, policy) ?? permit(question, route, { grant, rule })
     }
+    unmatched = grant
     if (grant.mode === 'report') reporting ??= grant
-    closest = refuse('rule-not-matched', `no rule of grant ${grant.id} lets ${method} through to this path`, {
-      connection,
-      grant: grant.id,
-    })
   }
-  if (!reporting) return closest
-  return disabledOf(connection, policy) ?? permit(question, route, { grant: reporting, rule: -1, wouldRefuse: closest })
+  if (reporting) {
+    const finding = { grant: reporting, rule: -1, wouldRefuse: notMatched(reporting, method) }
+    return disabledOf(connection, policy) ?? permit(question, route, finding)
+  }
+  if (unmatched) return notMatched(unmatched, method)
+  return over ? expired(over) : ungranted(caller, connection)
+}
+
+function notMatched({ id, connection }: Grant, method: string): Refusal {
+  const reason = `no rule of grant ${id} lets ${method} through to this path`
+  return refuse('rule-not-matched', reason, { connection, grant: id })
 }
 
 /** Told to callers with a grant alone; to others it is not there. */

@@ -21,8 +21,7 @@ export function compileRule(rule: Rule): CompiledRule {
     matches(method, path) {
       if (methods && !methods.has(method)) return false
       if (!paths) return true
-      const segments = segmentsOf(path)
-      return segments !== undefined && paths.some((matches) => matches(segments))
+      return paths.some(({ prefix, matches }) => path.startsWith(prefix) && matchesRead(path, matches))
     },
   }
 }
@@ -56,18 +55,32 @@ function segmentsOf(path: string): readonly string[] | undefined {
   return latest.segments
 }
 
+function matchesRead(path: string, matches: PathMatcher): boolean {
+  const segments = segmentsOf(path)
+  return segments !== undefined && matches(segments)
+}
+
 type PathMatcher = (segments: readonly string[]) => boolean
 /** Of one segment; `ANY_DEPTH`: of any number of them. */
 type SegmentMatcher = (segment: string) => boolean
 
 const ANY_DEPTH: SegmentMatcher = () => true
 
-function compilePath(pattern: string): PathMatcher {
+interface CompiledPath {
+  /** What every path that matches starts with: most paths are told from most patterns by it. */
+  readonly prefix: string
+  readonly matches: PathMatcher
+}
+
+function compilePath(pattern: string): CompiledPath {
   const matchers = pattern.split('/').map(compileSegment)
-  if (!matchers.includes(ANY_DEPTH)) {
-    return (segments) =>
-      segments.length === matchers.length && matchers.every((matches, at) => matches(segments[at] ?? ''))
-  }
+  const [literal = ''] = pattern.split('*', 1)
+  // "/v1/**" is "/v1", too.
+  const prefix = pattern.startsWith('**', literal.length) ? literal.replace(/\/$/, '') : literal
+  return { prefix, matches: matchers.includes(ANY_DEPTH) ? atAnyDepth(matchers) : segmentBySegment(matchers) }
+}
+
+function atAnyDepth(matchers: readonly SegmentMatcher[]): PathMatcher {
   return (segments) =>
     glob(
       matchers,
@@ -75,6 +88,11 @@ function compilePath(pattern: string): PathMatcher {
       (matcher) => matcher === ANY_DEPTH,
       (matches, segment) => matches(segment),
     )
+}
+
+function segmentBySegment(matchers: readonly SegmentMatcher[]): PathMatcher {
+  return (segments) =>
+    segments.length === matchers.length && matchers.every((matches, at) => matches(segments[at] ?? ''))
 }
 
 function compileSegment(pattern: string): SegmentMatcher {
