@@ -17,7 +17,7 @@ import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
-import { type Additions, compilePolicy } from './settings/policy.ts'
+import { type Additions, compileDeclared, compilePolicy, policyOf } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -78,8 +78,9 @@ async function furnish(site: Site): Promise<House> {
   const record = createRecorder({ sinks: buildSinks(site), metrics, log })
   let snapshot = buildSnapshot(site, metrics, dialer)
   const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const declared = compileDeclared(settings)
   const revise = (additions: Additions) => {
-    snapshot = Object.freeze({ ...snapshot, policy: compilePolicy(settings, additions) })
+    snapshot = Object.freeze({ ...snapshot, policy: policyOf(declared, additions) })
     gate.underWay.policyChanged()
   }
   const authority = await openAuthorityFor(loaded, { references, clock, log })

@@ -14,6 +14,9 @@ export interface Entry {
   readonly caller: string | undefined
   /** How the caller proved itself: the kind of its method. */
   readonly proof: string | undefined
+  /** What the proof says the caller belongs to, and is limited to: by it a decision can be made again. */
+  readonly groups: readonly string[] | undefined
+  readonly scopes: readonly string[] | undefined
   /** pid of the calling process, where the kernel named it. A clue, not a proof: pids are reused. */
   readonly pid: number | undefined
   /** What else the proof says of the caller: pod, node, issuer. */

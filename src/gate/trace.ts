@@ -85,6 +85,8 @@ export class Trace {
       path: path === undefined ? undefined : printable(path),
       caller: this.#caller?.name,
       proof: this.#caller?.method,
+      groups: this.#caller?.groups,
+      scopes: this.#caller?.scopes,
       pid: evidence?.peer?.pid,
       details: this.#caller?.details,
       connection: decision?.connection,

@@ -16,8 +16,18 @@ type RuleSettings = NonNullable<Settings['grants'][number]['rules']>[number]
 
 const NOTHING: Additions = { grants: [], disabled: new Set() }
 
+/** What the settings alone say, compiled once; what is added while running comes on top. */
+export interface Declared extends Omit<Policy, 'grants'> {
+  readonly grants: readonly Grant[]
+}
+
 /** Compiles what the settings say about who may go where into what a decision looks up. */
 export function compilePolicy(settings: Settings, additions: Additions = NOTHING): Policy {
+  return policyOf(compileDeclared(settings), additions)
+}
+
+/** The part of it that is the same whatever is added: to compile 10 000 grants takes a fifth of a second. */
+export function compileDeclared(settings: Settings): Declared {
   const hasAuthority = settings.ca !== undefined
   const { hosts, mode } = allowlistOf(settings)
   const places = Object.entries(settings.connections).map(([name, connection]) =>
@@ -28,8 +38,17 @@ export function compilePolicy(settings: Settings, additions: Additions = NOTHING
     allowlistMode: mode,
     places: new HostTable(places.flatMap(({ place, hosts }) => hosts.map((host) => [host, place] as const))),
     placesByName: new Map(places.map(({ place }) => [place.name, place])),
-    grants: indexGrants([...settings.grants.map(grantOf), ...additions.grants]),
-    disabled: new Set([...disabledIn(settings), ...additions.disabled]),
+    grants: settings.grants.map(grantOf),
+    disabled: new Set(disabledIn(settings)),
+  }
+}
+
+/** Declared grants come first. */
+export function policyOf(declared: Declared, { grants, disabled }: Additions): Policy {
+  return {
+    ...declared,
+    grants: indexGrants([...declared.grants, ...grants]),
+    disabled: new Set([...declared.disabled, ...disabled]),
   }
 }
 
