@@ -53,6 +53,7 @@ const THINGS = [
   'an unopened tunnel in which nothing was said',
   'an opened tunnel in which nothing was said',
   'a download in an opened tunnel',
+  'a stream of HTTP/2 in an opened tunnel',
 ] as const
 
 /** What nobody had answered yet is answered with a refusal; the rest must not look as if it were whole. */

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:http2'
 import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
@@ -151,6 +152,19 @@ export async function openStage(clock?: Clock): Promise<Stage> {
       secured.write(`GET /stream/${++serial} HTTP/1.1\r\nHost: api.crm.test:${upstream.port}\r\n\r\n`)
       await shown(line, /first/)
       return going('crm', line)
+    },
+    'a stream of HTTP/2 in an opened tunnel': async () => {
+      const { secured, line } = await opened('h2')
+      const session = connect(`https://api.crm.test:${upstream.port}`, { createConnection: () => secured })
+      session.on('error', () => undefined)
+      const stream = session.request({ ':path': `/stream/${++serial}` })
+      let text = ''
+      let isWhole = false
+      stream.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => (isWhole = !stream.aborted))
+      stream.on('error', () => undefined)
+      await shown({ text: () => text }, /first/)
+      const ended = () => (isWhole ? 'clean' : stream.closed ? 'reset' : line.ended())
+      return going('crm', { ended, text: () => text })
     },
   }
   return {
