@@ -7,7 +7,7 @@ import { buildInjection } from './injections/registry.ts'
 import { Upstream } from './relay/upstream.ts'
 import type { References } from './secrets/reference.ts'
 import { portOf } from './settings/policy.ts'
-import type { ConnectionSettings, Settings } from './settings/schema.ts'
+import { type ConnectionSettings, DEFAULT_LIMITS, type Settings } from './settings/schema.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import type { Dialer } from './wire/dial.ts'
@@ -47,6 +47,29 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Tool
     websocket,
     tunnel,
   }
+}
+
+/** By which report mode lets out what no connection names: no secret is known to it, and no private address allowed. */
+export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'dialer'>): Connection {
+  const { references, clock, dialer } = tools
+  const nothing = { kind: 'none' } as const
+  const supply = buildSupply(nothing, {
+    secret: (reference) => references.secret(reference),
+    file: (reference) => references.file(reference),
+    clock,
+    dialer,
+    random: Math.random,
+    onMint: () => undefined,
+  })
+  const upstream = new Upstream({
+    dialer,
+    port: 80,
+    tls: 'plaintext',
+    allowPrivate: toBlockList([]),
+    http2: false,
+    limits: DEFAULT_LIMITS,
+  })
+  return { name: '', source: nothing.kind, supply, injection: undefined, upstream, websocket: true, tunnel: 'tls' }
 }
 
 function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {

@@ -1,49 +1,55 @@
 import type { Identify } from './callers/identify.ts'
+import { buildRecognize } from './callers/recognize.ts'
 import type { Grant } from './core/grants.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from './core/holdings.ts'
 import { compileRule } from './core/rule.ts'
-import type { Connection, Snapshot } from './gate/snapshot.ts'
-import { type Additions, compilePolicy } from './settings/policy.ts'
+import type { Snapshot } from './gate/snapshot.ts'
+import { type Additions, compileDeclared, policyOf } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
 import type { Store } from './store/store.ts'
 
-interface Parts {
+interface Parts extends Pick<Snapshot, 'connections' | 'unlisted'> {
   readonly settings: Settings
   readonly store: Store | undefined
-  readonly connections: ReadonlyMap<string, Connection>
   identifyWith(stored: readonly StoredCaller[]): Identify
 }
 
 /** The configuration as it is now: settings, and what operators have added while running. */
 export interface Live {
   snapshot(): Snapshot
+  /** Puts these in the place of what the store has added, until that changes. */
+  revise(additions: Additions): void
+  /** Called behind each change, when `snapshot` gives the new one. */
+  onChange(listener: () => void): void
   /** Stops following the store. */
   close(): void
 }
 
-/**
- * Makes the snapshot anew at each change of the store, before the change is answered: the very next ask is decided by it.
- * `onChange` is called with each, behind it.
- */
-export function goLive(parts: Parts, onChange: () => void = () => {}): Live {
-  const { settings, store, connections, identifyWith } = parts
-  let holdings = store?.holdings() ?? NO_HOLDINGS
-  let snapshot = make(undefined)
+/** Makes the snapshot anew at each change of the store, before the change is answered: the very next ask is decided by it. */
+export function goLive({ settings, store, identifyWith, connections, unlisted }: Parts): Live {
+  const declared = compileDeclared(settings)
+  const listeners: (() => void)[] = []
+  let { callers, ...added } = store?.holdings() ?? NO_HOLDINGS
+  let snapshot = make(identifyWith(callers), additionsOf(added))
+  const swap = (next: Snapshot) => {
+    snapshot = next
+    for (const listener of listeners) listener()
+  }
   const close = store?.onChange((latest) => {
-    const before = holdings
-    holdings = latest
-    snapshot = make(latest.callers === before.callers ? snapshot.identify : undefined)
-    onChange()
+    const identify = latest.callers === callers ? snapshot.identify : identifyWith(latest.callers)
+    callers = latest.callers
+    swap(make(identify, additionsOf(latest)))
   })
-  return { snapshot: () => snapshot, close: () => close?.() }
+  return {
+    snapshot: () => snapshot,
+    revise: (additions) => swap(make(snapshot.identify, additions)),
+    onChange: (listener) => void listeners.push(listener),
+    close: () => close?.(),
+  }
 
-  function make(identify: Identify | undefined): Snapshot {
-    const policy = compilePolicy(settings, additionsOf(holdings))
-    return Object.freeze({
-      policy,
-      identify: identify ?? identifyWith(holdings.callers),
-      connections,
-    })
+  function make(identify: Identify, additions: Additions): Snapshot {
+    const recognize = buildRecognize(identify, settings.callers)
+    return Object.freeze({ policy: policyOf(declared, additions), identify, recognize, connections, unlisted })
   }
 }
 

@@ -7,18 +7,21 @@ import type { Entry } from './audit/entry.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
 import { buildCallers } from './callers/registry.ts'
-import { buildConnections } from './connections.ts'
+import { buildConnections, buildUnlisted } from './connections.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
+import { UnderWay } from './gate/under-way.ts'
+import { historyOf } from './history.ts'
 import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import { goLive } from './live.ts'
 import type { Loaded } from './settings/load.ts'
 import { openReferences } from './settings/open.ts'
+import type { Additions } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
-import { createLogger, type Logger } from './telemetry/logger.ts'
+import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
@@ -33,6 +36,8 @@ export interface House {
   /** The authority of intercepted hosts, where there is one. */
   readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
   readonly log: Logger
+  /** What operators have added, whole; what would be refused from now on is cut. */
+  revise(additions: Additions): void
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -71,7 +76,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const store = await openStoreOf(site)
   const metrics = createMetrics({
     openSockets: () => countSockets(doors),
-    expiries: () => expiriesOf(snapshot()),
+    expiries: () => expiriesOf(live.snapshot()),
     auditWaiting: () => audit.waitingBytes(),
   })
   const tail = new Tail()
@@ -79,15 +84,12 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const { record, change, unrecordable } = createRecorder({ audit, metrics, log, onEntry: site.onEntry })
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
-  const connections = openConnections(site, metrics, dialer)
-  const { snapshot, close: stopFollowing } = goLive({
-    settings,
-    store,
-    connections,
-    identifyWith: buildCallers(settings.callers, proving),
-  })
-  closers.push(stopFollowing)
+  const identifyWith = buildCallers(settings.callers, proving)
+  const live = goLive({ settings, store, identifyWith, ...openConnections(site, metrics, dialer) })
+  closers.push(() => live.close())
+  const { snapshot } = live
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
+  live.onChange(() => gate.underWay.policyChanged())
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const directory = dirname(loaded.file)
   const tools = { gate, log, authority, peers: peerReaderFor(settings), directory }
@@ -96,7 +98,16 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const listeners = await openDoors(doors, own)
   const isReady = () => state.isReady
   const isAuditFull = () => audit.isFull()
-  const ports = { metrics: metrics.registry, isReady, store, change, isAuditFull, tail, history: undefined, snapshot }
+  const ports = {
+    metrics: metrics.registry,
+    isReady,
+    store,
+    change,
+    isAuditFull,
+    tail,
+    history: historyOf(loaded, store),
+    snapshot,
+  }
   const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
   if (admin !== undefined) own.add(admin)
   state.isReady = true
@@ -106,7 +117,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     closing ??= closeInReverse(closers)
     return closing
   }
-  return { listeners, admin, ca: authority, log, close }
+  return { listeners, admin, ca: authority, log, revise: live.revise, close }
 }
 
 /** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */
@@ -127,22 +138,29 @@ function buildDialer({ dns }: Settings, own: OwnListeners): Dialer {
 }
 
 function buildGate(
-  { loaded, references, clock }: Site,
+  { loaded, log, references, clock }: Site,
   parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>,
 ): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,
     clock,
+    underWay: new UnderWay({
+      clock,
+      snapshot: parts.snapshot,
+      onFault: (error) => log.error({ error: describe(error) }, 'something under way could not be judged or cut'),
+    }),
     pseudonym: `sallyport-${randomBytes(4).toString('hex')}`,
     fingerprintKey: key ? references.secret(key).current().secret.digest() : randomBytes(32),
   }
 }
 
 function openConnections({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer) {
-  const connections = buildConnections(loaded.settings.connections, { references, clock, metrics, log, dialer })
-  closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
-  return connections
+  const tools = { references, clock, metrics, log, dialer }
+  const connections = buildConnections(loaded.settings.connections, tools)
+  const unlisted = buildUnlisted(tools)
+  closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))
+  return { connections, unlisted }
 }
 
 async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<House['listeners']> {

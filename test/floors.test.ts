@@ -8,7 +8,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['wire', 'telemetry', 'forms'],
   ['secrets', 'ca'],
   ['callers', 'credentials', 'injections', 'relay', 'audit', 'store'],
-  ['gate'],
+  ['gate', 'review'],
   ['listeners', 'admin'],
   ['settings'],
   ['top', 'cli', 'generate', 'playground'],

@@ -14,6 +14,9 @@ export interface Entry {
   readonly caller: string | undefined
   /** How the caller proved itself: the kind of its method. */
   readonly proof: string | undefined
+  /** What the proof says the caller belongs to, and is limited to: by it a decision can be made again. */
+  readonly groups: readonly string[] | undefined
+  readonly scopes: readonly string[] | undefined
   /** pid of the calling process, where the kernel named it. A clue, not a proof: pids are reused. */
   readonly pid: number | undefined
   /** What else the proof says of the caller: pod, node, issuer. */
@@ -22,6 +25,8 @@ export interface Entry {
   readonly grant: string | undefined
   readonly rule: number | undefined
   readonly decision: 'permit' | 'refuse'
+  /** What report mode has let through: the code by which it would have been refused. */
+  readonly wouldRefuse: string | undefined
   /** Of a CONNECT: whether we read what is in it, request by request, or pass it on unread. */
   readonly tunnel: 'opened' | 'unopened' | undefined
   /** Why not, in words, where there is anything to say. */

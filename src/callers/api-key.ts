@@ -31,6 +31,7 @@ type Settings = z.infer<typeof schema>
 export const apiKey: CallerKind<typeof schema> = {
   schema,
   proofIs: 'shown',
+  isAskedAgain: true,
   faults(callers) {
     const seen = new Map<string, string>()
     return callers.flatMap(({ name, settings: { digest } }) => {

@@ -60,6 +60,8 @@ export interface CallerKind<S extends z.ZodObject> {
   readonly proofIs: 'shown' | 'place'
   /** Its proofs may be tokens: one that none of these kinds knows is a token of an issuer nobody has named. */
   readonly readsTokens?: true
+  /** Its proofs are looked up, so that they can be asked about again as long as what they began goes on. */
+  readonly isAskedAgain?: true
   /** Who vouches for the names that proofs of this caller make; undefined where its name is the one of the settings. */
   nameMaker?(settings: z.infer<S>): string | undefined
   /** Whether its proofs could make a caller of this name. */

@@ -15,6 +15,7 @@ const schema = z
 export const socket: CallerKind<typeof schema> = {
   schema,
   proofIs: 'place',
+  isAskedAgain: true,
   build(callers) {
     const names = new Set(callers.map(({ name }) => name))
     return {

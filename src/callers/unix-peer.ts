@@ -33,6 +33,7 @@ type Settings = z.infer<typeof schema>
 export const unixPeer: CallerKind<typeof schema> = {
   schema,
   proofIs: 'place',
+  isAskedAgain: true,
   faults(callers) {
     const seen = new Map<string, string>()
     return callers.flatMap(({ name, settings }) => {

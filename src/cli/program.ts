@@ -38,11 +38,11 @@ program
   .argument('<url>', 'where to, as in http://api.crm.example.com/v1/contacts')
   .requiredOption(...CONFIG)
   .requiredOption('--caller <name>', 'who asks')
-  .option('--method <method>', 'HTTP method', 'GET')
+  .option('--group <name>', 'a group that the proof of the caller names; more than once for several', collect)
+  .option('--scope <scope>', 'a scope that the proof of the caller is limited to; as for --group', collect)
+  .option('--method <method>', 'HTTP method, or CONNECT', 'GET')
   .option('--json', 'print JSON')
-  .action(async (url: string, options: { config: string; caller: string; method: string; json?: true }) =>
-    why(url, options),
-  )
+  .action(async (url: string, options: Parameters<typeof why>[1]) => why(url, options))
 
 program
   .command('run')
@@ -101,4 +101,8 @@ program
 /** Runs the verb that the command line names. */
 export async function run(): Promise<void> {
   await program.parseAsync()
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }

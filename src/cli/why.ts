@@ -1,37 +1,49 @@
+import { ceilingOf } from '../callers/ceiling-of.ts'
 import { kindOfCaller } from '../callers/registry.ts'
+import type { Caller } from '../core/ask.ts'
 import { type Told, tellWhy } from '../gate/why.ts'
 import { loadSettings } from '../settings/load.ts'
 import { compilePolicy } from '../settings/policy.ts'
+import type { Settings } from '../settings/schema.ts'
 import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
 
 interface WhyOptions {
   readonly config: string
   readonly caller: string
+  /** Those that the proof of the caller would name. */
+  readonly group?: readonly string[]
+  readonly scope?: readonly string[]
   readonly method: string
   readonly json?: true
 }
 
 /** `sallyport why`: the very decision that a door would make, from the settings alone; nothing is sent anywhere. */
-export async function why(url: string, { config, caller, method, json }: WhyOptions): Promise<void> {
+export async function why(url: string, options: WhyOptions): Promise<void> {
   await orSettingsExit(async () => {
-    const { settings } = await loadSettings(config)
-    const proof = kindOfCaller(caller, settings.callers)
-    if (proof === undefined)
-      throw new Error(`use the name of a caller: ${Object.keys(settings.callers).join(', ') || 'there is none yet'}`)
-    const told = tellWhy(
-      { caller: { name: caller, method: proof }, method, url, at: Date.now() },
-      compilePolicy(settings),
-    )
+    const { settings } = await loadSettings(options.config)
+    const caller = callerOf(options, settings)
+    const told = tellWhy({ caller, method: options.method, url, at: Date.now() }, compilePolicy(settings))
     if (!told) throw new Error('use a URL such as http://api.crm.example.com/v1/contacts')
     if (told.code) process.exitCode = EXIT.refused
-    process.stdout.write(json ? `${JSON.stringify(told)}\n` : inWords(told))
+    process.stdout.write(options.json ? `${JSON.stringify(told)}\n` : inWords(told))
   })
 }
 
-function inWords({ decision, tunnel, reason, code, remedy }: Told): string {
+function callerOf({ caller: name, group, scope }: WhyOptions, { callers }: Settings): Caller {
+  const method = kindOfCaller(name, callers)
+  if (method === undefined)
+    throw new Error(`${name} is no caller: use one of ${Object.keys(callers).join(', ') || 'none yet'}`)
+  const scopes = scope && ceilingOf(name, scope, callers)
+  return { name, method, ...(group && { groups: group }), ...(scopes && { scopes }) }
+}
+
+function inWords({ decision, tunnel, reason, code, wouldRefuse, remedy }: Told): string {
   if (code) return `${decision}: ${reason} (${code})\n${remedy}\n`
-  return `${decision}: ${reason}${tunnel ? TUNNELS[tunnel] : ''}\n`
+  const passage = tunnel ? TUNNELS[tunnel] : ''
+  return wouldRefuse
+    ? `${decision}: ${reason}${passage} (would be ${wouldRefuse})\n`
+    : `${decision}: ${reason}${passage}\n`
 }
 
 const TUNNELS = {

@@ -6,7 +6,13 @@ export type Fields = readonly string[]
 
 /** Where the caller asked to go: a name (forward), or a connection by its name (reverse). */
 export type Target =
-  | { readonly kind: 'name'; readonly host: string; readonly port: number | undefined }
+  | {
+      readonly kind: 'name'
+      readonly host: string
+      readonly port: number | undefined
+      /** Asked for as `https:`, so never to be sent in the clear. */
+      readonly isSecure?: boolean | undefined
+    }
   | { readonly kind: 'connection'; readonly name: string }
 
 /** One request as a door took it in; read-only from then on. `path` starts with "/", `query` is "" or starts with "?". */

@@ -4,6 +4,7 @@ import { type Grant, type GrantTable, grantsFor, hasEnded } from './grants.ts'
 import type { HostTable } from './host-table.ts'
 import { hasOneReading, isBelow } from './path.ts'
 import type { ProblemCode } from './problem.ts'
+import { type Waiver, waiverOf } from './waiver.ts'
 
 /** What the decision knows of a connection. `home`: the host that a reverse door dials, its first exact one. */
 export interface Place {
@@ -27,6 +28,8 @@ export interface Policy {
   readonly grants: GrantTable
   /** Connections that an operator has switched off, for everybody. */
   readonly disabled: ReadonlySet<string>
+  /** `report`: what the allowlist would refuse goes out without a credential, and is recorded. Enforced without it. */
+  readonly allowlistMode?: 'enforce' | 'report' | undefined
 }
 
 export interface Question {
@@ -55,6 +58,8 @@ interface Terms {
   readonly path: string
   readonly grant: string
   readonly rule: number | undefined
+  readonly until: number | undefined
+  readonly wouldRefuse: Refusal | undefined
 }
 
 /**
@@ -73,6 +78,10 @@ class PermitOfDecide implements Terms {
   readonly grant: string
   /** Index of the rule that matched; undefined when the grant has none. */
   readonly rule: number | undefined
+  /** When the grant ends, and with it whatever the permit began; ms since the epoch. */
+  readonly until: number | undefined
+  /** What a grant in report mode would have said; never of a connection that injects. */
+  readonly wouldRefuse: Refusal | undefined
 
   constructor(terms: Terms) {
     this.caller = terms.caller
@@ -82,6 +91,8 @@ class PermitOfDecide implements Terms {
     this.path = terms.path
     this.grant = terms.grant
     this.rule = terms.rule
+    this.until = terms.until
+    this.wouldRefuse = terms.wouldRefuse
   }
 
   static owns(value: object): boolean {
@@ -89,6 +100,7 @@ class PermitOfDecide implements Terms {
   }
 
   get reason(): string {
+    if (this.wouldRefuse) return `grant ${this.grant} is in report mode: ${this.wouldRefuse.reason}`
     const rule = this.rule === undefined ? '' : `, rule ${this.rule}`
     return `grant ${this.grant}${rule} lets ${this.caller.name} use ${this.connection}`
   }
@@ -102,9 +114,10 @@ export function isPermit(value: unknown): value is Permit {
 }
 
 /** The one decision: both gates, in order, on facts alone. */
-export function decide(question: Question, policy: Policy): Permit | Refusal {
+export function decide(question: Question, policy: Policy): Permit | Waiver | Refusal {
   const route = resolve(question, policy)
-  return 'permitted' in route ? route : judgeGrants(question, route, policy)
+  if ('permitted' in route) return waiverOf(question, route, policy) ?? route
+  return judgeGrants(question, route, policy)
 }
 
 interface Route {
@@ -157,24 +170,36 @@ function resolveConnection(name: string, path: string, policy: Policy): Route | 
 function judgeGrants(question: Question, route: Route, policy: Policy): Permit | Refusal {
   const { caller, method, at } = question
   const connection = route.place.name
-  let closest = ungranted(caller, connection)
+  let over: Grant | undefined
+  let unmatched: Grant | undefined
+  let reporting: Grant | undefined
   for (const grant of grantsFor(caller, connection, policy.grants)) {
     if (hasEnded(grant, at)) {
-      if (closest.code === 'grant-missing') closest = expired(grant)
+      over ??= grant
       continue
     }
     const rule = grant.rules.findIndex((one) => one.matches(method, route.path))
     if (rule !== -1 || grant.rules.length === 0) {
       const where = { connection, method, path: route.path }
       if (!isBelowCeiling(caller.scopes, where)) return beyondScope(caller, grant)
-      return disabledOf(connection, policy) ?? permit(question, route, grant, rule)
+      return disabledOf(connection, policy) ?? permit(question, route, { grant, rule })
     }
-    closest = refuse('rule-not-matched', `no rule of grant ${grant.id} lets ${method} through to this path`, {
-      connection,
-      grant: grant.id,
-    })
+    unmatched = grant
+    if (grant.mode === 'report') reporting ??= grant
   }
-  return closest
+  if (reporting) {
+    // What the token may is the issuer's to say: report mode of a grant has no part in it.
+    if (!isBelowCeiling(caller.scopes, { connection, method, path: route.path })) return beyondScope(caller, reporting)
+    const finding = { grant: reporting, rule: -1, wouldRefuse: notMatched(reporting, method) }
+    return disabledOf(connection, policy) ?? permit(question, route, finding)
+  }
+  if (unmatched) return notMatched(unmatched, method)
+  return over ? expired(over) : ungranted(caller, connection)
+}
+
+function notMatched({ id, connection }: Grant, method: string): Refusal {
+  const reason = `no rule of grant ${id} lets ${method} through to this path`
+  return refuse('rule-not-matched', reason, { connection, grant: id })
 }
 
 /** Told to callers with a grant alone; to others it is not there. */
@@ -200,7 +225,14 @@ export function expired({ id, connection, until = 0 }: Grant): Refusal {
   return refuse('grant-expired', `grant ${id} expired at ${new Date(until).toISOString()}`, { connection, grant: id })
 }
 
-function permit(question: Question, route: Route, grant: Grant, rule: number): Permit {
+interface Finding {
+  readonly grant: Grant
+  /** -1: none, because the grant has none, or reports that none matches. */
+  readonly rule: number
+  readonly wouldRefuse?: Refusal
+}
+
+function permit(question: Question, route: Route, { grant, rule, wouldRefuse }: Finding): Permit {
   return new PermitOfDecide({
     caller: question.caller,
     connection: route.place.name,
@@ -209,6 +241,8 @@ function permit(question: Question, route: Route, grant: Grant, rule: number): P
     path: route.path,
     grant: grant.id,
     rule: rule === -1 ? undefined : rule,
+    until: grant.until,
+    wouldRefuse,
   })
 }
 

@@ -1,6 +1,7 @@
 import type { Caller } from './ask.ts'
 import { decide, type Permit, type Policy, type Refusal, refuse } from './decide.ts'
 import { decidePassage, type Passage } from './passage.ts'
+import type { Waiver } from './waiver.ts'
 
 /** A URL that a caller would like to ask for, through a forward door. */
 export interface Wish {
@@ -18,7 +19,7 @@ export interface Wish {
 
 /** What would come of it. */
 export interface Explanation {
-  readonly decision: Permit | Passage | Refusal
+  readonly decision: Permit | Waiver | Passage | Refusal
   /** For https:// clients ask for a tunnel first: whether we read what comes through it, or pass it on unread. */
   readonly tunnel: 'opened' | 'unopened' | undefined
 }
@@ -37,10 +38,15 @@ export function explain(wish: Wish, policy: Policy): Explanation {
   return { decision: judge(wish, passage.port, policy), tunnel: 'opened' }
 }
 
-function judge({ caller, host, path, method, at }: Wish, port: number | undefined, policy: Policy): Permit | Refusal {
-  return decide({ caller, target: { kind: 'name', host, port }, method, path, at }, policy)
+function judge({ caller, scheme, host, path, method, at }: Wish, port: number | undefined, policy: Policy) {
+  return decide(
+    { caller, target: { kind: 'name', host, port, isSecure: scheme === 'https' }, method, path, at },
+    policy,
+  )
 }
 
 function noTls({ connection, host, port }: Passage): Refusal {
-  return refuse('tunnel-unfit', `a tunnel to port ${port} of ${host} carries plain HTTP alone`, { connection })
+  return refuse('tunnel-unfit', `a tunnel to port ${port} of ${host} carries plain HTTP alone`, {
+    ...(connection !== undefined && { connection }),
+  })
 }

@@ -14,6 +14,8 @@ export interface Grant {
   readonly connection: string
   readonly rules: readonly CompiledRule[]
   readonly until?: number | undefined
+  /** `report`: what matches no rule is let through, and recorded. Enforced without it. */
+  readonly mode?: 'enforce' | 'report' | undefined
 }
 
 type ByConnection = ReadonlyMap<string, readonly Grant[]>

@@ -12,6 +12,7 @@ import {
   ungranted,
 } from './decide.ts'
 import { type Grant, grantsFor, hasEnded } from './grants.ts'
+import { isWaived, waivedReason } from './waiver.ts'
 
 /** Where a caller wants a tunnel to. */
 export interface PassageQuestion {
@@ -29,24 +30,27 @@ export interface PassageQuestion {
 export interface Passage {
   readonly permitted: true
   readonly caller: Caller
-  readonly connection: string
+  /** Undefined in report mode, where no connection leads there. */
+  readonly connection: string | undefined
   readonly host: string
   readonly port: number
   /** The grant without which it would have been refused. */
-  readonly grant: string
+  readonly grant: string | undefined
   /** ms since the epoch; an unopened tunnel ends at this very millisecond. */
   readonly until: number | undefined
   /** What becomes of TLS in it: we answer it ourselves, it passes through unopened, or it is refused. */
   readonly tls: 'open' | 'pass' | 'refuse'
   /** Plain HTTP in it is read as if it had been asked in absolute form. */
   readonly plain: boolean
+  /** What would have been said, were it not for report mode. */
+  readonly wouldRefuse?: Refusal | undefined
   readonly reason: string
 }
 
 /** Both gates for a CONNECT: host, port, caller, grant. Methods and paths are judged at each request in the tunnel. */
 export function decidePassage(question: PassageQuestion, policy: Policy): Passage | Refusal {
   const place = placeOf(question.host, policy)
-  if ('permitted' in place) return place
+  if ('permitted' in place) return waivedPassage(question, place, policy) ?? place
   const ways = waysInto(place, question.port)
   return 'permitted' in ways ? ways : judgeGrants(question, place, ways, policy)
 }
@@ -71,24 +75,49 @@ function waysInto(place: Place, port: number): Ways | Refusal {
   })
 }
 
+/** As for a connection that tunnels; plain HTTP is read request by request, so that each is recorded. */
+function waivedPassage({ caller, host, port }: PassageQuestion, refusal: Refusal, policy: Policy): Passage | undefined {
+  if (!isWaived(host, refusal, policy)) return undefined
+  const ways = port === HTTP_PORT ? ({ tls: 'refuse', plain: true } as const) : ({ tls: 'pass', plain: false } as const)
+  const nothing = { connection: undefined, grant: undefined, until: undefined }
+  return {
+    permitted: true,
+    caller,
+    host,
+    port,
+    ...nothing,
+    ...ways,
+    wouldRefuse: refusal,
+    reason: waivedReason(refusal),
+  }
+}
+
 function judgeGrants(question: PassageQuestion, place: Place, ways: Ways, policy: Policy): Passage | Refusal {
   const { caller, host, port, at } = question
   const connection = place.name
   let closest = ungranted(caller, connection)
+  let found: { readonly grant: Grant; readonly wouldRefuse?: Refusal } | undefined
   for (const grant of grantsFor(caller, connection, policy.grants)) {
     if (hasEnded(grant, at)) {
       if (closest.code === 'grant-missing') closest = expired(grant)
-    } else if (ways.tls === 'pass' && grant.rules.length > 0) closest = unjudged(grant)
-    else {
-      const tunnel = { connection, isUnread: ways.tls === 'pass' }
-      if (!isTunnelBelowCeiling(caller.scopes, tunnel)) return beyondScope(caller, grant)
-      const off = disabledOf(connection, policy)
-      if (off) return off
-      const reason = `grant ${grant.id} lets ${caller.name} open a tunnel to ${host} for ${connection}`
-      return { permitted: true, caller, connection, host, port, grant: grant.id, until: grant.until, ...ways, reason }
+    } else if (ways.tls !== 'pass' || grant.rules.length === 0) {
+      found = { grant }
+      break
+    } else {
+      closest = unjudged(grant)
+      if (grant.mode === 'report') found ??= { grant, wouldRefuse: closest }
     }
   }
-  return closest
+  if (!found) return closest
+  const { grant, wouldRefuse } = found
+  if (!isTunnelBelowCeiling(caller.scopes, { connection, isUnread: ways.tls === 'pass' }))
+    return beyondScope(caller, grant)
+  const off = disabledOf(connection, policy)
+  if (off) return off
+  const reason =
+    wouldRefuse?.reason ?? `grant ${grant.id} lets ${caller.name} open a tunnel to ${host} for ${connection}`
+  const terms = { caller, connection, host, port, grant: grant.id, until: grant.until }
+  return { permitted: true, ...terms, ...ways, wouldRefuse, reason }
 }
 
 /** Fail closed: what cannot be read cannot be found to fit a rule. */

@@ -107,6 +107,14 @@ export const accessProblems = {
     remedy:
       'The grant would let this through, the scopes of the token do not. Ask the issuer for a token with the scope that the settings require.',
   },
+  'access-revoked': {
+    status: 403,
+    title: 'The access was revoked while it was in use',
+    blame: 'operator',
+    proxyError: 'http_request_denied',
+    remedy:
+      'What was under way was cut: the grant has ended or was taken back, or the caller or the connection is switched off. Whether the upstream acted on it is not known.',
+  },
   'too-many-requests': {
     status: 429,
     title: 'Too many requests at once',

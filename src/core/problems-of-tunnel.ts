@@ -38,6 +38,6 @@ export const tunnelProblems = {
     title: 'The tunnel has reached a limit',
     blame: 'caller',
     proxyError: 'connection_terminated',
-    remedy: 'It stood still, grew too old, or its grant has ended. Open another one.',
+    remedy: 'It stood still or grew too old. Open another one.',
   },
 } as const satisfies Record<string, ProblemRow>

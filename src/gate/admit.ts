@@ -1,20 +1,29 @@
 import type { Ask, Caller, Evidence, Fields } from '../core/ask.ts'
-import { decide, type Permit, type Refusal } from '../core/decide.ts'
+import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
 import { decidePassage, type Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Gate, Snapshot } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 import type { Asked, Trace } from './trace.ts'
 
 /**
  * The one way in, for every door, once it is known who asks: whether both gates let it.
  * @throws Problem `method-not-allowed`, `loop-detected`, and every code of `decide`
  */
-export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit {
+export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit | Waiver {
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
   const { target, method, path } = ask
-  return permitted(decide({ caller, target, method, path, at: gate.clock.now() }, snapshot.policy), trace)
+  return permitted(decide({ caller, target, method, path, at: gate.underWay.now() }, snapshot.policy), trace)
+}
+
+/** From now on it is cut when it would be refused. Call it in the turn of `admit`. */
+export function beginStay({ evidence, target, method, path }: Ask, permit: Permit | Waiver, { underWay }: Gate): Stay {
+  const decideAnew = (caller: Caller, at: number, policy: Policy) =>
+    decide({ caller, target, method, path, at }, policy)
+  return underWay.begin({ evidence, decide: decideAnew }, permit)
 }
 
 /** The ask that is under way, and what its path is joined to. */
@@ -37,7 +46,14 @@ export interface AskedPassage extends Asked {
 export function admitPassage(asked: AskedPassage, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Passage {
   refuseLoop(asked, gate.pseudonym)
   const { host, port } = asked.target
-  return permitted(decidePassage({ caller, host, port, at: gate.clock.now() }, snapshot.policy), trace)
+  return permitted(decidePassage({ caller, host, port, at: gate.underWay.now() }, snapshot.policy), trace)
+}
+
+/** From now on the tunnel is cut when it would be refused. Call it in the turn of `admitPassage`. */
+export function beginTunnel({ evidence, target }: AskedPassage, passage: Passage, { underWay }: Gate): Stay {
+  const { host, port } = target
+  const decideAnew = (caller: Caller, at: number, policy: Policy) => decidePassage({ caller, host, port, at }, policy)
+  return underWay.begin({ evidence, decide: decideAnew }, passage)
 }
 
 /**
@@ -51,7 +67,7 @@ export async function identify(evidence: Evidence, { trace, gate }: Where): Prom
   return found
 }
 
-function permitted<P extends Permit | Passage>(decision: P | Refusal, trace: Trace): P {
+function permitted<P extends Permit | Waiver | Passage>(decision: P | Refusal, trace: Trace): P {
   trace.decided(decision)
   if (decision.permitted) return decision
   throw new Problem(decision.code, { reason: decision.reason })

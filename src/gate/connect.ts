@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net'
 import type { Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
+import { breakOff } from '../relay/break-off.ts'
 import type { Outcome } from '../relay/http.ts'
 import { relayTunnel } from '../relay/tunnel.ts'
 import { readFirstFlight } from '../wire/first-flight.ts'
-import { type AskedPassage, admitPassage, identify } from './admit.ts'
+import { type AskedPassage, admitPassage, beginTunnel, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { closeUnfit, faultOfFlight, HANDSHAKE_MS } from './first-bytes.ts'
 import type { Connection, Gate } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 import { Trace } from './trace.ts'
 
 /** The caller's end of a CONNECT. */
@@ -33,49 +35,73 @@ export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: G
     const caller = await identify(asked.evidence, { trace, gate })
     const snapshot = gate.snapshot()
     const passage = admitPassage(asked, caller, snapshot, { trace, gate })
-    if (passage.tls !== 'pass') return trace.relayed(await knock.open(passage))
-    const connection = connectionOf(passage, snapshot.connections)
-    const leave = connection.upstream.enter(passage.caller.name)
+    const stay = beginTunnel(asked, passage, gate)
+    if (passage.tls !== 'pass') return trace.relayed(await open({ passage, knock, stay, gate }))
     try {
-      trace.relayed(await passThrough({ passage, connection, knock, gate }))
+      trace.relayed(await pass({ passage, connection: connectionOf(passage, snapshot), knock, stay, gate }))
     } finally {
-      leave()
+      gate.underWay.end(stay)
     }
   })
+}
+
+/** A tunnel that is opened here is under way until it closes, also between two requests in it. */
+async function open({ passage, knock, stay, gate }: Omit<Errand, 'connection'>): Promise<Outcome> {
+  const { socket } = knock
+  let cutBy: Problem | undefined
+  socket.once('close', () => gate.underWay.end(stay))
+  if (socket.destroyed) gate.underWay.end(stay)
+  stay.onCut((problem) => {
+    cutBy = problem
+    breakOff(socket)
+  })
+  const outcome = await knock.open(passage)
+  return cutBy ? { ...outcome, ended: 'broken', problem: cutBy } : outcome
+}
+
+async function pass(errand: Errand): Promise<Outcome> {
+  const leave = errand.connection.upstream.enter(errand.passage.caller.name)
+  try {
+    return await passThrough(errand)
+  } finally {
+    leave()
+  }
 }
 
 interface Errand {
   readonly passage: Passage
   readonly connection: Connection
   readonly knock: Knock
+  readonly stay: Stay
   readonly gate: Gate
 }
 
 /** Dials first, so that what fails is an answer to the CONNECT; then says 200, and looks at what comes. */
 async function passThrough(errand: Errand): Promise<Outcome> {
-  const { passage, connection, knock, gate } = errand
+  const { passage, connection, knock, stay, gate } = errand
   const { socket } = knock
   const end = new AbortController()
+  stay.onCut((problem) => end.abort(problem))
   const leave = () => end.abort(new Problem('upstream-unreachable', { reason: 'the caller left while it was dialled' }))
   socket.once('close', leave)
-  const destination = connection.upstream.destination(passage.host)
+  const destination = connection.upstream.destination(passage.host, passage.port)
   const upstream = await gate.dialer.dial({ ...destination, tls: 'plaintext' }, end.signal)
   socket.off('close', leave)
+  if (stay.isCut) upstream.destroy()
+  stay.check()
   knock.accept()
   const unfit = await faultOfBeginning(errand, upstream)
   if (unfit) {
     upstream.destroy()
     return { ended: 'broken', status: 200, bytesIn: 0, bytesOut: 0, problem: unfit }
   }
-  const timer = endWithGrant(passage, end, gate)
+  stay.onCut((problem) => end.abort(problem))
   const { idleTimeoutMs, tunnelTimeoutMs: maxMs } = connection.upstream.limits
-  const outcome = await relayTunnel({ caller: socket, upstream, idleTimeoutMs, maxMs, signal: end.signal })
-  clearTimeout(timer)
-  return outcome
+  return relayTunnel({ caller: socket, upstream, idleTimeoutMs, maxMs, signal: end.signal })
 }
 
 async function faultOfBeginning(
-  { knock, passage, connection }: Errand,
+  { knock, passage, connection, stay }: Errand,
   upstream: Socket,
 ): Promise<Problem | undefined> {
   const { socket, head } = knock
@@ -85,17 +111,12 @@ async function faultOfBeginning(
     else upstream.write(head)
     return undefined
   }
+  let cutBy: Problem | undefined
+  stay.onCut((problem) => {
+    cutBy = problem
+    breakOff(socket)
+  })
   const unfit = faultOfFlight(await readFirstFlight(socket, head, { timeoutMs: HANDSHAKE_MS }), passage.host, false)
-  if (unfit) closeUnfit(socket, unfit)
-  return unfit?.problem
-}
-
-/** setTimeout counts to 24 days; a tunnel is over by its own limit long before that. */
-const LONGEST_MS = 2 ** 31 - 1
-
-function endWithGrant({ until, grant }: Passage, end: AbortController, gate: Gate): NodeJS.Timeout | undefined {
-  const left = until === undefined ? Number.POSITIVE_INFINITY : until - gate.clock.now()
-  if (left > LONGEST_MS) return undefined
-  const over = new Problem('tunnel-closed', { reason: `grant ${grant} has ended` })
-  return setTimeout(() => end.abort(over), Math.max(0, left)).unref()
+  if (unfit && !cutBy) closeUnfit(socket, unfit)
+  return cutBy ?? unfit?.problem
 }

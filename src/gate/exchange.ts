@@ -1,14 +1,16 @@
 import type { Ask } from '../core/ask.ts'
-import type { Permit } from '../core/decide.ts'
+import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
-import { admit, identify } from './admit.ts'
+import { admit, beginStay, identify } from './admit.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
-import type { Connection, Gate } from './snapshot.ts'
+import type { Connection, Gate, Snapshot } from './snapshot.ts'
+import type { Decided, Stay } from './stay.ts'
 import { Trace } from './trace.ts'
 
 /** The path of one ask, at whichever door it came in. Never rejects, and records exactly once. */
@@ -18,14 +20,17 @@ export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAns
     const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
     const permit = admit(ask, caller, snapshot, { trace, gate })
-    const connection = connectionOf(permit, snapshot.connections)
+    const connection = connectionOf(permit, snapshot)
     refuseOversize(incoming, connection)
     const leave = connection.upstream.enter(permit.caller.name)
+    const stay = beginStay(ask, permit, gate)
     try {
       const onGone = (listener: () => void) => answer.onGone(listener)
-      const credential = await obtain(permit, connection, { trace, gate }, onGone)
-      trace.relayed(await send({ ask, incoming, answer, permit, connection, trace, gate }, credential))
+      const where = { trace, gate }
+      const credential = isPermit(permit) ? await obtain(permit, connection, where, { onGone, stay }) : undefined
+      trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
     } finally {
+      gate.underWay.end(stay)
       leave()
     }
   })
@@ -56,13 +61,11 @@ export async function recorded(
   gate.record(trace.entry(), failure)
 }
 
-/** The connection that a permit names, from the snapshot that permitted it. */
-export function connectionOf(
-  permit: Pick<Permit, 'connection'>,
-  connections: ReadonlyMap<string, Connection>,
-): Connection {
-  const connection = connections.get(permit.connection)
-  if (!connection) throw new Problem('internal-error', { reason: `no connection ${permit.connection} in the snapshot` })
+/** The connection that a yes names, from the snapshot by which it was said; that without any where it names none. */
+export function connectionOf({ connection: name }: Pick<Decided, 'connection'>, snapshot: Snapshot): Connection {
+  if (name === undefined) return snapshot.unlisted
+  const connection = snapshot.connections.get(name)
+  if (!connection) throw new Problem('internal-error', { reason: `no connection ${name} in the snapshot` })
   return connection
 }
 
@@ -78,8 +81,9 @@ interface Errand {
   readonly ask: Ask
   readonly incoming: Incoming
   readonly answer: Answer
-  readonly permit: Permit
+  readonly permit: Permit | Waiver
   readonly connection: Connection
+  readonly stay: Stay
   readonly trace: Trace
   readonly gate: Gate
 }
@@ -104,8 +108,9 @@ interface Attempt {
 }
 
 async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
-  const { ask, incoming, answer, permit, connection, trace, gate } = errand
+  const { ask, incoming, answer, permit, connection, stay, trace, gate } = errand
   const { upstream } = connection
+  stay.check()
   let replacement: Credential | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
   const prepared = prepare({
@@ -120,10 +125,11 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     ...prepared,
     method: ask.method,
     incoming,
-    sender: upstream.sender(permit.caller.name, permit.host),
+    sender: upstream.sender(permit.caller.name, permit.host, permit.port),
     maxRequestBytes: upstream.limits.maxRequestBytes,
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
+    onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
     wants(status: number) {
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, { trace, gate })

@@ -3,28 +3,39 @@ import { Problem } from '../core/problem.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Where } from './admit.ts'
 import type { Connection } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 
-/** Calls back when the caller has gone, at once if it has gone already. */
-type OnGone = (listener: () => void) => void
+/** What ends the wait. */
+interface Ending {
+  /** Calls back when the caller has gone, at once if it has gone already. */
+  onGone(listener: () => void): void
+  readonly stay: Stay
+}
 
 /**
  * The credential that a permit stands for; undefined where the connection injects none. At once when there is a fresh
- * one, which is nearly always; a promise while it is being minted, which ends when the caller leaves: a mint is nobody's,
- * and goes on for the others.
- * @throws Problem `credential-unavailable`, `credential-failed`
+ * one, which is nearly always; a promise while it is being minted, which ends when the caller leaves or may no longer have it:
+ * a mint is nobody's, and goes on for the others.
+ * @throws Problem `credential-unavailable`, `credential-failed`, `access-revoked`
  */
 export function obtain(
   permit: Permit,
   connection: Connection,
   where: Where,
-  onGone: OnGone,
+  ending: Ending,
 ): Credential | undefined | Promise<Credential> {
   // The type keeps honest code honest; this keeps out what a cast or a prototype trick let through.
   if (!isPermit(permit) || permit.connection !== connection.name) {
     throw new Problem('internal-error', { reason: 'a forged permit' })
   }
+  // Settings that say so are refused; this is for whatever else may come to make a grant.
+  if (permit.wouldRefuse && connection.injection) {
+    throw new Problem('internal-error', {
+      reason: `grant ${permit.grant} is in report mode, which is never for credentials`,
+    })
+  }
   const credential = connection.supply.obtain()
-  return credential instanceof Promise ? timed(unlessGone(credential, onGone), where) : credential
+  return credential instanceof Promise ? timed(unlessOver(credential, ending), where) : credential
 }
 
 /** Another credential in place of one that the upstream rejected; undefined when there is none that is any better. */
@@ -32,12 +43,13 @@ export function replace(rejected: Credential, connection: Connection, where: Whe
   return timed(connection.supply.rejected(rejected), where)
 }
 
-function unlessGone<T>(coming: Promise<T>, onGone: OnGone): Promise<T> {
+function unlessOver<T>(coming: Promise<T>, { onGone, stay }: Ending): Promise<T> {
   const reason = 'the caller left while it was being minted'
-  const gone = new Promise<never>((_resolve, reject) =>
-    onGone(() => reject(new Problem('credential-unavailable', { reason }))),
-  )
-  return Promise.race([coming, gone])
+  const over = new Promise<never>((_resolve, reject) => {
+    onGone(() => reject(new Problem('credential-unavailable', { reason })))
+    stay.onCut(reject)
+  })
+  return Promise.race([coming, over])
 }
 
 async function timed<T>(coming: Promise<T>, { trace, gate }: Where): Promise<T> {

@@ -1,5 +1,6 @@
 import type { Ask } from '../core/ask.ts'
 import type { Permit } from '../core/decide.ts'
+import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
 import { slotHolds, withoutParameter } from '../injections/slot.ts'
 import { endToEnd, valuesOf } from '../wire/fields.ts'
@@ -14,7 +15,7 @@ export interface Prepared {
 }
 
 interface Materials {
-  readonly permit: Permit
+  readonly permit: Permit | Waiver
   readonly ask: Ask
   readonly framing: Framing
   readonly connection: Connection
@@ -30,7 +31,7 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   const { injection } = connection
   const slot = injection?.slot
   const kept = endToEnd(ask.fields, dropsFor(permit, connection))
-  const fields = ['Host', connection.upstream.authority(permit.host), ...kept, 'Via', via(ask, pseudonym)]
+  const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
   const query = slot?.in === 'query' ? withoutParameter(ask.query, slot.name) : ask.query
@@ -58,7 +59,7 @@ const SPOOFED = new Set([
 ])
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
-function dropsFor(permit: Permit, connection: Connection): (key: string) => boolean {
+function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string) => boolean {
   const inSlot = slotHolds(connection.injection?.slot)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.

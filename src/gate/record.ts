@@ -48,7 +48,7 @@ export function createRecorder({ audit, metrics, log, onEntry }: Ears): Recorder
   }
 }
 
-type Measured = Pick<Entry, 'door' | 'connection' | 'status' | 'code' | 'totalMs'>
+type Measured = Pick<Entry, 'door' | 'connection' | 'status' | 'code' | 'totalMs'> & Partial<Pick<Entry, 'wouldRefuse'>>
 
 function measure(entry: Measured, metrics: Metrics): void {
   const door = entry.door.split(' ', 1)[0] ?? ''
@@ -57,6 +57,7 @@ function measure(entry: Measured, metrics: Metrics): void {
   metrics.requests.inc({ door, connection, status: statusClass(entry.status) })
   metrics.durations.observe({ door, connection }, entry.totalMs / 1000)
   if (entry.code !== undefined) metrics.refusals.inc({ code: entry.code, connection })
+  if (entry.wouldRefuse !== undefined) metrics.wouldRefuse.inc({ code: entry.wouldRefuse, connection })
 }
 
 function statusClass(status: number | undefined): string {

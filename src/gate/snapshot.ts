@@ -1,5 +1,6 @@
 import type { Entry } from '../audit/entry.ts'
 import type { Identify } from '../callers/identify.ts'
+import type { Recognize } from '../callers/recognize.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Policy } from '../core/decide.ts'
 import type { Problem } from '../core/problem.ts'
@@ -7,6 +8,7 @@ import type { Supply } from '../credentials/credential.ts'
 import type { Injection } from '../injections/injection.ts'
 import type { Upstream } from '../relay/upstream.ts'
 import type { Dialer } from '../wire/dial.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** One connection, ready to be used. */
 export interface Connection {
@@ -26,7 +28,10 @@ export interface Connection {
 export interface Snapshot {
   readonly policy: Policy
   readonly identify: Identify
+  readonly recognize: Recognize
   readonly connections: ReadonlyMap<string, Connection>
+  /** What report mode lets out goes by this one: plain HTTP, nothing injected, at whichever port was named. */
+  readonly unlisted: Connection
 }
 
 /** What the path of an ask is joined to. */
@@ -38,6 +43,8 @@ export interface Gate {
   /** Keys the fingerprints of credentials in the audit. */
   readonly fingerprintKey: Buffer
   snapshot(): Snapshot
+  /** Tell it of every change: `underWay.policyChanged()`, once `snapshot` gives the new one. */
+  readonly underWay: UnderWay
   /** Exactly once for each ask. Must not throw. */
   record(entry: Entry, failure: unknown): void
   /** Asked before anything is done for an ask: why it must not even begin. Whoever is asked counts and logs it. */

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Permit, Refusal } from '../core/decide.ts'
 import type { Passage } from '../core/passage.ts'
 import type { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
 import type { Outcome } from '../relay/http.ts'
 import { valuesOf } from '../wire/fields.ts'
 
@@ -17,7 +18,7 @@ export class Trace {
   readonly #time: number
   readonly #start: number
   #caller: Caller | undefined
-  #decision: Permit | Passage | Refusal | undefined
+  #decision: Permit | Passage | Waiver | Refusal | undefined
   #problem: Problem | undefined
   #answered: number | undefined
   #outcome: Outcome | undefined
@@ -44,7 +45,7 @@ export class Trace {
     this.#caller = caller
   }
 
-  decided(decision: Permit | Passage | Refusal): void {
+  decided(decision: Permit | Passage | Waiver | Refusal): void {
     this.#decision = decision
   }
 
@@ -88,14 +89,17 @@ export class Trace {
       path: path === undefined ? undefined : printable(path),
       caller: this.#caller?.name,
       proof: this.#caller?.method,
+      groups: this.#caller?.groups,
+      scopes: this.#caller?.scopes?.scopes,
       pid: evidence?.peer?.pid,
       details: this.#caller?.details,
       connection: decision?.connection,
       grant: decision?.grant,
       rule: permit && 'rule' in permit ? permit.rule : undefined,
       decision: permit ? 'permit' : 'refuse',
+      wouldRefuse: permit?.wouldRefuse?.code,
       tunnel: permit && 'tls' in permit ? TUNNELS[permit.tls] : undefined,
-      reason: this.#problem?.reason ?? outcome?.note ?? (permit ? undefined : decision?.reason),
+      reason: this.#problem?.reason ?? outcome?.note ?? (permit ? permit.wouldRefuse?.reason : decision?.reason),
       code: this.#problem?.code,
       status: this.#answered ?? (outcome?.status || undefined),
       ended: ending(outcome, this.#answered),

@@ -1,15 +1,21 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Ask } from '../core/ask.ts'
+import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
+import type { Waiver } from '../core/waiver.ts'
+import type { Credential } from '../credentials/credential.ts'
+import type { Outcome } from '../relay/http.ts'
 import { relayUpgrade } from '../relay/upgrade.ts'
 import { valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
-import { admit, identify } from './admit.ts'
+import { admit, beginStay, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
+import type { Stay } from './stay.ts'
 import { Trace } from './trace.ts'
 
 /** The caller's end of a connection that may switch protocols. */
@@ -31,33 +37,62 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
     const permit = admit(ask, caller, snapshot, { trace, gate })
-    const connection = connectionOf(permit, snapshot.connections)
+    const connection = connectionOf(permit, snapshot)
     refuseOtherwise(ask, switching, connection)
     const leave = connection.upstream.enter(permit.caller.name)
+    const stay = beginStay(ask, permit, gate)
     try {
       const onGone = (listener: () => void) => void switching.socket.once('close', listener)
-      const credential = await obtain(permit, connection, { trace, gate }, onGone)
-      const { framing } = switching
-      const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
-      if (credential) trace.spent(lineageOf(credential, connection, gate))
-      const outcome = await relayUpgrade({
-        path: prepared.path,
-        fields: [...prepared.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
-        upstream: await gate.dialer.dial(connection.upstream.destination(permit.host)),
-        caller: switching.socket,
-        head: switching.head,
-        timeoutMs: connection.upstream.limits.responseTimeoutMs,
-        relayChallenge: connection.injection === undefined,
-        refuse: (problem) => switching.refuse(problem, ask.id),
-        switched: () => switching.switched(),
-      })
-      // The handshake is gone with its socket; the next one gets a credential that may still be good.
-      if (outcome.status === 401 && credential) void connection.supply.rejected(credential)
-      trace.relayed(outcome)
+      const where = { trace, gate }
+      const credential = isPermit(permit) ? await obtain(permit, connection, where, { onGone, stay }) : undefined
+      trace.relayed(await hand({ ask, switching, permit, connection, stay, trace, gate }, credential))
     } finally {
+      gate.underWay.end(stay)
       leave()
     }
   })
+}
+
+interface Errand {
+  readonly ask: Ask
+  readonly switching: Switching
+  readonly permit: Permit | Waiver
+  readonly connection: Connection
+  readonly stay: Stay
+  readonly trace: Trace
+  readonly gate: Gate
+}
+
+async function hand(errand: Errand, credential: Credential | undefined): Promise<Outcome> {
+  const { ask, switching, permit, connection, stay, trace, gate } = errand
+  const { framing } = switching
+  const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
+  const upstream = await dialUnlessCut(errand)
+  if (credential) trace.spent(lineageOf(credential, connection, gate))
+  const outcome = await relayUpgrade({
+    path: prepared.path,
+    fields: [...prepared.fields, 'Connection', 'Upgrade', 'Upgrade', 'websocket'],
+    upstream,
+    caller: switching.socket,
+    head: switching.head,
+    timeoutMs: connection.upstream.limits.responseTimeoutMs,
+    relayChallenge: connection.injection === undefined,
+    onCut: (listener) => stay.onCut(listener),
+    refuse: (problem) => switching.refuse(problem, ask.id),
+    switched: () => switching.switched(),
+  })
+  // The handshake is gone with its socket; the next one gets a credential that may still be good.
+  if (outcome.status === 401 && credential) void connection.supply.rejected(credential)
+  return outcome
+}
+
+async function dialUnlessCut({ permit, connection, stay, gate }: Errand): Promise<Socket> {
+  const end = new AbortController()
+  stay.onCut((problem) => end.abort(problem))
+  const upstream = await gate.dialer.dial(connection.upstream.destination(permit.host, permit.port), end.signal)
+  if (stay.isCut) upstream.destroy()
+  stay.check()
+  return upstream
 }
 
 /** @see RFC 6455 section 4.1 */

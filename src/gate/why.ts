@@ -24,6 +24,8 @@ export interface Told {
   readonly code?: ProblemCode
   readonly connection?: string
   readonly grant?: string
+  /** Report mode lets it through: the code by which it would have been refused. */
+  readonly wouldRefuse?: ProblemCode
   readonly remedy?: string
 }
 
@@ -34,6 +36,8 @@ export function tellWhy({ caller, method, url, at }: Supposition, policy: Policy
   const scheme = /^https:/i.test(url) ? 'https' : 'http'
   const { decision, tunnel } = explain({ ...target, caller, method, scheme, at }, policy)
   const { connection, grant, reason } = decision
+  const wouldRefuse = decision.permitted ? decision.wouldRefuse?.code : undefined
+  const said = decision.permitted ? wouldRefuse : decision.code
   return {
     decision: decision.permitted ? 'permit' : 'refuse',
     ...(tunnel && { tunnel }),
@@ -41,6 +45,7 @@ export function tellWhy({ caller, method, url, at }: Supposition, policy: Policy
     ...(!decision.permitted && { code: decision.code }),
     ...(connection !== undefined && { connection }),
     ...(grant !== undefined && { grant }),
-    ...(!decision.permitted && { remedy: problems[decision.code].remedy }),
+    ...(wouldRefuse && { wouldRefuse }),
+    ...(said && { remedy: problems[said].remedy }),
   }
 }

@@ -28,7 +28,12 @@ specific wins: the exact name, then the longest suffix. One host belongs to one 
 
 Names are compared in one spelling: lower case, punycode, no final dot. An address is never on the allowlist; \`dns.hosts\`
 can pin a name to one. What a name resolves to is checked as well: private, loopback and reserved addresses are refused
-unless \`allowPrivate\` of the connection lists them, and the address that was checked is the one that is dialled.`,
+unless \`allowPrivate\` of the connection lists them, and the address that was checked is the one that is dialled.
+
+With \`{ hosts: [...], mode: report }\` known callers reach every other name too, and names that no connection has, and the
+record says by \`wouldRefuse\` what the answer would have been. Never with a credential: \`http://\` goes out as plain HTTP to
+the port that was named, and \`CONNECT\` as an unopened tunnel whose TLS must name that very host. Private addresses, the
+doors of this Sallyport and connections that are switched off stay refused, and so does an \`https:\` target.`,
 
   listeners: `The doors. They listen on loopback or on a Unix socket, because nothing between a caller and a door is encrypted.
 
@@ -120,6 +125,14 @@ asked over HTTP/2, as gRPC does, and no other. Cookies pass both ways.`,
 yes is enough. With rules, a request must match one of them; without, every method and path may pass. A tunnel that passes unread
 is not opened by a grant with rules: nobody could judge them in it. \`until\` ends a grant at that very millisecond.
 
+A grant that ends, or is taken back, ends what it let begin, within a second: exchanges, WebSockets, tunnels and waits for a
+credential. So does a connection that is switched off, and a caller that is not known any more: a key is looked up again, a
+token is good for as long as what it began. What nobody has answered yet is answered 403 \`access-revoked\`; everything else
+is cut so that it cannot be taken for whole. Setting the clock back makes no grant last longer.
+
+With \`mode: report\` what matches no rule is let through and recorded as \`wouldRefuse\`. It is never for credentials: only a
+grant to a connection with \`credential: { kind: none }\` may say so.
+
 A method is compared exactly: \`GET\` does not include \`HEAD\`. A path is compared as it is sent upstream, base path included
 and query left out; upper and lower case differ.
 
@@ -130,6 +143,11 @@ and query left out; upper and lower case differ.
 | \`/v1/*.json\` | \`/v1/a.json\` | \`/v1/a.xml\` |
 | \`/v1/**\` | \`/v1\`, \`/v1/\`, \`/v1/a/b\` | \`/v2\` |
 | \`/v1/**/notes\` | \`/v1/notes\`, \`/v1/a/b/notes\` | \`/v1/a/notes/7\` |
+
+Instead of \`methods\` and \`paths\`, a rule may name operations of an API description (OpenAPI 3.0 or 3.1, YAML or JSON, read at
+start): exactly their methods, so \`HEAD\` only where it is described, below the path of the servers that are on a host of the
+connection. A parameter is one segment, or a part of one. A slash in its value is sent percent-encoded, and that matches
+nothing; an operation that needs it gets a rule with \`paths\`.
 
 Only a path that has *one reading* can match a pattern. Servers differ about \`//\`, \`.\` and \`..\` as segments, a backslash, and
 all of these percent-encoded (\`%2e%2e\`, \`%2f\`, \`%252f\`) or with a parameter (\`..;x\`), so \`/v1/../admin\` may be either of two

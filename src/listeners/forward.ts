@@ -20,6 +20,7 @@ export const forward: Kind<typeof schema, DoorTools, Door> = {
     new HttpDoor({ ...settings, reader: readerFor(settings.caller), hasTunnels: true }, tools),
 }
 
+const HTTPS = /^https:/i
 const BARE_AUTHORITY = /^[^/]*:\/\/[^/?]*$/
 
 function readerFor(caller: string | undefined): Reader {
@@ -36,7 +37,12 @@ function readerFor(caller: string | undefined): Reader {
       // RFC 9112 section 3.2.4 would have us send "OPTIONS *", which undici cannot; "OPTIONS /" is another question.
       if (method === 'OPTIONS' && BARE_AUTHORITY.test(target)) return { code: 'target-malformed', reason: 'OPTIONS *' }
       const { host, port, path, query } = parts
-      return { path, query, target: { kind: 'name', host, port }, evidence: evidence(fields, line) }
+      return {
+        path,
+        query,
+        target: { kind: 'name', host, port, isSecure: HTTPS.test(target) },
+        evidence: evidence(fields, line),
+      }
     },
   }
 }

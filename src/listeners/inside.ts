@@ -20,7 +20,8 @@ export const insideReader: Reader = {
     const { host, port, scheme, evidence } = tunnel
     // `http://host/` names no port: the connection's own is meant, as at the forward door.
     const isDefault = port === DEFAULT_PORTS[scheme] && scheme === 'http'
-    return { ...parts, target: { kind: 'name', host, port: isDefault ? undefined : port }, evidence }
+    const name = { kind: 'name', host, port: isDefault ? undefined : port, isSecure: scheme === 'https' } as const
+    return { ...parts, target: name, evidence }
   },
 }
 

@@ -21,6 +21,8 @@ export interface Outbound {
   /** Ms that either body may stand still. */
   readonly idleTimeoutMs: number
   readonly relayChallenge: boolean
+  /** Tells, at once or later, that it is to be cut, and why. */
+  readonly onCut?: ((listener: (problem: Problem) => void) => void) | undefined
   /** Asked with the final status: false leaves the answer unread, so that the ask can be sent again. */
   wants(status: number): boolean | Promise<boolean>
 }
@@ -74,6 +76,8 @@ class Relaying implements Dispatcher.DispatchHandler {
   #status = 0
   #bytesOut = 0
   #isGone = false
+  #cutBy: Problem | undefined
+  #isOver = false
   #isUnwanted = false
   #socket: Socket | undefined
   #upstreamAddress: string | undefined
@@ -87,10 +91,12 @@ class Relaying implements Dispatcher.DispatchHandler {
     this.#settle = settle
     answer.onDrain(() => this.#drained())
     answer.onGone(() => this.#abandon())
+    outbound.onCut?.((problem) => this.#cut(problem))
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
+    if (this.#cutBy) return controller.abort(this.#cutBy)
     if (this.#isGone) return controller.abort(new Error('the caller has gone'))
     onSocketOf((socket, isReused) => {
       this.#socket = socket
@@ -138,6 +144,7 @@ class Relaying implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: unknown): void {
     clearTimeout(this.#stall)
     this.#body?.destroy()
+    if (this.#isOver) return
     if (this.#isGone) return this.#settle.resolve(this.#outcome('gone'))
     if (this.#isUnwanted) return this.#settle.resolve(this.#outcome('unwanted'))
     if (this.#isReused && this.#status === 0 && this.#informational === 0 && isSilentClose(error)) {
@@ -192,6 +199,15 @@ class Relaying implements Dispatcher.DispatchHandler {
   #abandon(): void {
     this.#isGone = true
     this.#controller?.abort(new Error('the caller has gone'))
+  }
+
+  /** One that still waits for a connection is over at once, and aborted when it gets one. */
+  #cut(problem: Problem): void {
+    this.#cutBy = problem
+    if (this.#controller) return this.#controller.abort(problem)
+    this.#isOver = true
+    this.#body?.destroy()
+    this.#settle.reject(problem)
   }
 
   #outcome(ended: Outcome['ended']): Outcome {

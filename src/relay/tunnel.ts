@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { Problem } from '../core/problem.ts'
 import { codeOf } from '../wire/opening.ts'
+import { breakOff } from './break-off.ts'
 import type { Outcome } from './http.ts'
 
 /** Two sockets to be joined, and for how long. They are the tunnel's to close. */
@@ -130,16 +130,4 @@ function cameToItsEnd(socket: Socket): boolean {
 function brokenBy({ errored }: Socket): Problem {
   const reason = `the upstream broke the tunnel: ${codeOf(errored)}`
   return new Problem('upstream-unreachable', { reason, cause: errored ?? undefined })
-}
-
-/**
- * By a reset where there is one, or what is cut short would look as if it were whole: so it would, too, where the end is
- * announced and bytes still wait for it. But while the end itself is under way, when no byte waits any more, libuv
- * answers a reset with EINVAL, and `close` never comes [Node 26.10].
- */
-function breakOff(socket: Socket): void {
-  const isShuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
-  const isTcp = socket.remoteAddress !== undefined && !(socket instanceof TLSSocket)
-  if (isTcp && !isShuttingDown) socket.resetAndDestroy()
-  else socket.destroy()
 }

@@ -24,6 +24,8 @@ export interface Handshake {
   readonly timeoutMs: number
   /** As for `Outbound`; without it a challenge is dropped. */
   readonly relayChallenge?: boolean
+  /** Tells, at once or later, that it is to be cut, and why. */
+  onCut?(listener: (problem: Problem) => void): void
 }
 
 /** A Duplex that a net.Socket is, and knows some more about itself where it is one. */
@@ -62,6 +64,7 @@ export function relayUpgrade(handshake: Handshake): Promise<Outcome> {
     const asRequest = request as unknown as IncomingMessage
     const agent = new OneSocket(handshake.upstream)
     const target = { protocol: 'http:', host: 'upstream', port: 80 }
+    handshake.onCut?.((problem) => handover.cut(problem))
     proxy.ws(asRequest, handshake.caller, handshake.head, { target, agent }, (error) => handover.fail(error))
   })
 }
@@ -122,6 +125,14 @@ class Handover {
     if (this.#status !== 0) this.#finish('broken')
     else if (caller.destroyed || caller.readableEnded) this.#finish('gone')
     else this.#refuse(problemOf(error))
+  }
+
+  /** Without a Close frame: it would look as if one of the two peers had said it. */
+  cut(problem: Problem): void {
+    if (this.#isOver) return
+    if (this.#status === 0) return this.#refuse(problem)
+    breakOff(this.#handshake.caller)
+    this.#finish('broken', problem)
   }
 
   /** An answer other than 101. http-proxy writes these headers as they are, and the body decoded. */

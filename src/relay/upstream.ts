@@ -57,22 +57,23 @@ export class Upstream {
   }
 
   /** What to dial for a host of this connection. */
-  destination(host: string): Destination {
-    const { port, tls, allowPrivate, limits } = this.#terms
+  destination(host: string, port: number = this.#terms.port): Destination {
+    const { tls, allowPrivate, limits } = this.#terms
     return { host, port, tls, allowPrivate, timeoutMs: limits.connectTimeoutMs }
   }
 
   /** `Host` as the upstream expects it. */
-  authority(host: string): string {
-    const { port, tls } = this.#terms
+  authority(host: string, port: number = this.#terms.port): string {
+    const { tls } = this.#terms
     return port === (tls === 'plaintext' ? 80 : 443) ? host : `${host}:${port}`
   }
 
-  sender(caller: string, host: string): Sender {
+  /** `port`: where it is another than that of the connection. */
+  sender(caller: string, host: string, port: number = this.#terms.port): Sender {
     // Neither a caller's name nor a host has a blank.
-    const key = `${caller} ${host}`
+    const key = `${caller} ${host} ${port}`
     if (key === this.#latest?.key) return this.#latest.pool
-    const pool = this.#pools.get(key) ?? this.#open(host)
+    const pool = this.#pools.get(key) ?? this.#open(host, port)
     // Re-inserting keeps the map in order of use, oldest first.
     this.#pools.delete(key)
     this.#pools.set(key, pool)
@@ -106,22 +107,23 @@ export class Upstream {
     await Promise.all(pools.map((pool) => pool.destroy()))
   }
 
-  #open(host: string): Sender {
+  #open(host: string, port: number): Sender {
     const { dialer, limits } = this.#terms
-    const to = this.destination(host)
-    if (!this.http2) return this.#pool(host, dialer.connector(to))
+    const to = this.destination(host, port)
+    const authority = this.authority(host, port)
+    if (!this.http2) return this.#pool(authority, dialer.connector(to))
     return new Negotiated({
-      origin: `https://${this.authority(host)}`,
+      origin: `https://${authority}`,
       dial: (protocols) => dialer.dial({ ...to, protocols }),
-      http1: (connect) => this.#pool(host, connect),
+      http1: (connect) => this.#pool(authority, connect),
       headersTimeoutMs: limits.responseTimeoutMs,
       bodyTimeoutMs: limits.idleTimeoutMs,
     })
   }
 
-  #pool(host: string, connect: buildConnector.connector): Pool {
+  #pool(authority: string, connect: buildConnector.connector): Pool {
     const { tls, limits } = this.#terms
-    return new Pool(`${tls === 'plaintext' ? 'http' : 'https'}://${this.authority(host)}`, {
+    return new Pool(`${tls === 'plaintext' ? 'http' : 'https'}://${authority}`, {
       connect,
       connections: limits.maxConcurrent,
       pipelining: 1,

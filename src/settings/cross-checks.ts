@@ -4,7 +4,7 @@ import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
-import { interceptedHosts } from './policy.ts'
+import { allowlistOf, interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 import { unknown } from './unknown.ts'
 
@@ -87,7 +87,27 @@ function grantFaults(index: number, settings: Settings): SettingsFault[] {
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
     faults.push({ path: ['grants', index, 'connection'], message: unknown('connection', settings.connections) })
   }
+  if (grant) faults.push(...reportFaults(index, grant, settings))
   return faults
+}
+
+/** What nobody granted must not be sent with a credential, not even to find out. */
+function reportFaults(
+  index: number,
+  { mode, rules, connection: name }: Settings['grants'][number],
+  { connections }: Settings,
+): SettingsFault[] {
+  const path = ['grants', index, 'mode']
+  const connection = Object.hasOwn(connections, name) ? connections[name] : undefined
+  if (mode !== 'report' || !connection) return []
+  if (connection.credential.kind !== 'none')
+    return [
+      {
+        path,
+        message: `use enforce: ${name} injects a credential, and report mode is never for credentials; "policy suggest" finds the rules from what is recorded`,
+      },
+    ]
+  return rules === undefined ? [{ path, message: 'leave it out, or add rules: without rules nothing is refused' }] : []
 }
 
 function listenerFaults(index: number, settings: Settings): SettingsFault[] {
@@ -167,7 +187,9 @@ function unspilledSinks({ audit }: Settings): SettingsFault[] {
   return [{ path: ['audit', 'spill'], message: 'is not set: what waits for a sink is lost when the process is killed' }]
 }
 
-function unreachableHosts({ connections, allowlist }: Settings): SettingsFault[] {
+function unreachableHosts(settings: Settings): SettingsFault[] {
+  const { connections } = settings
+  const { hosts: allowlist } = allowlistOf(settings)
   const table = new HostTable(allowlist.map((pattern) => [pattern, pattern]))
   return Object.entries(connections).flatMap(([name, { hosts }]) =>
     hosts.flatMap((host, index) => {

@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { inWords } from '../forms/words.ts'
 import { crossFaults, crossWarnings } from './cross-checks.ts'
 import { readDocument } from './document.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
+import { withOperations } from './operations.ts'
 import { type Settings, settingsSchema } from './schema.ts'
 
 /** A settings file that has been found right in itself; what it refers to has not been opened. */
@@ -23,14 +24,23 @@ const MAX_BYTES = 4 * 1024 * 1024
  * @throws SettingsError with everything that is wrong
  */
 export async function loadSettings(file: string): Promise<Loaded> {
-  const document = readDocument(await textOf(file), file)
+  return parseSettings(await textOf(file), file)
+}
+
+/**
+ * The same of a text. `file`: where it is from, or would be: relative paths in it start there, and messages name it.
+ * @throws SettingsError with everything that is wrong
+ */
+export async function parseSettings(text: string, file: string): Promise<Loaded> {
+  const document = readDocument(text, file)
   if (document.faults.length > 0) throw new SettingsError(document.faults)
   const parsed = settingsSchema.safeParse(document.value ?? {}, { error: inWords, reportInput: false })
   if (!parsed.success) throw new SettingsError(document.locateAll(firstOfEach(parsed.error.issues.flatMap(faultsOf))))
-  const faults = crossFaults(parsed.data)
+  const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
+  const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(faults))
-  const warnings = document.locateAll(crossWarnings(parsed.data, Date.now()))
-  return { file: resolve(file), settings: parsed.data, warnings, locateAll: document.locateAll }
+  const warnings = document.locateAll(crossWarnings(settings, Date.now()))
+  return { file: resolve(file), settings, warnings, locateAll: document.locateAll }
 }
 
 async function textOf(file: string): Promise<string> {
@@ -74,14 +84,23 @@ interface Issue {
   readonly message: string
   readonly keys?: readonly string[]
   readonly issues?: readonly Issue[]
+  readonly errors?: readonly (readonly Issue[])[]
 }
 
-function faultsOf({ code, path, message, keys, issues }: Issue): SettingsFault[] {
+function faultsOf({ code, path, message, keys, issues, errors }: Issue): SettingsFault[] {
+  const [meant, ...others] = code === 'invalid_union' ? (errors?.filter(fitsAtTheTop) ?? []) : []
+  if (meant && others.length === 0)
+    return meant.flatMap(faultsOf).map((fault) => ({ ...fault, path: [...path, ...fault.path] }))
   if (code === 'unrecognized_keys' && keys) return keys.map((key) => ({ path, key, message }))
   if (code === 'invalid_key') {
     return [{ path: path.slice(0, -1), key: String(path.at(-1)), message: issues?.[0]?.message ?? message }]
   }
   return [{ path, message }]
+}
+
+/** Of several forms, the one that was meant is wrong somewhere inside. */
+function fitsAtTheTop(issues: readonly Issue[]): boolean {
+  return issues.length > 0 && issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys')
 }
 
 /** One slip can break several checks of one value; the first says enough. */

@@ -4,14 +4,15 @@ import { auditSettings } from '../audit/settings.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
-import { faultOfPath } from '../core/rule.ts'
+import { faultOfPath, type Rule } from '../core/rule.ts'
 import { sourceSettings } from '../credentials/registry.ts'
 import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
-import { listen, mode } from '../listeners/settings.ts'
+import { listen, mode as socketMode } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
+import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 
 const name = z
   .string()
@@ -43,6 +44,9 @@ const limits = z
   })
   .prefault({})
   .meta({ description: 'bounds of this connection' })
+
+/** Of what goes out without a connection. */
+export const DEFAULT_LIMITS = limits.parse(undefined)
 
 const basePath = z
   .string()
@@ -118,8 +122,34 @@ const rule = z
       .min(1, 'name at least one path, or leave paths out for all')
       .optional()
       .meta({ description: 'paths as sent upstream; `*` is one segment or part of one, `**` any number; absent: any' }),
+    openapi: apiReference.optional(),
+    operations: operationIds.optional(),
   })
+  .superRefine(checkOperations)
   .meta({ id: 'Rule', description: 'requests that a grant lets through: both methods and paths must fit' })
+  .transform((one): typeof one & { readonly alternatives?: readonly Rule[] } => one)
+
+const hosts = z.array(hostPattern)
+
+/** What a mode means is the same wherever it stands. */
+const mode = z.enum(['enforce', 'report']).default('enforce')
+
+const allowlist = z
+  .union(
+    [
+      hosts,
+      z.strictObject({
+        hosts: hosts.default([]).meta({ description: 'names that egress may reach at all' }),
+        mode: mode.meta({
+          description:
+            '`report` lets every other name out too, without a credential, and records what would have been refused',
+        }),
+      }),
+    ],
+    { error: 'use a list of hosts, or { hosts: [...], mode: report }' },
+  )
+  .default([])
+  .meta({ description: 'gate 1: names that egress may reach at all; empty: nothing leaves' })
 
 const grant = z
   .strictObject({
@@ -140,7 +170,11 @@ const grant = z
       .datetime({ offset: true, error: 'use a time such as 2027-06-30T00:00:00Z' })
       .transform((text) => Date.parse(text))
       .optional()
-      .meta({ description: 'refused from this very millisecond on' }),
+      .meta({ description: 'refused from this very millisecond on, and what is under way is cut' }),
+    mode: mode.meta({
+      description:
+        '`report` lets through what matches no rule, and records that; only where the connection injects nothing',
+    }),
   })
   .refine((one) => (one.caller === undefined) !== (one.group === undefined), 'use exactly one of caller and group')
   .meta({ id: 'Grant', description: 'permission for a caller, or a group of them, to use a connection' })
@@ -196,7 +230,7 @@ export const settingsSchema = z
     admin: z
       .strictObject({
         listen,
-        mode,
+        mode: socketMode,
         operators: z.record(name, operatorSettings).default({}).meta({
           description:
             'who may use the API, by a name for the audit; without any, root and the user of Sallyport itself, at a `unix:` socket alone',
@@ -204,10 +238,7 @@ export const settingsSchema = z
       })
       .optional()
       .meta({ description: 'the operator’s door: health, metrics and the admin API' }),
-    allowlist: z
-      .array(hostPattern)
-      .default([])
-      .meta({ description: 'gate 1: names that egress may reach at all; empty: nothing leaves' }),
+    allowlist,
     callers: z.record(name, callerSettings).default({}).meta({ description: 'who may ask, and how they prove it' }),
     connections: z.record(name, connection).default({}).meta({ description: 'the upstreams' }),
     grants: z.array(grant).default([]).meta({ description: 'gate 2: who may use which connection; none: nobody' }),

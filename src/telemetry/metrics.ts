@@ -6,6 +6,7 @@ export interface Metrics {
   readonly requests: Counter<'door' | 'connection' | 'status'>
   readonly durations: Histogram<'door' | 'connection'>
   readonly refusals: Counter<'code' | 'connection'>
+  readonly wouldRefuse: Counter<'code' | 'connection'>
   readonly mints: Counter<'connection' | 'outcome'>
   readonly mintDurations: Histogram<'connection'>
   readonly auditDropped: Counter<'sink'>
@@ -47,6 +48,12 @@ export function createMetrics(gauges: Gauges): Metrics {
     refusals: new Counter({
       name: 'sallyport_refusals_total',
       help: 'Answers that were ours and not the upstream’s, by problem code',
+      labelNames: ['code', 'connection'],
+      registers,
+    }),
+    wouldRefuse: new Counter({
+      name: 'sallyport_would_refuse_total',
+      help: 'Asks that report mode let through, by the code that would have refused them',
       labelNames: ['code', 'connection'],
       registers,
     }),

@@ -109,7 +109,10 @@ test('F12: the end of the grant ends a tunnel at that millisecond, and opens no 
   clearInterval(beats)
   expect(Math.abs(Date.now() - granted)).toBeLessThan(1_000)
   const [entry] = await connectsTo(siege, 'ending.test')
-  expect(entry).toMatchObject({ code: 'tunnel-closed', reason: expect.stringMatching(/^grant .* has ended$/) })
+  expect(entry).toMatchObject({
+    code: 'access-revoked',
+    reason: expect.stringMatching(/^grant-expired: grant .* expired/),
+  })
   const { status, text } = await askTunnel(siege, { host: 'ending.test', port: echo.port })
   expect([status, text]).toEqual([403, expect.stringContaining('grant-expired')])
 })

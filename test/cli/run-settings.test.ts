@@ -87,7 +87,10 @@ test.each([
 test('a caller has the placeholders of what it was granted, and no others', async () => {
   const settings = await settingsOf(WHOLE)
   expect(placeholdersOf(settings, 'checkout')).toEqual({ GITHUB_TOKEN: 'of-git', SHARED: 'of-git' })
-  const both = { ...settings, grants: [...settings.grants, { caller: 'door', connection: 'git' }] }
+  const both = {
+    ...settings,
+    grants: [...settings.grants, { caller: 'door', connection: 'git', mode: 'enforce' as const }],
+  }
   expect(placeholdersOf(both, 'door')).toEqual({ CRM_TOKEN: 'of-crm', GITHUB_TOKEN: 'of-git', SHARED: 'of-crm' })
 })
 

@@ -43,7 +43,7 @@ function byConnection(name: string, rest: Partial<Question> = {}): Question {
 
 function permitOf(question: Question, ...grants: readonly Grant[]): Permit {
   const decision = decide(question, policy(...grants))
-  if (!decision.permitted) throw new Error(`refused: ${decision.reason}`)
+  if (!isPermit(decision)) throw new Error(`no permit: ${decision.reason}`)
   return decision
 }
 

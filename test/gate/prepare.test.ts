@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Ask } from '../../src/core/ask.ts'
-import { decide, type Permit } from '../../src/core/decide.ts'
+import { decide, isPermit, type Permit } from '../../src/core/decide.ts'
 import { indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { Secret } from '../../src/core/secret.ts'
@@ -35,7 +35,7 @@ function permitFor(method: string, keyIsProof?: true): Permit {
       disabled: new Set(),
     },
   )
-  if (!decision.permitted) throw new Error(decision.reason)
+  if (!isPermit(decision)) throw new Error(decision.reason)
   return decision
 }
 

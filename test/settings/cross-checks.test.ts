@@ -185,3 +185,29 @@ connections: { crm: { hosts: [ a.test ], ${NONE} } }\ngrants: [ ${grant} ]\n`,
     ])
   })
 })
+
+describe('report mode', () => {
+  const grant = (more: string) =>
+    `${DOOR}callers: { app: { kind: api-key, key: { env: K } } }\ngrants:\n  - { caller: app, connection: crm, ${more} }\n`
+  const crm = (credential: string) => `connections: { crm: { hosts: [ a.test ], ${credential} } }\n`
+  const rules = 'rules: [ { methods: [ GET ] } ]'
+
+  test('is never for a connection that injects', async () => {
+    const secret = 'credential: { kind: static, secret: { env: K } }'
+    const [fault = ''] = await faultsOf(grant(`${rules}, mode: report`) + crm(secret))
+    expect(fault).toMatch(/ grants\[0\]\.mode: use enforce: crm injects a credential, and report mode is never for/)
+    expect(await faultsOf(grant(`${rules}, mode: report`) + crm(NONE))).toEqual([])
+  })
+
+  test('means nothing without rules', async () => {
+    const [fault = ''] = await faultsOf(grant('mode: report') + crm(NONE))
+    expect(fault).toMatch(/ grants\[0\]\.mode: leave it out, or add rules: without rules nothing is refused$/)
+  })
+
+  test('of the allowlist has a form of its own, with the hosts in it', async () => {
+    expect(await faultsOf(`${DOOR}allowlist: { hosts: [ a.test ], mode: report }\n`)).toEqual([])
+    expect(await faultsOf(`${DOOR}allowlist: { mode: report }\n`)).toEqual([])
+    const [fault = ''] = await faultsOf(`${DOOR}allowlist: report\n`)
+    expect(fault).toContain('allowlist: use a list of hosts, or { hosts: [...], mode: report }')
+  })
+})

@@ -38,7 +38,7 @@ describe('one wrong setting is told with its place and the form to use', () => {
       '3:39 callers.a.uid: use an id of its own: 65534 is what the kernel shows for ids it cannot map, so it proves nobody',
     ],
     ['callers: { a: { kind: unix-peer } }', '3:15 callers.a: use uid, gid or both'],
-    ['allowlist: api.test', '3:12 allowlist: use a list'],
+    ['allowlist: api.test', '3:12 allowlist: use a list of hosts, or { hosts: [...], mode: report }'],
     [
       'admin: { listen: 0.0.0.0:80 }',
       '3:18 admin.listen: use a loopback address such as "127.0.0.1:80": whoever can reach 0.0.0.0:80 could use this door',

@@ -171,9 +171,9 @@ function askReverse(path: string, fields: string): Promise<RawAnswer> {
 }
 
 /** Opens a tunnel, with the marker beside the proof. */
-async function tunnelTo(host: string, port = upstream.port) {
+async function tunnelTo(host: string, port = upstream.port, at = forward()) {
   const fields = `X-Marker: ${MARKER}\r\n${PROOF}`
-  const { socket, status, text } = await openTunnel(forward(), `${host}:${port}`, { fields })
+  const { socket, status, text } = await openTunnel(at, `${host}:${port}`, { fields })
   expect(status, text).toBe(200)
   onTestFinished(() => void socket.destroy())
   return socket
@@ -187,7 +187,7 @@ async function askMisdirected(): Promise<RawAnswer> {
 }
 
 /** Problems of a tunnel: behind its 200 there is nobody left who would read an answer. */
-type Unanswerable = 'certificate-rejected' | 'tunnel-closed' | 'tunnel-unfit'
+type Unanswerable = 'access-revoked' | 'certificate-rejected' | 'tunnel-closed' | 'tunnel-unfit'
 
 /**
  * What leads to each code, on a running sidecar: a new code without a story does not compile.
@@ -243,6 +243,12 @@ const stories = {
 
 /** What leads to those that are told by the record alone. */
 const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {
+  async 'access-revoked'() {
+    const ending = { caller: 'checkout', connection: 'crm', until: new Date(Date.now() + 4_000).toISOString() }
+    const passed = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
+    house = await startCrmForTest({ port: upstream.port, connection: passed, settings: { grants: [ending] } })
+    await closing(await tunnelTo('api.crm.test', upstream.port, house.doors[0]?.address))
+  },
   async 'certificate-rejected'() {
     const socket = await tunnelTo('api.crm.test')
     // Up to ServerHelloDone; then the alert of a client that knows no such authority.
@@ -340,8 +346,9 @@ test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a lite
 test.each(Object.keys(silentStories) as Unanswerable[] /* the keys of a literal */)(
   '%s: told by the record, under the tunnel that it ended',
   async (code) => {
+    house = undefined
     await silentStories[code]()
-    const look = async () => (await sallyport.audit(0)).find((entry) => entry['code'] === code)
+    const look = async () => (await (house ?? sallyport).audit(0)).find((entry) => entry['code'] === code)
     const entry = await eventually(look, `an entry of ${code}`)
     expect(entry).toMatchObject({ method: 'CONNECT', caller: 'checkout', status: 200, ended: 'broken' })
     expect(JSON.stringify(entry)).not.toContain(MARKER)

@@ -29,6 +29,9 @@ const explanation = named(
     code: z.string().optional().meta({ description: 'of the problem that the caller would be answered with' }),
     connection: z.string().optional(),
     grant: z.string().optional(),
+    wouldRefuse: z.string().optional().meta({
+      description: 'report mode lets it through: the code by which it would have been refused',
+    }),
     remedy: z.string().optional(),
   }),
 )

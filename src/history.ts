@@ -1,0 +1,62 @@
+import { dirname, join } from 'node:path'
+import { CandidateError, type PolicyHistory } from './admin/policy-history.ts'
+import { ceilingOf } from './callers/ceiling-of.ts'
+import { parseRecorded, type Recorded } from './review/recorded.ts'
+import { type Candidate, Replaying } from './review/replay.ts'
+import { Suggesting } from './review/suggest.ts'
+import { suggestionYaml } from './review/suggestion-yaml.ts'
+import { SettingsError } from './settings/fault.ts'
+import { type Loaded, parseSettings } from './settings/load.ts'
+import { compilePolicy } from './settings/policy.ts'
+import type { Store } from './store/store.ts'
+
+/** The asks that the store keeps, in the light of a policy; undefined where there is no store. */
+export function historyOf({ file, settings }: Loaded, store: Store | undefined): PolicyHistory | undefined {
+  if (!store) return undefined
+  return {
+    async replay(text, since) {
+      const replaying = new Replaying(await candidateOf(text, join(dirname(file), 'candidate')))
+      for await (const entry of asksIn(store, since)) replaying.take(entry)
+      return replaying.end()
+    },
+    async suggest(since) {
+      const basePaths = Object.entries(settings.connections).map(
+        ([name, { basePath = '' }]) => [name, basePath] as const,
+      )
+      const suggesting = new Suggesting(new Map(basePaths))
+      for await (const entry of asksIn(store, since)) suggesting.take(entry)
+      const suggestion = suggesting.end()
+      return { yaml: suggestionYaml(suggestion), asks: suggestion.asks }
+    },
+  }
+}
+
+/** @throws CandidateError */
+async function candidateOf(text: string, file: string): Promise<Candidate> {
+  try {
+    const { settings } = await parseSettings(text, file)
+    const injecting = Object.entries(settings.connections).filter(([, { credential }]) => credential.kind !== 'none')
+    return {
+      policy: compilePolicy(settings),
+      injecting: new Set(injecting.map(([name]) => name)),
+      ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, settings.callers),
+    }
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    throw new CandidateError(error.lines.map((line) => line.replace(`${file}:`, '')))
+  }
+}
+
+const PAGE = 1000
+
+async function* asksIn(store: Store, since: number): AsyncGenerator<Recorded> {
+  let cursor: string | undefined
+  do {
+    const page = await store.audit.find({ since, kind: 'ask', order: 'oldest', limit: PAGE, cursor })
+    for (const { line } of page.lines) {
+      const recorded = parseRecorded(line)
+      if (recorded) yield recorded
+    }
+    cursor = page.cursor
+  } while (cursor !== undefined)
+}

@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { Rule } from '../core/rule.ts'
+import { type ApiDescription, readDescription } from './api-description.ts'
+import { readDocument } from './document.ts'
+import type { SettingsFault } from './fault.ts'
+import type { Settings } from './schema.ts'
+
+/** Settings whose operations have become rules, or what is wrong with them. */
+export interface WithOperations {
+  readonly settings: Settings
+  readonly faults: readonly SettingsFault[]
+}
+
+type Grant = Settings['grants'][number]
+type RuleSettings = NonNullable<Grant['rules']>[number]
+
+/** Reads the API descriptions that rules refer to, each file once, and makes rules of the operations that are named. */
+export async function withOperations(settings: Settings, directory: string): Promise<WithOperations> {
+  const faults: SettingsFault[] = []
+  const documents = new Map<string, Promise<unknown>>()
+  const read = (file: string): Promise<unknown> => {
+    const path = resolve(directory, file)
+    const document = documents.get(path) ?? readAny(path)
+    documents.set(path, document)
+    return document
+  }
+  const grants = await Promise.all(
+    settings.grants.map(async (grant, index) => {
+      const hosts = settings.connections[grant.connection]?.hosts ?? []
+      const rules = await Promise.all(
+        (grant.rules ?? []).map(async (rule, at) => {
+          const made = await expand(rule, { hosts, read })
+          faults.push(
+            ...made.faults.map(({ path, message }) => ({ path: ['grants', index, 'rules', at, ...path], message })),
+          )
+          return made.rule
+        }),
+      )
+      return grant.rules === undefined ? grant : { ...grant, rules }
+    }),
+  )
+  return { settings: { ...settings, grants }, faults }
+}
+
+interface Reading {
+  readonly hosts: readonly string[]
+  read(file: string): Promise<unknown>
+}
+
+async function expand(
+  rule: RuleSettings,
+  { hosts, read }: Reading,
+): Promise<{ rule: RuleSettings; faults: readonly SettingsFault[] }> {
+  const { openapi, operations = [] } = rule
+  if (!openapi) return { rule, faults: [] }
+  const description = await describe(openapi.file, { hosts, read })
+  if (typeof description === 'string') return { rule, faults: [{ path: ['openapi'], message: description }] }
+  const made = operations.map((id) => description.ruleFor(id))
+  const faults = made.flatMap((one, at) =>
+    typeof one === 'string' ? [{ path: ['operations', at], message: one }] : [],
+  )
+  return { rule: { ...rule, alternatives: made.filter((one): one is Rule => typeof one !== 'string') }, faults }
+}
+
+async function describe(file: string, { hosts, read }: Reading): Promise<ApiDescription | string> {
+  try {
+    return readDescription(await read(file), hosts)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** YAML 1.2 takes JSON too, but not that fast, and descriptions are long. */
+async function readAny(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path} cannot be read (${error.code}): use the path of an OpenAPI description`)
+  })
+  if (text.trimStart().startsWith('{')) {
+    try {
+      return JSON.parse(text)
+    } catch {
+      // YAML says where it is wrong.
+    }
+  }
+  const { value, faults } = readDocument(text, path)
+  if (faults.length > 0) throw new Error(faults[0])
+  return value
+}
