@@ -89,6 +89,8 @@ async function furnish(site: Site): Promise<House> {
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, addresses)
   const admin = await openAdmin(site, { metrics, state, addresses, snapshot })
+  // Not before anything can be asked: what does not open is no run.
+  audit.begin()
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {
