@@ -127,6 +127,8 @@ class PostgresServer implements Database {
     const pool = new (this.#loaded().Pool)({ ...this.#config(), ...more })
     // Of a client that is idle: the next one to be used is a new one.
     pool.on('error', () => undefined)
+    // Of one between two queries, when the pool does not listen: the next query says so. Unheard, it would end the process.
+    pool.on('connect', (client) => client.on('error', () => undefined))
     return pool
   }
 
