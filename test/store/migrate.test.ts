@@ -23,7 +23,7 @@ describe.each(['sqlite', 'postgres'] as const)('tables in %s', (kind) => {
   async function makeOlder(): Promise<void> {
     const url = new Secret(place.secrets.get('URL') ?? '')
     const references = { secret: () => ({ current: () => ({ secret: url, version: 1 }) }), file: () => '' }
-    const database: Database = buildDatabase(storeSettings.parse(place.settings), {
+    const database: Database = await buildDatabase(storeSettings.parse(place.settings), {
       references,
       directory: place.directory,
     })

@@ -44,9 +44,13 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
   test('that is not told looks for itself', async () => {
     const store = await open(place)
     const { id } = await store.addGrant(grant('crm'))
-    await places.run(place, `delete from grants where id = '${id}'`)
-    await places.run(place, 'update revision set value = value + 1')
-    await places.run(place, `insert into changes select value, 'grant', '${id}' from revision`)
+    // One message, and so one transaction.
+    const steps = [
+      `delete from grants where id = '${id}'`,
+      'update revision set value = value + 1',
+      `insert into changes select value, 'grant', '${id}' from revision`,
+    ]
+    await places.run(place, steps.join('; '))
     await until(() => store.holdings().grants.length === 0)
   })
 
