@@ -6,6 +6,7 @@ import { whenFree } from './guarded.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import { SqliteFileReplaced, sqliteFault } from './sqlite-fault.ts'
 import { type FileIdentity, identityOf, prepareFile } from './sqlite-file.ts'
+import { sqliteThreadDialect } from './sqlite-thread.ts'
 import type { Tables } from './tables.ts'
 
 /** Marks the file as ours: "SALY". */
@@ -13,10 +14,10 @@ const APPLICATION_ID = 0x53414c59
 /** SQLite waits by blocking the whole process; so it is told not to, and `whenFree` tries again. */
 const BUSY_MS = 0
 
-/** One file, twice open: for changes, and for many rows at once. `path` starts at `directory`, which is absolute. */
+/** One file, twice open: for changes here, and for many rows in a thread of its own. `path` starts at `directory`, which is absolute. */
 export class SqliteFile implements Database {
   readonly place: string
-  readonly #files: DatabaseSync[] = []
+  #file: DatabaseSync | undefined
   #identity: FileIdentity | undefined
   #db: Kysely<Tables> | undefined
   #bulk: Kysely<Tables> | undefined
@@ -35,16 +36,14 @@ export class SqliteFile implements Database {
 
   async open(): Promise<void> {
     this.#identity = await prepareFile(this.place)
-    this.#db = await this.#openAs('FULL')
-    // NORMAL survives a crash of the process as well; the power going out may cost what was written last.
-    this.#bulk = await this.#openAs('NORMAL')
-  }
-
-  async #openAs(synchronous: 'FULL' | 'NORMAL'): Promise<Kysely<Tables>> {
     const file = new DatabaseSync(this.place, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
-    this.#files.push(file)
-    await whenFree(async () => file.exec(`pragma journal_mode = WAL; pragma synchronous = ${synchronous}`), this)
-    return new Kysely({ dialect: sqliteDialect(file) })
+    this.#file = file
+    await whenFree(async () => file.exec('pragma journal_mode = WAL; pragma synchronous = FULL'), this)
+    this.#db = new Kysely({ dialect: sqliteDialect(file) })
+    // NORMAL survives a crash of the process as well; the power going out may cost what was written last.
+    this.#bulk = new Kysely({
+      dialect: sqliteThreadDialect({ path: this.place, setUp: 'pragma synchronous = NORMAL' }),
+    })
   }
 
   async migrate(work: (db: Kysely<Tables>, schema: undefined) => Promise<void>): Promise<void> {
@@ -99,8 +98,8 @@ export class SqliteFile implements Database {
   async close(): Promise<void> {
     await this.#db?.destroy()
     await this.#bulk?.destroy()
-    // Kysely closes only what it has used.
-    for (const file of this.#files) if (file.isOpen) file.close()
+    // Kysely closes it only when it has used it.
+    if (this.#file?.isOpen) this.#file.close()
   }
 }
 
