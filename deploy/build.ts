@@ -10,16 +10,18 @@ const REQUIRE = `import { createRequire as createRequireForBundle } from 'node:m
 const require = createRequireForBundle(import.meta.url)`
 
 /**
- * Bundles the command line into `sallyport.mjs`, which needs Node and nothing else. Its source map and the licenses of
- * what went into it lie beside it.
+ * Bundles the command line into `sallyport.mjs`, which needs Node and nothing else but `sqlite-worker.mjs` beside it, when
+ * there is an SQLite store. Their source maps and the licenses of what went into them lie there, too.
  */
 export async function bundle(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true })
   await mkdir(directory, { recursive: true })
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/cli.ts'],
-    outfile: join(directory, 'sallyport.mjs'),
+    // A thread starts from a file of its own.
+    entryPoints: { sallyport: 'src/cli.ts', 'sqlite-worker': 'src/store/sqlite-worker.ts' },
+    outdir: directory,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     format: 'esm',
