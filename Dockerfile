@@ -38,7 +38,7 @@ LABEL org.opencontainers.image.title="Sallyport" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # The source map stays behind in the build stage.
-COPY --from=build /src/dist/sallyport.mjs /src/dist/sallyport-main.mjs /src/dist/licenses.txt /app/
+COPY --from=build /src/dist/sallyport.mjs /src/dist/sallyport-main.mjs /src/dist/sqlite-worker.mjs /src/dist/licenses.txt /app/
 COPY --from=warm --chown=65532:65532 /app/compile-cache /app/compile-cache
 ENV NODE_COMPILE_CACHE=/app/compile-cache
 USER 65532:65532

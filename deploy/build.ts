@@ -11,16 +11,18 @@ const require = createRequireForBundle(import.meta.url)`
 
 /**
  * Bundles the command line: `sallyport.mjs`, which tells an old Node that it is one, and `sallyport-main.mjs`, which is all
- * the rest, and needs Node and nothing else. The command `sallyport`, the source map and the licenses of what went into it
- * lie beside them.
+ * the rest, and needs Node and nothing else but `sqlite-worker.mjs` beside it, when there is an SQLite store. The command
+ * `sallyport`, the source maps and the licenses of what went into them lie there, too.
  */
 export async function bundle(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true })
   await mkdir(directory, { recursive: true })
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/cli.ts'],
-    outfile: join(directory, 'sallyport-main.mjs'),
+    // A thread starts from a file of its own.
+    entryPoints: { 'sallyport-main': 'src/cli.ts', 'sqlite-worker': 'src/store/sqlite-worker.ts' },
+    outdir: directory,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     format: 'esm',

@@ -110,6 +110,8 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   }
   const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
   if (admin !== undefined) own.add(admin)
+  // Not before anything can be asked: what does not open is no run.
+  audit.begin()
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {

@@ -29,14 +29,20 @@ export class Audit {
   readonly #parts: AuditParts
   readonly #chain: Chain
   readonly #gaps: Gap[] = []
+  #hasBegun = false
   #timer: NodeJS.Timeout | undefined
   #signedAt = Number.NEGATIVE_INFINITY
 
-  /** Writes the first line, and signs it. */
   constructor(parts: AuditParts) {
     this.#parts = parts
     this.#chain = new Chain(parts)
-    const { after, checkpoints } = parts
+  }
+
+  /** Writes the first line, and signs it; without it, the first that is recorded does. Idempotent. */
+  begin(): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    const { after, checkpoints } = this.#parts
     const checkpointEveryMs = checkpoints?.everyMs
     const checkpointKey = checkpoints?.signer.thumbprint()
     this.#write({ kind: 'start', body: { time: this.#time(), after, checkpointEveryMs, checkpointKey } })
@@ -46,12 +52,14 @@ export class Audit {
 
   /** Once for each ask. Does not throw. */
   ask(entry: Entry): void {
+    this.begin()
     this.#signIfDue()
     this.#write({ kind: 'ask', body: entry })
   }
 
   /** Once for each change that an operator made or tried. Does not throw. */
   change(change: Change): void {
+    this.begin()
     this.#signIfDue()
     this.#write({ kind: 'change', body: change })
   }
@@ -75,7 +83,7 @@ export class Audit {
   /** Signs what is there, and brings it out. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
-    this.#checkpoint()
+    if (this.#hasBegun) this.#checkpoint()
     await Promise.all(this.#parts.sinks.map(({ sink }) => sink.close()))
   }
 

@@ -22,7 +22,7 @@ export interface AuditTools extends Pick<SinkTools, 'directory' | 'references' |
 }
 
 /**
- * Opens every sink, and begins a run: its first line names the last one that any sink knows of this instance.
+ * Opens every sink, for a run whose first line names the last one that any sink knows of this instance.
  * @throws Error in words
  */
 export async function openAudit(settings: AuditSettings, tools: AuditTools): Promise<Audit> {

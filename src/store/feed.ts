@@ -15,11 +15,11 @@ export interface FeedTerms {
 }
 
 const FIRST_WAIT_MS = 200
-const LONGEST_WAIT_MS = 5_000
+const LONGEST_WAIT_MS = 2_000
 
 /**
  * Looks for what others have changed: whenever it is told that there may be something, and every `pollMs` anyway. While
- * the store is lost it tries again and again, up to 5 s apart and never in step with other instances.
+ * the store is lost it tries again and again, up to 2 s apart and never in step with other instances.
  */
 export class Feed {
   readonly #terms: FeedTerms

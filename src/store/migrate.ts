@@ -3,13 +3,14 @@ import { Migrator } from 'kysely/migration'
 import type { Database } from './database.ts'
 import { whenFree } from './guarded.ts'
 import { migrations } from './migrations.ts'
+import { StoreError } from './store.ts'
 import type { Tables } from './tables.ts'
 
 const TABLE = 'sallyport_migration'
 
 /**
  * Brings the tables to where this program wants them; many may do so at once.
- * @throws Error in words, where the database is of a newer program
+ * @throws StoreError in words, where the database is of a newer program
  */
 export async function migrate(database: Database): Promise<void> {
   if (await isUpToDate(database)) return
@@ -33,7 +34,10 @@ async function isUpToDate({ db, place }: Database): Promise<boolean> {
   const known = Object.keys(migrations)
   const newer = done.find((name) => !known.includes(name))
   if (newer !== undefined)
-    throw new Error(`${place} was made by a newer Sallyport (${newer}): run that version, or restore an older backup`)
+    throw new StoreError(
+      'lost',
+      `${place} was made by a newer Sallyport (${newer}): run that version, or restore an older backup`,
+    )
   return done.length === known.length
 }
 

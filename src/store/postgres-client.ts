@@ -1,11 +1,9 @@
 import { Socket } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
-import type pg from 'pg'
+import { type CustomTypesConfig, type Pool, type PoolClient, type PoolConfig, types } from 'pg'
 import { trustOf } from '../wire/trust.ts'
 import type { PostgresPlace } from './postgres-url.ts'
-
-export type Pg = typeof pg
 
 /** ms. A link that drops everything tells nobody: each wait has an end of its own. */
 const CONNECT_MS = 3_000
@@ -18,13 +16,12 @@ const MAX_CLIENTS = 4
 
 /** `caPem`: whom to trust instead of the public authorities. `sockets`: what to cut at the end. */
 export interface ClientTerms {
-  readonly pg: Pg
   readonly caPem: string | undefined
   readonly sockets: Set<Socket>
 }
 
 /** What a client is opened with. Nothing is taken from the environment or from a password file. */
-export function clientConfig(place: PostgresPlace, { pg, caPem, sockets }: ClientTerms): pg.PoolConfig {
+export function clientConfig(place: PostgresPlace, { caPem, sockets }: ClientTerms): PoolConfig {
   const { host, port, database, user, options } = place
   return {
     host,
@@ -43,7 +40,7 @@ export function clientConfig(place: PostgresPlace, { pg, caPem, sockets }: Clien
     keepAlive: true,
     max: MAX_CLIENTS,
     allowExitOnIdle: true,
-    types: typesOf(pg),
+    types: ourTypes(),
     stream: () => tracked(sockets),
   }
 }
@@ -66,14 +63,14 @@ function tracked(sockets: Set<Socket>): Socket {
 const INT8 = 20
 
 /** Whole numbers of ours are times and counts, far below 2^53; pg gives them as text, because others are not. */
-function typesOf({ types }: Pg): pg.CustomTypesConfig {
+function ourTypes(): CustomTypesConfig {
   // pg's own type has an overload for each format.
   const getTypeParser = (oid: number, format: 'text') => (oid === INT8 ? Number : types.getTypeParser(oid, format))
-  return { getTypeParser } as pg.CustomTypesConfig
+  return { getTypeParser } as CustomTypesConfig
 }
 
 /** A pool for Kysely, whose clients are thrown away once they have failed at anything but an answer of the server. */
-export function poolOf(pool: pg.Pool): PostgresPool {
+export function poolOf(pool: Pool): PostgresPool {
   return {
     options: pool.options,
     connect: async () => guarded(await pool.connect()),
@@ -81,7 +78,7 @@ export function poolOf(pool: pg.Pool): PostgresPool {
   }
 }
 
-function guarded(client: pg.PoolClient): PostgresPoolClient {
+function guarded(client: PoolClient): PostgresPoolClient {
   let broken: unknown
   const query = async (text: string, values: unknown[]) => {
     // The rollback after a lost answer would wait as long again.

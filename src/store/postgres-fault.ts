@@ -36,8 +36,9 @@ const WORDS = new Map([
 ])
 
 function otherWords(error: unknown, code: string): string {
-  // pg has no code for this one [8.23].
-  if (error instanceof Error && error.message === 'The server does not support SSL connections')
-    return 'does not speak TLS: set "ssl = on" there'
+  // pg has no codes for these [8.23].
+  const message = error instanceof Error ? error.message : ''
+  if (message === 'The server does not support SSL connections') return 'does not speak TLS: set "ssl = on" there'
+  if (message.startsWith('Connection terminated')) return 'broke the connection off'
   return code === 'no code' || code === 'undefined' ? 'does not answer' : `cannot be used (${code})`
 }

@@ -13,6 +13,8 @@ export const NOTIFY = `select pg_notify('${CHANNEL}', '')`
 export class Listener {
   readonly #open: () => pg.Client
   #client: Promise<pg.Client> | undefined
+  /** The same, once it listens. */
+  #live: pg.Client | undefined
   #hint: () => void = () => undefined
 
   /** `open`: makes a client that has not connected yet. */
@@ -26,7 +28,7 @@ export class Listener {
 
   /** @throws what the server or the network said; the next call connects anew */
   async revision(): Promise<number> {
-    this.#client ??= this.#connect()
+    this.#client ??= this.#connect(this.#open())
     const mine = this.#client
     try {
       const { rows } = await ask(await mine, 'select value from revision')
@@ -41,18 +43,26 @@ export class Listener {
     if (this.#client) this.#drop(this.#client)
   }
 
-  async #connect(): Promise<pg.Client> {
-    const client = this.#open()
+  async #connect(client: pg.Client): Promise<pg.Client> {
     client.on('notification', () => this.#hint())
-    // Without a listener an error would end the process; whoever asks next is told.
-    client.on('error', () => this.#hint())
+    // Without a listener an error would end the process. When the server is there, the next question goes to a new client.
+    client.on('error', () => this.#broken(client))
+    client.on('end', () => this.#broken(client))
     await client.connect()
+    this.#live = client
     await ask(client, `listen ${CHANNEL}`)
     return client
   }
 
+  #broken(client: pg.Client): void {
+    if (this.#live !== client) return
+    this.#live = undefined
+    this.#client = undefined
+    this.#hint()
+  }
+
   #drop(client: Promise<pg.Client>): void {
-    if (this.#client === client) this.#client = undefined
+    if (this.#client === client) this.#client = this.#live = undefined
     // Not awaited: a dead peer never takes leave.
     client.then((one) => one.end()).catch(() => undefined)
   }

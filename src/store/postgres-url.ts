@@ -18,6 +18,8 @@ export interface PostgresPlace {
 
 const DEFAULT_PORT = 5432
 const SHAPE = 'use postgres://USER:PASSWORD@HOST/DATABASE'
+/** Stands for none: URL has no way to say so. */
+const NO_HOST = 'no-host.invalid'
 /** What libpq means by "at least encrypted" includes whoever is in between; here it means verified. */
 const VERIFIED = new Set(['prefer', 'require', 'verify-ca', 'verify-full'])
 const PARAMETERS = new Set(['sslmode', 'options', 'host'])
@@ -46,7 +48,7 @@ export function placeOf(text: string, unsafeAllowPlaintext: boolean): PostgresPl
 }
 
 function parsed(text: string): URL {
-  const url = URL.parse(text.trim().replace(/^postgres(ql)?:\/\/([^/?]*@)?\//, 'postgres://$2socket/'))
+  const url = URL.parse(text.trim().replace(/^postgres(ql)?:\/\/([^/?]*@)?\//, `postgres://$2${NO_HOST}/`))
   if (!url || !/^postgres(ql)?:$/.test(url.protocol)) throw new StoreError('lost', `the URL cannot be read: ${SHAPE}`)
   return url
 }
@@ -64,7 +66,7 @@ function hostOf(url: URL): string {
   const host = socket ?? decoded(url.hostname).replace(/^\[|\]$/g, '')
   if (socket !== null && !socket.startsWith('/'))
     throw new StoreError('lost', `"host" in the URL names the directory of a Unix socket; for a host ${SHAPE}`)
-  if (host === '') throw new StoreError('lost', `name the host in the URL: ${SHAPE}`)
+  if (host === NO_HOST) throw new StoreError('lost', `name the host in the URL: ${SHAPE}`)
   return host
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import {
   CompiledQuery,
@@ -11,125 +12,128 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 
-/**
- * What runs in the thread. Text, so that it needs no file of its own in a bundle. It waits for other writers as long as it
- * takes, because it keeps nobody waiting; a failure comes back as what `sqliteFault` reads.
- */
-const PROGRAM = `
-const { parentPort, workerData } = require('node:worker_threads')
-const { DatabaseSync } = require('node:sqlite')
-const database = new DatabaseSync(workerData.place, { timeout: 5000 })
-database.exec('pragma journal_mode = WAL; pragma synchronous = NORMAL')
-const statements = new Map()
-function prepare(sql) {
-  if (statements.size > 100) statements.clear()
-  if (!statements.has(sql)) statements.set(sql, database.prepare(sql))
-  return statements.get(sql)
-}
-parentPort.on('message', ({ id, sql, parameters }) => {
-  try {
-    parentPort.postMessage({ id, rows: prepare(sql).all(...parameters) })
-  } catch ({ message, errcode }) {
-    parentPort.postMessage({ id, message, errcode })
-  }
-})
-`
-
-interface Answer {
+/** One statement, to be run in the order of asking. */
+export interface Question {
   readonly id: number
-  readonly rows?: readonly unknown[]
-  readonly message?: string
-  readonly errcode?: number
+  readonly sql: string
+  readonly parameters: readonly unknown[]
 }
 
-interface Question {
-  resolve(rows: readonly unknown[]): void
-  reject(error: Error): void
+/** What came of it. */
+export type Answer =
+  | { readonly id: number; readonly rows: readonly unknown[]; readonly changes: number; readonly fault?: undefined }
+  | { readonly id: number; readonly fault: { readonly message: string; readonly errcode: number | undefined } }
+
+/** `setUp`: SQL that is run first. */
+export interface ThreadTerms {
+  readonly path: string
+  readonly setUp: string
 }
 
-/** Kysely over SQLite in a thread of its own, for what is large: no request waits while rows are written, or searched. */
-export function sqliteThreadDialect(place: string): Dialect {
+/** Blocks a thread that has nothing else to do. */
+const BUSY_MS = 5_000
+/** Beside this very file: as it is in a checkout, and as it is in the image. */
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.mjs', import.meta.url)
+
+/** Kysely over Node's own SQLite in a thread of its own: a slow disk stops nobody but those who wait for it. */
+export function sqliteThreadDialect(terms: ThreadTerms): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new ThreadDriver(place),
+    createDriver: () => new ThreadDriver(terms),
     createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   }
 }
 
-/** One connection, whose statements are done one after the other; each is a transaction by itself. */
+type Waiting = PromiseWithResolvers<Extract<Answer, { changes: number }>>
+
 class ThreadDriver implements Driver, DatabaseConnection {
-  readonly #place: string
-  readonly #questions = new Map<number, Question>()
+  readonly #terms: ThreadTerms
+  readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
   #count = 0
+  #isDestroyed = false
 
-  constructor(place: string) {
-    this.#place = place
+  constructor(terms: ThreadTerms) {
+    this.#terms = terms
   }
 
-  async init(): Promise<void> {}
+  async init(): Promise<void> {
+    this.#start()
+  }
 
   async acquireConnection(): Promise<DatabaseConnection> {
     return this
   }
 
-  async releaseConnection(): Promise<void> {}
-
   async beginTransaction(): Promise<void> {
-    throw new Error('there are no transactions in this thread')
+    await this.executeQuery(CompiledQuery.raw('begin immediate'))
   }
 
-  commitTransaction = this.beginTransaction
-  rollbackTransaction = this.beginTransaction
+  async commitTransaction(): Promise<void> {
+    await this.executeQuery(CompiledQuery.raw('commit'))
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    await this.executeQuery(CompiledQuery.raw('rollback'))
+  }
+
+  async releaseConnection(): Promise<void> {
+    // There is only one, and Kysely gives it to one at a time.
+  }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    const id = this.#count++
-    const worker = this.#opened()
-    const rows = await new Promise<readonly unknown[]>((resolve, reject) => {
-      this.#questions.set(id, { resolve, reject })
-      worker.ref()
-      worker.postMessage({ id, sql, parameters })
-    })
-    // The types of Kysely say what the rows of its own query are.
-    return { rows: rows as R[] }
+    if (this.#isDestroyed) throw new Error('the store was closed')
+    const worker = this.#worker ?? this.#start()
+    const id = ++this.#count
+    const waiting: Waiting = Promise.withResolvers()
+    this.#waiting.set(id, waiting)
+    // A process that has nothing else to do waits for this answer, and for no more.
+    worker.ref()
+    worker.postMessage({ id, sql, parameters } satisfies Question, [])
+    const { rows, changes } = await waiting.promise
+    // What the query asks for is what its type says.
+    return { rows: rows as R[], numAffectedRows: BigInt(changes) }
   }
 
-  async *streamQuery(): AsyncIterableIterator<never> {
-    throw new Error('nothing is streamed from this thread')
-  }
-
-  #opened(): Worker {
-    this.#worker ??= this.#start()
-    return this.#worker
-  }
-
-  /** It keeps nobody from ending unless there is something to do. */
-  #start(): Worker {
-    const worker = new Worker(PROGRAM, { eval: true, workerData: { place: this.#place } })
-    worker.unref()
-    worker.on('message', (answer: Answer) => this.#answer(answer))
-    worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
-    worker.on('exit', () => this.#fail(new Error(`the thread of ${this.#place} has ended`)))
-    return worker
-  }
-
-  #answer({ id, rows, message, errcode }: Answer): void {
-    const question = this.#questions.get(id)
-    this.#questions.delete(id)
-    if (this.#questions.size === 0) this.#worker?.unref()
-    if (rows) question?.resolve(rows)
-    else question?.reject(Object.assign(new Error(message), { errcode }))
-  }
-
-  /** The next question starts another one. */
-  #fail(error: Error): void {
-    this.#worker = undefined
-    for (const question of this.#questions.values()) question.reject(error)
-    this.#questions.clear()
+  // oxlint-disable-next-line require-yield
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error('nothing is streamed here')
   }
 
   async destroy(): Promise<void> {
-    await this.#worker?.terminate()
+    const worker = this.#worker
+    this.#isDestroyed = true
+    if (!worker) return
+    const gone = once(worker, 'exit')
+    worker.ref()
+    worker.postMessage('close', [])
+    await gone
+  }
+
+  #start(): Worker {
+    const worker = new Worker(WORKER, { workerData: { ...this.#terms, timeout: BUSY_MS } })
+    worker.on('message', (answer: Answer) => this.#answered(answer, worker))
+    worker.on('error', (error) => this.#lost(worker, error))
+    worker.on('exit', () => this.#lost(worker, new Error('the thread of the database has ended')))
+    worker.unref()
+    this.#worker = worker
+    return worker
+  }
+
+  #answered(answer: Answer, worker: Worker): void {
+    const waiting = this.#waiting.get(answer.id)
+    this.#waiting.delete(answer.id)
+    if (this.#waiting.size === 0) worker.unref()
+    if (answer.fault) waiting?.reject(Object.assign(new Error(answer.fault.message), { errcode: answer.fault.errcode }))
+    else waiting?.resolve(answer)
+  }
+
+  /** The next question starts another. */
+  #lost(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return
+    this.#worker = undefined
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
+    this.#waiting.clear()
   }
 }

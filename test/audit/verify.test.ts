@@ -39,6 +39,7 @@ async function runOf({ asks = 4, after, key = ours, run = nextRun(), between = (
     clock,
     onFault: (name, reason) => expect.unreachable(`${name}: ${reason}`),
   })
+  audit.begin()
   for (let index = 0; index < asks; index++) {
     between(clock)
     audit.ask(entryOf({ id: `ask ${index}`, time: new Date(clock.now()).toISOString() }))

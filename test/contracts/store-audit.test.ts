@@ -87,7 +87,7 @@ describe.each(kinds)('the audit in the store %s', (kind) => {
       cursor = page.cursor
     } while (cursor !== undefined)
     const wanted = lines.map(({ seq }) => seq)
-    expect(seen).toEqual(order === 'oldest' ? wanted : wanted.reverse())
+    expect(seen).toEqual(order === 'oldest' ? wanted : wanted.toReversed())
   })
 
   test_('has no next page where nothing is left', async () => {

@@ -17,6 +17,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Worker } from 'node:worker_threads'
 import { Client } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundle } from '../../deploy/build.ts'
@@ -39,7 +40,7 @@ beforeAll(async () => {
   await once(upstream.listen(0, '127.0.0.1'), 'listening')
   await bundle(join(image, 'dist'))
   mkdirSync(join(app, 'compile-cache'), { recursive: true })
-  for (const name of ['sallyport.mjs', 'sallyport-main.mjs', 'licenses.txt']) {
+  for (const name of ['sallyport.mjs', 'sallyport-main.mjs', 'sqlite-worker.mjs', 'licenses.txt']) {
     writeFileSync(join(app, name), readFileSync(join(image, 'dist', name)), { mode: 0o444 })
   }
   execFileSync(process.execPath, [...FLAGS, join(app, 'sallyport.mjs'), '--help'], { cwd: image, env: imageEnv() })
@@ -103,6 +104,16 @@ test('the command that lies beside the bundle starts it, with the Node of PATH',
   })
   symlinkSync(process.execPath, join(bin, 'node'))
   expect(start()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: sallyport /) })
+})
+
+test('the thread of an SQLite store starts from its own file, which the image has', async () => {
+  const worker = new Worker(join(app, 'sqlite-worker.mjs'), { workerData: { path: ':memory:', setUp: '', timeout: 1 } })
+  const answered = once(worker, 'message')
+  worker.postMessage({ id: 1, sql: 'select ? as n', parameters: [7] }, [])
+  expect(await answered).toEqual([{ id: 1, rows: [{ n: 7 }], changes: 0 }])
+  worker.postMessage('close', [])
+  expect(await once(worker, 'exit')).toEqual([0])
+  expect(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')).toContain(' /src/dist/sqlite-worker.mjs ')
 })
 
 test('beside the bundle lie the licenses of everything in it, and a source map that the bundle does not point to', () => {

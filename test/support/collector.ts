@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
@@ -36,7 +36,7 @@ export async function startCollector(options: { port?: number; key?: string; cer
   const records: LogRecord[] = []
   const requests: { path: string; headers: IncomingHttpHeaders; at: number }[] = []
   let answer: () => CollectorAnswer = () => ({})
-  const take = async (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => {
+  const take = async (request: IncomingMessage, response: ServerResponse) => {
     requests.push({ path: request.url ?? '', headers: request.headers, at: performance.now() })
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
@@ -46,7 +46,8 @@ export async function startCollector(options: { port?: number; key?: string; cer
     if (status === 200) records.push(...recordsIn(JSON.parse(text.toString())))
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
   }
-  const server = options.key === undefined ? createServer(take) : createTlsServer(options, take)
+  const listener = (request: IncomingMessage, response: ServerResponse) => void take(request, response)
+  const server = options.key === undefined ? createServer(listener) : createTlsServer(options, listener)
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   return {

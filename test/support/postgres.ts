@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import pg from 'pg'
+import { Client } from 'pg'
 import { pathOf } from './debian.ts'
 
 /** A real PostgreSQL of our own, on loopback, for as long as a test file runs. */
@@ -75,7 +75,7 @@ class Server implements Postgres {
   }
 
   async query(text: string, url = this.#url('postgres')): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    const client = new pg.Client({ connectionString: url })
+    const client = new Client({ connectionString: url })
     // A server that is stopped under it says so twice.
     client.on('error', () => undefined)
     await client.connect()
