@@ -117,7 +117,7 @@ export class SqlStore implements Store {
       const grants = await grantsOf(ids, db)
       await db.deleteFrom('grants').where('id', 'in', ids).execute()
       for (const id of grants.keys()) touch('grant', id)
-      return ids.flatMap((id) => grants.get(id) ?? [])
+      return [...new Set(ids)].flatMap((id) => grants.get(id) ?? [])
     })
   }
 
