@@ -1,8 +1,8 @@
-import { randomUUIDv7 } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredSwitch } from '../core/holdings.ts'
 import { SqlAudit } from './audit-sql.ts'
 import type { Feed } from './feed.ts'
+import { nextId } from './ids.ts'
 import type { Change, Ledger } from './ledger.ts'
 import { callersOf, grantRowOf, grantsOf, keyRowOf, switchOf } from './rows.ts'
 import type { SqlSecrets } from './sealed-secrets.ts'
@@ -96,7 +96,7 @@ export class SqlStore implements Store {
   }
 
   #newKey({ digest, expiresAt }: KeyDraft, createdAt: number): StoredKey {
-    return { id: randomUUIDv7(), digest, createdAt, expiresAt }
+    return { id: nextId(), digest, createdAt, expiresAt }
   }
 
   async addGrant(draft: Omit<StoredGrant, 'id' | 'createdAt'>): Promise<StoredGrant> {
@@ -104,7 +104,7 @@ export class SqlStore implements Store {
     const isOfStore = this.holdings().callers.some(({ name }) => name === caller)
     return this.#ledger.change(async ({ db, touch }) => {
       if (caller !== undefined && isOfStore) await lookForCaller(caller, db)
-      const grant = { ...draft, id: randomUUIDv7(), createdAt: this.#clock.now() }
+      const grant = { ...draft, id: nextId(), createdAt: this.#clock.now() }
       await db.insertInto('grants').values(grantRowOf(grant)).execute()
       touch('grant', grant.id)
       return grant
@@ -117,7 +117,7 @@ export class SqlStore implements Store {
       const grants = await grantsOf(ids, db)
       await db.deleteFrom('grants').where('id', 'in', ids).execute()
       for (const id of grants.keys()) touch('grant', id)
-      return [...grants.values()]
+      return [...new Set(ids)].flatMap((id) => grants.get(id) ?? [])
     })
   }
 

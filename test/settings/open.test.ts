@@ -1,6 +1,8 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
+import type { SecretReference } from '../../src/secrets/reference.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { openReferences } from '../../src/settings/open.ts'
 import { eventually } from '../support/sallyport.ts'
@@ -106,4 +108,44 @@ test('a file of certificates that holds none is refused', async () => {
   expect(line).toContain(pem)
   expect(line).toContain('use one with "-----BEGIN CERTIFICATE-----"')
   expect(line).not.toContain('hunter2')
+})
+
+describe('a secret in the store', () => {
+  const STORED = `${DOOR}callers: { a: { kind: api-key, key: { store: a } } }\n`
+  const STORE = 'store: { kind: sqlite, path: s/a.db }\n'
+  const stored = (open: (name: string) => Promise<{ secret: Secret; version: number }>) => ({
+    open,
+    onChange: () => () => undefined,
+  })
+
+  test('is left until the store is open, and named meanwhile', async () => {
+    const file = await settingsFile(STORED + STORE)
+    const { references, settings } = await open(file)
+    expect(references.left).toEqual([`${file}:3:37 callers.a.key: is in the store`])
+    await references.openStored(stored(async (name) => ({ secret: new Secret(`of ${name}`), version: 7 })))
+    const { key } = settings.callers['a'] as { key: SecretReference } // as it is written above
+    expect(references.secret(key).current()).toMatchObject({ version: 7 })
+    expect(references.secret(key).current().secret.reveal()).toBe('of a')
+  })
+
+  test('that is not there is told with its place in the settings', async () => {
+    const file = await settingsFile(STORED + STORE)
+    const { references } = await open(file)
+    const missing = references.openStored(stored(() => Promise.reject(new Error('the store has no secret a'))))
+    expect(await refusalOf(missing)).toEqual([`${file}:3:37 callers.a.key: the store has no secret a`])
+  })
+
+  test('is none without a store', async () => {
+    const file = await settingsFile(STORED)
+    expect(await refusalOf(open(file))).toEqual([
+      `${file}:3:37 callers.a.key: there is no store open here: use { file: PATH } or { env: NAME }, or add "store" to the settings`,
+    ])
+  })
+
+  test('cannot be what opens the store', async () => {
+    const file = await settingsFile(`${DOOR}store: { kind: postgres, url: { store: url } }\n`)
+    expect(await refusalOf(open(file))).toEqual([
+      expect.stringMatching(/:3:\d+ store\.url: there is no store open here: use \{ file: PATH \} or \{ env: NAME \}/),
+    ])
+  })
 })
