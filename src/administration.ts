@@ -1,18 +1,15 @@
-import { stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { AdminDoor } from './admin/admin-door.ts'
 import { createAdminApp } from './admin/app.ts'
-import type { LongLivedSecret } from './admin/inventory.ts'
+import type { InventoryFacts } from './admin/inventory.ts'
 import { buildOperators, defaultOperators } from './admin/operators.ts'
 import type { AdminPorts } from './admin/ports.ts'
 import type { CallerTools } from './callers/method.ts'
 import { buildIdentify } from './callers/registry.ts'
 import type { Snapshot } from './gate/snapshot.ts'
-import { SecretReference } from './secrets/reference.ts'
 import { declaredIn } from './settings/declared.ts'
-import { pathText } from './settings/fault.ts'
 import type { Loaded } from './settings/load.ts'
-import { referencesIn } from './settings/open.ts'
+import { connectionFacts, secretFacts } from './settings/secret-facts.ts'
 import type { Store } from './store/store.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
@@ -49,7 +46,7 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     declared: () => declared,
     supplies: () => new Map(Array.from(snapshot().connections, ([name, { supply }]) => [name, supply.state()])),
     policy: () => snapshot().policy,
-    longLivedSecrets: () => longLivedSecrets(loaded, store),
+    inventoryFacts: () => inventoryFacts(loaded, store),
     onFault: (id, error) => log.error({ id, error: describe(error) }, 'the admin API could not answer'),
   })
   return new AdminDoor(app, { listen: admin.listen, mode: admin.mode, directory, peers })
@@ -75,28 +72,14 @@ function readerFor({ listen, operators }: AdminSettings, log: Logger): PeerReade
   }
 }
 
-/** What connections inject, or spend at an issuer, and nobody renews by itself. */
-async function longLivedSecrets(
-  { settings, file }: Loaded,
-  store: Store | undefined,
-): Promise<readonly LongLivedSecret[]> {
-  const versions = (await store?.secrets.list()) ?? []
-  const changedAt = async (kept: string, where: unknown): Promise<number | undefined> => {
-    if (kept === 'file') return (await stat(resolve(dirname(file), String(where)))).mtimeMs
-    const own = versions.filter(({ name }) => kept === 'store' && name === where)
-    return own.length === 0 ? undefined : Math.max(...own.map(({ createdAt }) => createdAt))
-  }
-  const found = Object.entries(settings.connections).flatMap(([connection, { credential }]) =>
-    referencesIn(credential, ['credential']).flatMap(({ path, reference }) => {
-      if (!(reference instanceof SecretReference)) return []
-      const [kept = '', where] = Object.entries(reference.settings)[0] ?? []
-      return { connection, setting: pathText(path), kept, where, isInjected: credential.kind === 'static' }
-    }),
-  )
-  return Promise.all(
-    found.map(async ({ where, ...rest }) => ({
-      ...rest,
-      since: await changedAt(rest.kept, where).catch(() => undefined),
-    })),
-  )
+/** Since when a secret of the store is what it is, the store says; of the others their files do. */
+async function inventoryFacts(loaded: Loaded, store: Store | undefined): Promise<InventoryFacts> {
+  const off = new Set(store?.holdings().switches.map(({ connection }) => connection))
+  const sealed = await store?.secrets.list()
+  const newest = Map.groupBy(sealed ?? [], ({ name }) => name)
+    .entries()
+    .map(([name, versions]) => ({ name, since: Math.max(...versions.map(({ createdAt }) => createdAt)) }))
+  // Where two say something of one name, the later one holds.
+  const secrets = [...(await secretFacts(loaded)), ...newest]
+  return { connections: connectionFacts(loaded, (name) => off.has(name)), secrets }
 }

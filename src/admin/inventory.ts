@@ -1,7 +1,7 @@
-import { hasEnded } from '../core/grants.ts'
+import { type Facts, type GrantFacts, type Holding, inventoryOf, type SecretHolding } from '../audit/inventory.ts'
 import { z } from '../forms/zod.ts'
 import type { Usage } from '../store/audit-rows.ts'
-import { allGrants, type GrantView, grant, grantView } from './grant-view.ts'
+import { allGrants, grant, grantView } from './grant-view.ts'
 import type { AdminPorts } from './ports.ts'
 import { iso, named } from './shapes.ts'
 
@@ -11,24 +11,25 @@ const held = named(
   'HeldGrant',
   z.strictObject({
     ...grant.shape,
-    hasEnded: z.boolean(),
-    uses: z.int().meta({ description: 'requests that it let through' }),
+    count: z.int().meta({ description: 'requests that it let through' }),
     lastUsedAt: time.optional(),
-    users: z.array(z.string()).meta({ description: 'callers that used it' }),
+    usedBy: z
+      .array(z.strictObject({ caller: z.string(), count: z.int(), lastUsedAt: time }))
+      .meta({ description: 'the most recent first: of a group there may be many' }),
+    isUnused: z.boolean().meta({ description: 'not used in all that time, although it could have been' }),
+    isExpired: z.boolean(),
   }),
 )
 
 const secret = named(
   'LongLivedSecret',
   z.strictObject({
-    connection: z.string(),
-    setting: z.string().meta({ description: 'where the settings refer to it, as in "credential.clientSecret"' }),
-    kept: z.string().meta({ description: 'where: "file", "env" or "store"' }),
-    isInjected: z
-      .boolean()
-      .meta({ description: 'static: it goes into requests itself, so whoever reads one request has it for good' }),
-    since: time.optional().meta({ description: 'when it was last changed; absent: nobody knows' }),
-    ageDays: z.int().optional(),
+    name: z.string().meta({ description: 'as the audit has it before the `@`: `crm`, or `file:secrets/crm`' }),
+    connections: z.array(z.string()),
+    ageMs: z.int().optional().meta({ description: 'since it became what it is; absent: nobody knows' }),
+    isOld: z.boolean(),
+    isStatic: z.boolean().meta({ description: 'it is sent upstream as it is, and not only to an issuer' }),
+    lastUsedAt: time.optional(),
   }),
 )
 
@@ -42,44 +43,60 @@ export const inventory = named(
   }),
 )
 
-/** A secret that no issuer renews by itself. */
-export interface LongLivedSecret {
-  readonly connection: string
-  readonly setting: string
-  readonly kept: string
-  readonly isInjected: boolean
+/** What is known of connections and of their secrets. */
+export type InventoryFacts = Pick<Facts, 'connections' | 'secrets'>
+
+interface Period {
+  /** Of the audit since then. */
+  readonly usage: readonly Usage[]
   /** ms since the epoch */
-  readonly since: number | undefined
+  readonly usageSince: number
+  /** From that age on a secret is old. */
+  readonly oldAfterMs: number
 }
 
-const DAY_MS = 86_400_000
-
-/** Joins grants with what the audit says of their use since a time, in ms. */
-export async function takeInventory(ports: AdminPorts, usage: readonly Usage[], since: number) {
-  const now = ports.clock.now()
-  const byGrant = Map.groupBy(usage, ({ grant }) => grant)
-  const secrets = await ports.longLivedSecrets()
+/** Joins grants and secrets with what the audit says of their use. */
+export async function takeInventory(ports: AdminPorts, period: Period): Promise<z.infer<typeof inventory>> {
+  const grants = allGrants(ports)
+  const views = new Map(grants.map((one) => [one.id, grantView(one)]))
+  const facts = await ports.inventoryFacts()
+  const { holdings, secrets } = inventoryOf({
+    ...facts,
+    ...period,
+    grants: grants.map(factsOf),
+    now: ports.clock.now(),
+  })
   return {
-    since: iso(since),
-    items: allGrants(ports).map((one) => ({
-      ...grantView(one),
-      hasEnded: hasEnded(one, now),
-      ...usesOf(grantView(one), byGrant.get(one.id) ?? []),
-    })),
-    secrets: secrets.map(({ since: at, ...rest }) => ({
-      ...rest,
-      ...(at !== undefined && { since: iso(at), ageDays: Math.max(0, Math.floor((now - at) / DAY_MS)) }),
-    })),
+    since: iso(period.usageSince),
+    items: holdings.flatMap((one) => {
+      const view = views.get(one.id)
+      return view ? { ...view, ...heldView(one) } : []
+    }),
+    secrets: secrets.map(secretView),
   }
 }
 
-/** An id of the settings is a place in a file: what it let through under another holder was another grant. */
-function usesOf({ caller, connection }: GrantView, usage: readonly Usage[]) {
-  const own = usage.filter((one) => one.connection === connection && (caller === undefined || one.caller === caller))
-  const last = Math.max(...own.map(({ lastAt }) => lastAt))
+function factsOf(one: ReturnType<typeof allGrants>[number]): GrantFacts {
+  return { ...one, source: 'createdAt' in one ? 'stored' : 'declared' }
+}
+
+function heldView({ count, lastAt, usedBy, isUnused, isExpired }: Holding) {
   return {
-    uses: own.reduce((sum, { count }) => sum + count, 0),
-    ...(own.length > 0 && { lastUsedAt: iso(last) }),
-    users: [...new Set(own.map((one) => one.caller))].sort(),
+    count,
+    ...(lastAt !== undefined && { lastUsedAt: iso(lastAt) }),
+    usedBy: usedBy.map(({ lastAt: at, ...rest }) => ({ ...rest, lastUsedAt: iso(at) })),
+    isUnused,
+    isExpired,
+  }
+}
+
+function secretView({ name, connections, ageMs, isOld, isStatic, lastAt }: SecretHolding): z.infer<typeof secret> {
+  return {
+    name,
+    connections: [...connections],
+    ...(ageMs !== undefined && { ageMs: Math.floor(ageMs) }),
+    isOld,
+    isStatic,
+    ...(lastAt !== undefined && { lastUsedAt: iso(lastAt) }),
   }
 }

@@ -7,7 +7,7 @@ import type { Holder } from '../core/grants.ts'
 import type { Rule } from '../core/rule.ts'
 import type { SupplyState } from '../credentials/credential.ts'
 import type { Store } from '../store/store.ts'
-import type { LongLivedSecret } from './inventory.ts'
+import type { InventoryFacts } from './inventory.ts'
 import type { Operators } from './operators.ts'
 import type { PolicyHistory } from './policy-history.ts'
 import type { Tail } from './tail.ts'
@@ -31,8 +31,8 @@ export interface AdminPorts {
   isAuditFull(): boolean
   /** The audit as it is being written. */
   readonly tail: Tail
-  /** Secrets that no issuer renews by itself, and how old they are. */
-  longLivedSecrets(): Promise<readonly LongLivedSecret[]>
+  /** Connections and the long-lived secrets behind them. */
+  inventoryFacts(): Promise<InventoryFacts>
   /** What has been asked, in the light of a policy; absent where nobody keeps what has been asked. */
   readonly history: PolicyHistory | undefined
   /** Told of what nobody foresaw, for the log. */

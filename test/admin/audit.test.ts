@@ -58,6 +58,17 @@ test('a blast radius is every request that spent a credential, or any of a secre
   const ask = async (query: string) => seqs((await door.ask('GET', `/v1/audit/blast-radius?${query}`)).json['items'])
   expect(await ask('fingerprint=f2')).toEqual([2])
   expect(await ask('secret=file:crm@3')).toEqual([2, 1])
+  const { json } = await door.ask('GET', '/v1/audit/blast-radius?secret=file:crm@3&limit=1')
+  expect(json['summary']).toMatchObject({
+    requests: 2,
+    firstAt: new Date(START + 1000).toISOString(),
+    callers: expect.arrayContaining([{ name: 'a', count: 1 }]),
+    fingerprints: expect.arrayContaining([{ name: 'f2', count: 1 }]),
+    secrets: [{ name: 'file:crm@3', count: 2 }],
+  })
+  const rest = await door.ask('GET', `/v1/audit/blast-radius?secret=file:crm@3&limit=1&cursor=${json['cursor']}`)
+  expect(seqs(rest.json['items'])).toEqual([1])
+  expect(rest.json).not.toHaveProperty('summary')
   for (const query of ['', 'fingerprint=a&secret=b@1', 'secret=crm'])
     expect((await door.ask('GET', `/v1/audit/blast-radius?${query}`)).status).toBe(422)
 })
@@ -115,12 +126,15 @@ test('what could not be recorded is not done', async () => {
 })
 
 test('an inventory says who holds what, and whether it is used', async () => {
-  const longLived = { connection: 'crm', setting: 'credential.secret', kept: 'file', isInjected: true }
   const now = Date.UTC(2026, 5, 30)
   const door = await openTestDoor({
     over: {
       clock: { now: () => now },
-      longLivedSecrets: () => Promise.resolve([{ ...longLived, since: now - 100 * 86_400_000 }]),
+      inventoryFacts: () =>
+        Promise.resolve({
+          connections: [{ name: 'crm', source: 'static', secret: 'file:crm', isDisabled: false }],
+          secrets: [{ name: 'file:crm', since: now - 100 * 86_400_000 }],
+        }),
     },
   })
   await door.store.audit.insert(
@@ -131,10 +145,14 @@ test('an inventory says who holds what, and whether it is used', async () => {
     }),
   )
   const { json } = await door.ask('GET', '/v1/inventory', { as: 'viewer' })
+  const lastUsedAt = '2026-06-01T00:00:02.000Z'
   expect(json['items']).toMatchObject([
-    { id: 'grants[0]', uses: 2, lastUsedAt: '2026-06-01T00:00:02.000Z', users: ['checkout'], hasEnded: false },
-    { id: 'grants[1]', uses: 0, users: [], hasEnded: true },
+    { id: 'grants[0]', count: 2, lastUsedAt, usedBy: [{ caller: 'checkout', count: 2, lastUsedAt }], isUnused: false },
+    { id: 'grants[1]', count: 0, usedBy: [], isUnused: true, isExpired: true },
   ])
   expect(json['items']?.[1]).not.toHaveProperty('lastUsedAt')
-  expect(json['secrets']).toMatchObject([{ ...longLived, ageDays: 100 }])
+  const secret = { name: 'file:crm', connections: ['crm'], ageMs: 100 * 86_400_000, isStatic: true, lastUsedAt }
+  expect(json['secrets']).toEqual([{ ...secret, isOld: true }])
+  const later = await door.ask('GET', '/v1/inventory?oldAfterDays=101')
+  expect(later.json['secrets']).toEqual([{ ...secret, isOld: false }])
 })

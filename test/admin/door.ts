@@ -108,7 +108,7 @@ export async function openTestDoor({
     isAuditFull: () => false,
     tail: new Tail(),
     history: undefined,
-    longLivedSecrets: () => Promise.resolve([]),
+    inventoryFacts: () => Promise.resolve({ connections: [], secrets: [] }),
     onFault: () => undefined,
     ...over,
   }

@@ -1,7 +1,10 @@
+import { blastRadius, type Search } from '../../audit/rows.ts'
 import { z } from '../../forms/zod.ts'
+import type { AuditFilter } from '../../store/audit-rows.ts'
 import { inputInvalid } from '../admin-problem.ts'
 import { exportLines } from '../audit-export.ts'
 import { auditKeys, auditPage, auditPeriod, filterOf } from '../audit-query.ts'
+import { blastRadiusSummary, summaryView } from '../blast-radius.ts'
 import type { AdminPorts } from '../ports.ts'
 import { look, type Route, stream } from '../route.ts'
 import { listOf, named, paging } from '../shapes.ts'
@@ -22,6 +25,14 @@ const record = named(
 )
 const list = listOf('AuditRecordList', record)
 
+const radius = named(
+  'BlastRadiusList',
+  z.strictObject({
+    summary: blastRadiusSummary.optional().meta({ description: 'of all requests; with the first part alone' }),
+    ...list.shape,
+  }),
+)
+
 /** What has happened. */
 export const auditRoutes: readonly Route[] = [
   look({
@@ -35,17 +46,17 @@ export const auditRoutes: readonly Route[] = [
   }),
   look({
     path: '/v1/audit/blast-radius',
-    summary: 'Every request that spent a credential, or any credential of a long-lived secret; newest first',
+    summary:
+      'Every request that spent a credential, or any credential of a long-lived secret: the sums, and the requests',
     role: 'viewer',
     query: z.strictObject({ ...paging, fingerprint: auditKeys.fingerprint, secret: auditKeys.secret }),
-    response: list,
+    response: radius,
     problems: ['store-missing', 'store-lost'],
-    handle({ query }, ports) {
-      if ((query.fingerprint === undefined) === (query.secret === undefined))
-        throw inputInvalid([{ pointer: 'fingerprint', detail: 'use exactly one of fingerprint and secret' }])
-      if (query.secret !== undefined && !/^.+@[^@]+$/.test(query.secret))
-        throw inputInvalid([{ pointer: 'secret', detail: 'use NAME@VERSION, as in "crm@3"' }])
-      return find({ ...query, kind: 'ask' }, ports)
+    async handle({ query }, ports) {
+      const search = searchOf(query)
+      const found = await find({ ...search, kind: 'ask', limit: query.limit, cursor: query.cursor }, ports)
+      if (query.cursor !== undefined) return found
+      return { summary: summaryView(await blastRadius(storeOf(ports).audit, search)), ...found }
     },
   }),
   stream({
@@ -68,7 +79,22 @@ export const auditRoutes: readonly Route[] = [
   }),
 ]
 
-async function find(filter: ReturnType<typeof filterOf>, ports: AdminPorts): Promise<z.infer<typeof list>> {
+/** @throws AdminProblem `input-invalid` */
+function searchOf({
+  fingerprint,
+  secret,
+}: {
+  readonly fingerprint?: string | undefined
+  readonly secret?: string | undefined
+}): Search {
+  if (fingerprint !== undefined && secret === undefined) return { fingerprint }
+  if (secret === undefined || fingerprint !== undefined)
+    throw inputInvalid([{ pointer: 'fingerprint', detail: 'use exactly one of fingerprint and secret' }])
+  if (!/^.+@[^@]+$/.test(secret)) throw inputInvalid([{ pointer: 'secret', detail: 'use NAME@VERSION, as in "crm@3"' }])
+  return { secret }
+}
+
+async function find(filter: AuditFilter, ports: AdminPorts): Promise<z.infer<typeof list>> {
   const { lines, cursor } = await storeOf(ports).audit.find(filter)
   const items = lines.map(({ line }) => record.parse(JSON.parse(line)))
   return { items, ...(cursor !== undefined && { cursor }) }

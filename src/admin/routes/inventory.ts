@@ -4,7 +4,8 @@ import { look, type Route } from '../route.ts'
 import { instant } from '../shapes.ts'
 import { storeOf } from '../store-of.ts'
 
-const QUARTER_MS = 90 * 86_400_000
+const DAY_MS = 86_400_000
+const QUARTER_MS = 90 * DAY_MS
 
 /** Who holds what. */
 export const inventoryRoutes: readonly Route[] = [
@@ -14,12 +15,16 @@ export const inventoryRoutes: readonly Route[] = [
     role: 'viewer',
     query: z.strictObject({
       since: instant.optional().meta({ description: 'count uses from this time on; 90 days back without it' }),
+      oldAfterDays: z.coerce.number().int().min(1).max(36_500).default(90).meta({
+        description: 'from that age on a secret is old',
+      }),
     }),
     response: inventory,
     problems: ['store-missing', 'store-lost'],
     async handle({ query }, ports) {
-      const since = query.since === undefined ? ports.clock.now() - QUARTER_MS : Date.parse(query.since)
-      return takeInventory(ports, await storeOf(ports).audit.usage(since), since)
+      const usageSince = query.since === undefined ? ports.clock.now() - QUARTER_MS : Date.parse(query.since)
+      const usage = await storeOf(ports).audit.usage(usageSince)
+      return takeInventory(ports, { usage, usageSince, oldAfterMs: query.oldAfterDays * DAY_MS })
     },
   }),
 ]
