@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
-import { AdminDoor } from './admin/admin-door.ts'
-import { createAdminApp } from './admin/app.ts'
-import { buildSink } from './audit/registry.ts'
-import type { Sink } from './audit/sink.ts'
+import type { AdminDoor } from './admin/admin-door.ts'
+import { Tail } from './admin/tail.ts'
+import { buildAdminDoor } from './administration.ts'
+import type { Audit } from './audit/audit.ts'
+import { openAudit } from './audit/open.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
 import { buildIdentify } from './callers/registry.ts'
@@ -13,10 +14,12 @@ import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
+import { goLive } from './live.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
-import { compilePolicy } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
@@ -70,10 +73,26 @@ async function furnish(site: Site): Promise<House> {
   const addresses = new Set<string>()
   const state = { isReady: false }
   const dialer = buildDialer(settings, addresses)
-  const metrics = createMetrics({ openSockets: () => countSockets(doors), expiries: () => expiriesOf(snapshot) })
-  const record = createRecorder({ sinks: buildSinks(site), metrics, log })
-  const snapshot = buildSnapshot(site, metrics, dialer)
-  const gate = buildGate(site, { dialer, record, snapshot: () => snapshot })
+  const store = await openStoreOf(site)
+  const metrics = createMetrics({
+    openSockets: () => countSockets(doors),
+    expiries: () => expiriesOf(snapshot()),
+    auditWaiting: () => audit.waitingBytes(),
+  })
+  const tail = new Tail()
+  const audit = await openAuditOf(site, { metrics, dialer, store, tail })
+  const { record, change, unrecordable } = createRecorder({ audit, metrics, log })
+  const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
+  const proving = { references, clock, dialer, onFault }
+  const connections = openConnections(site, metrics, dialer)
+  const { snapshot, close: stopFollowing } = goLive({
+    settings,
+    store,
+    connections,
+    identifyBy: (callers, _stored) => buildIdentify(callers, proving),
+  })
+  closers.push(stopFollowing)
+  const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
@@ -81,7 +100,10 @@ async function furnish(site: Site): Promise<House> {
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, addresses)
-  const admin = await openAdmin(site, { metrics, state, addresses, snapshot })
+  const isReady = () => state.isReady
+  const ports = { metrics: metrics.registry, isReady, store, change, tail, history: undefined, snapshot }
+  const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
+  if (admin !== undefined) addresses.add(admin)
   state.isReady = true
   let closing: Promise<void> | undefined
   const close = () => {
@@ -98,15 +120,44 @@ function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer 
   return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
 }
 
-function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
-  const onFault = (reason: string) => log.error({ reason }, 'the audit cannot be written')
-  const tools = { directory: dirname(loaded.file), onFault }
-  const sinks = loaded.settings.audit.sinks.map((sink) => buildSink(sink, tools))
-  closers.push(() => Promise.all(sinks.map((sink) => sink.close())))
-  return sinks
+/** What is in the store is opened last: what opens the store cannot be in it. */
+async function openStoreOf({ loaded, log, references, clock, closers }: Site): Promise<Store | undefined> {
+  const settings = loaded.settings.store
+  if (!settings) return undefined
+  const onFault = (reason: string) => log.error({ reason }, 'the store is not as it should be')
+  const store = await openStore(settings, { references, clock, directory: dirname(loaded.file), onFault })
+  closers.push(() => store.close())
+  await references.openStored(store.secrets)
+  return store
 }
 
-function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'dialer' | 'record' | 'snapshot'>): Gate {
+interface AuditParts {
+  readonly metrics: Metrics
+  readonly dialer: Dialer
+  readonly store: Store | undefined
+  readonly tail: Tail
+}
+
+async function openAuditOf(site: Site, { metrics, dialer, store, tail }: AuditParts): Promise<Audit> {
+  const { loaded, log, references, clock, closers } = site
+  const audit = await openAudit(loaded.settings.audit, {
+    directory: dirname(loaded.file),
+    references,
+    dialer,
+    rows: store?.audit,
+    clock,
+    onLine: (line) => tail.push(line),
+    onFault: (sink, reason) => log.error({ sink, reason }, 'the audit cannot be written'),
+    onDropped: (sink, count) => metrics.auditDropped.inc({ sink }, count),
+  })
+  closers.push(() => audit.close())
+  return audit
+}
+
+function buildGate(
+  { loaded, references, clock }: Site,
+  parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>,
+): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
     ...parts,
@@ -116,12 +167,10 @@ function buildGate({ loaded, references, clock }: Site, parts: Pick<Gate, 'diale
   }
 }
 
-function buildSnapshot({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer): Snapshot {
-  const { settings } = loaded
-  const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
+function openConnections({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer) {
+  const connections = buildConnections(loaded.settings.connections, { references, clock, metrics, log, dialer })
   closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
-  const policy = compilePolicy(settings)
-  return Object.freeze({ policy, identify: buildIdentify(settings.callers, references), connections })
+  return connections
 }
 
 async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {
@@ -134,29 +183,10 @@ async function openDoors(doors: readonly Door[], addresses: Set<string>): Promis
   return listeners
 }
 
-interface AdminParts {
-  readonly metrics: Metrics
-  readonly state: { isReady: boolean }
-  readonly addresses: Set<string>
-  readonly snapshot: Snapshot
-}
-
-async function openAdmin(
-  { loaded, closers }: Site,
-  { metrics, state, addresses, snapshot }: AdminParts,
-): Promise<string | undefined> {
-  const { admin } = loaded.settings
-  if (!admin) return undefined
-  const app = createAdminApp({
-    isReady: () => state.isReady,
-    connections: () => new Map([...snapshot.connections].map(([name, { supply }]) => [name, supply.state()])),
-    metrics: metrics.registry,
-  })
-  const door = new AdminDoor(app, { listen: admin.listen, directory: dirname(loaded.file) })
-  const address = await door.open()
-  // First in the list, so the last to close: while the doors drain it says that this sidecar is not ready.
-  closers.unshift(() => door.close())
-  addresses.add(address)
+/** First in the list, so the last to close: while the doors drain it says that this sidecar is not ready. */
+async function openAdmin({ closers }: Site, door: AdminDoor | undefined): Promise<string | undefined> {
+  const address = await door?.open()
+  if (door) closers.unshift(() => door.close())
   return address
 }
 
@@ -173,7 +203,8 @@ function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
 
 /** Doors are on loopback alone, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
 function isOwn(addresses: ReadonlySet<string>, address: string, port: number): boolean {
-  const isLoopback = address === '::1' || address.startsWith('127.')
+  // Linux connects 0.0.0.0 and :: to this machine, too.
+  const isLoopback = address === '::1' || address === '::' || address === '0.0.0.0' || address.startsWith('127.')
   return isLoopback && [...addresses].some((own) => own.endsWith(`:${port}`) && !own.startsWith('unix:'))
 }
 

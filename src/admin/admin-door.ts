@@ -1,36 +1,66 @@
+import { randomUUID } from 'node:crypto'
 import http from 'node:http'
+import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
-import type { Hono } from 'hono'
+import type { Peer } from '../core/ask.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
+import { AdminProblem } from './admin-problem.ts'
+import type { createAdminApp } from './app.ts'
+import { refusalResponse } from './refusal.ts'
+
+interface Options {
+  readonly listen: string
+  /** Permissions of a Unix socket, as octal digits. */
+  readonly mode: string
+  /** Where relative paths start. */
+  readonly directory: string
+  /** Asks the kernel who is at the other end of a Unix socket; absent: nobody is. */
+  readonly peers: PeerReader | undefined
+}
+
+type App = ReturnType<typeof createAdminApp>
 
 /** The operator's door. It never answers at a data door, and a data door never leads to it. */
 export class AdminDoor {
   readonly #server: http.Server
-  readonly #listen: string
-  readonly #directory: string
+  readonly #app: App
+  readonly #options: Options
+  /** Asked at accept: later the socket may be closed, and its number another's. */
+  readonly #peers = new WeakMap<Socket, Peer>()
   #bound: Bound | undefined
 
-  constructor(app: Hono, { listen, directory }: { readonly listen: string; readonly directory: string }) {
-    const handle = getRequestListener(app.fetch, { overrideGlobalObjects: false })
-    const isTcp = !listen.startsWith('unix:')
-    this.#listen = listen
-    this.#directory = directory
+  constructor(app: App, options: Options) {
+    this.#app = app
+    this.#options = options
+    const handle = getRequestListener((request, env) => this.#answer(request, env as Ends /* of node:http alone */), {
+      overrideGlobalObjects: false,
+    })
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
-      // A page that rebinds its name to this address must not read what is for the operator.
-      if (isTcp && faultOfSite(request.rawHeaders, { listen, hostnames: [] })) response.writeHead(421).end()
-      else handle(request, response).catch(() => response.destroy())
+      handle(request, response).catch(() => response.destroy())
+    })
+    this.#server.on('connection', (socket: Socket) => {
+      const peer = options.peers?.read(socket)
+      if (peer) this.#peers.set(socket, peer)
     })
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
+  #answer(request: Request, { incoming, outgoing }: Ends): Response | Promise<Response> {
+    const fault = siteFault(incoming, this.#options.listen)
+    if (fault) return refusalResponse(new AdminProblem(fault), randomUUID())
+    return this.#app.fetch(request, { incoming, outgoing, peer: this.#peers.get(incoming.socket) })
+  }
+
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
   async open(): Promise<string> {
-    const where = parseListen(this.#listen)
+    const { listen, directory, mode } = this.#options
+    const where = parseListen(listen)
     if (typeof where === 'string') throw new Error(where)
-    const at = where.kind === 'unix' ? { ...where, path: resolve(this.#directory, where.path) } : where
-    this.#bound = await bind(this.#server, at)
+    const at = where.kind === 'unix' ? { ...where, path: resolve(directory, where.path) } : where
+    this.#bound = await bind(this.#server, at, { mode: Number.parseInt(mode, 8) })
     return this.#bound.address
   }
 
@@ -41,3 +71,24 @@ export class AdminDoor {
     await closed
   }
 }
+
+interface Ends {
+  readonly incoming: http.IncomingMessage
+  readonly outgoing: http.ServerResponse
+}
+
+/** What probes ask for, under whatever name. */
+const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
+
+/**
+ * A page that rebinds its name to this address, or a browser that asks for a page of another origin, must not reach what is
+ * for the operator. On a Unix socket too: people forward those to a port, where the kernel then vouches for their browser.
+ */
+function siteFault({ rawHeaders, url = '' }: http.IncomingMessage, listen: string): SiteFault | undefined {
+  if (listen.startsWith('unix:') && OPEN.has(url)) return undefined
+  const fault = faultOfSite(rawHeaders, { listen, hostnames: [] })
+  if (!fault) return undefined
+  return fault.code === 'host-misdirected' ? 'host-misdirected' : 'cross-site'
+}
+
+type SiteFault = 'host-misdirected' | 'cross-site'

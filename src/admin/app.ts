@@ -1,55 +1,48 @@
+import { randomUUID } from 'node:crypto'
 import { Hono } from 'hono'
-import type { Registry } from 'prom-client'
-import type { SupplyState } from '../credentials/credential.ts'
+import { AdminProblem } from './admin-problem.ts'
+import { healthApp } from './health.ts'
+import { openApiDocument } from './openapi.ts'
+import type { AdminPorts } from './ports.ts'
+import { refusalResponse } from './refusal.ts'
+import { routes } from './routes.ts'
+import { type Line, serve } from './serve.ts'
+import { WrongProofs } from './wrong-proofs.ts'
 
-/** What the operator's door tells of the house. */
-export interface Health {
-  /** Settings read, doors open, not shutting down. */
-  isReady(): boolean
-  connections(): ReadonlyMap<string, SupplyState>
-  readonly metrics: Registry
-}
+type App = Hono<{ Bindings: Line }>
 
-/**
- * Health and metrics. Liveness is the event loop alone, and readiness the doors alone: an issuer that is down must not
- * restart a sidecar that still serves from its cache, so credentials are shown and do not decide.
- */
-export function createAdminApp(health: Health): Hono {
-  const app = new Hono()
-  app.get('/livez', (context) => context.json({ status: 'ok' }))
-  // This door opens after all others: to be answered is the answer.
-  app.get('/startupz', (context) => context.json({ status: 'ok' }))
-  app.get('/readyz', (context) =>
-    context.json(
-      {
-        status: health.isReady() ? 'ok' : 'not ready',
-        connections: Object.fromEntries([...health.connections()].map(shown)),
-      },
-      health.isReady() ? 200 : 503,
-    ),
-  )
-  app.get('/metrics', async (context) =>
-    context.body(await health.metrics.metrics(), 200, { 'Content-Type': health.metrics.contentType }),
-  )
-  app.notFound((context) => context.json({ title: 'Not here', status: 404 }, 404))
+/** The operator's door: health, metrics and the description of the API for everybody who reaches it, /v1 for operators. */
+export function createAdminApp(ports: AdminPorts): App {
+  const app: App = new Hono()
+  app.route('/', healthApp(ports))
+  const document = `${JSON.stringify(openApiDocument(routes))}\n`
+  app.get('/openapi.json', (context) => context.body(document, 200, { 'Content-Type': 'application/json' }))
+  mount(app, ports)
+  app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUID()))
+  app.onError((error) => {
+    const id = randomUUID()
+    ports.onFault(id, error)
+    return refusalResponse(new AdminProblem('internal-error'), id)
+  })
   return app
 }
 
-/** Times as ISO 8601 and ages in ms, for people and scripts alike. */
-function shown([name, state]: readonly [string, SupplyState]): [string, object] {
-  const { mintedAt, expiresAt, nextAttemptAt, lastError, phase } = state
-  return [
-    name,
-    {
-      phase,
-      ...(mintedAt !== undefined && { mintedAt: iso(mintedAt), ageMs: Date.now() - mintedAt }),
-      ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
-      ...(nextAttemptAt !== undefined && { nextAttemptAt: iso(nextAttemptAt) }),
-      ...(lastError && { lastError: { ...lastError, at: iso(lastError.at) } }),
-    },
-  ]
+function mount(app: App, ports: AdminPorts): void {
+  const wrong = new WrongProofs()
+  for (const route of routes) {
+    app.on(route.method, honoPath(route.path), ({ req, env }) =>
+      serve(route, { ...env, params: req.param(), query: req.queries() }, { ports, wrong }),
+    )
+  }
+  for (const [path, same] of Map.groupBy(routes, (route) => route.path)) {
+    const allow = same.map(({ method }) => (method === 'GET' ? 'GET, HEAD' : method)).join(', ')
+    app.all(honoPath(path), () =>
+      refusalResponse(new AdminProblem('method-not-allowed'), randomUUID(), { Allow: allow }),
+    )
+  }
 }
 
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
+/** `/v1/grants/{id}` as `/v1/grants/:id`. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
 }

@@ -50,4 +50,6 @@ export interface CredentialUsed {
   readonly version: string
   /** The first 16 hex digits of HMAC-SHA-256 under the audit's own key. */
   readonly fingerprint: string
+  /** `NAME@VERSION` of the long-lived secret that it is, or was minted with. */
+  readonly secret: string | undefined
 }

@@ -1,15 +1,18 @@
 import { buildKind, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import { jsonLines } from './json-lines.ts'
+import { otlp } from './otlp.ts'
 import type { Sink, SinkTools } from './sink.ts'
+import { store } from './store.ts'
 
 /** Every place that entries can go to. */
-export const sinkKinds = { 'json-lines': jsonLines }
+export const sinkKinds = { 'json-lines': jsonLines, store, otlp }
 
 /** Settings of one sink. */
 export const sinkSettings = kindUnion(sinkKinds, 'Sink')
+export type SinkSettings = z.infer<typeof sinkSettings>
 
-/** Builds what the settings describe. */
-export function buildSink(settings: z.infer<typeof sinkSettings>, tools: SinkTools): Sink {
+/** Builds what the settings describe. @throws Error in words, when there is no place for what it is to keep */
+export function buildSink(settings: SinkSettings, tools: SinkTools): Sink {
   return buildKind<SinkTools, Sink>(sinkKinds, settings, tools)
 }

@@ -9,6 +9,7 @@ export async function check(file: string): Promise<void> {
     const references = await openReferences(loaded, () => undefined)
     references.close()
     for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`)
+    for (const one of references.left) process.stderr.write(`warning: ${one}, which \`check\` does not open\n`)
     const { listeners, callers, connections, grants } = loaded.settings
     const counts = [
       inNumbers('listener', listeners),

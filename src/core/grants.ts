@@ -54,7 +54,7 @@ export function grantsFor({ name, groups }: Caller, connection: string, table: G
 }
 
 /** From its very millisecond on. */
-export function hasEnded({ until }: Grant, at: number): boolean {
+export function hasEnded({ until }: Pick<Grant, 'until'>, at: number): boolean {
   return until !== undefined && at >= until
 }
 

@@ -75,6 +75,14 @@ export const accessProblems = {
     remedy:
       'No rule of the grant lets this method through to this path. Paths with "..", "//" or encoded slashes match no rule.',
   },
+  'audit-full': {
+    status: 503,
+    title: 'What happens here could not be recorded',
+    blame: 'operator',
+    proxyError: 'proxy_internal_response',
+    remedy:
+      'The audit can take no more, and nothing is done unrecorded. It goes on by itself once there is room; the log names the sink.',
+  },
   'too-many-requests': {
     status: 429,
     title: 'Too many requests at once',

@@ -4,7 +4,7 @@ const MASK = '[secret]'
 
 /**
  * Text that must never be printed: String(), JSON and inspect all show "[secret]".
- * `reveal` is called where a secret is spent, in injections/, credentials/ and store/ alone; a test checks that.
+ * `reveal` is called where a secret is spent, in injections/, credentials/, store/ and audit/ alone; a test checks that.
  */
 export class Secret {
   readonly #text: string
@@ -58,4 +58,13 @@ export function sha256(text: string): Buffer {
  */
 export interface HeldSecret {
   current(): { readonly secret: Secret; readonly version: number }
+}
+
+/** Which long-lived secret is behind a credential: it is the credential, or the credential was minted with it. */
+export interface LongLived {
+  /** The name in the store; or `file:PATH`, `env:NAME`, as the settings say it. */
+  readonly name: string
+  readonly secret: Secret
+  /** As the store counts. Absent where versions are counted anew at each start: then the value itself tells them apart. */
+  readonly storedVersion: number | undefined
 }

@@ -213,8 +213,9 @@ const EXPIRED_ON_ARRIVAL = {
   retryAfter: 1,
 }
 
-function credentialOf({ secret, sentAt, lifetimeMs }: Minted, generation: number): Credential {
-  return { secret, generation, version: `token ${generation}`, expiresAt: sentAt.wall + lifetimeMs }
+function credentialOf({ secret, sentAt, lifetimeMs, behind }: Minted, generation: number): Credential {
+  const expiresAt = sentAt.wall + lifetimeMs
+  return { secret, generation, version: `token ${generation}`, expiresAt, ...(behind && { behind }) }
 }
 
 /** Whatever a mint threw, as one of the two answers a caller may get. */

@@ -1,7 +1,7 @@
+import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { allowPrivate, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { secretReference } from '../secrets/registry.ts'
-import { faultOfIssuerUrl } from './issuer-url.ts'
 
 const DAY_MS = 86_400_000
 const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'scope'])

@@ -1,5 +1,6 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import { toBlockList } from '../forms/network.ts'
+import { longLivedOf } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { MintedSupply } from './cache.ts'
 import { authenticateBySecret } from './client-auth.ts'
@@ -32,7 +33,8 @@ function mintWith(settings: ClientCredentialsSettings, tools: SourceTools): Mint
   const parameters = parametersOf(settings)
   const locate = locator(settings, route)
   return async function mint() {
-    const authenticate = authenticateBySecret(held.current().secret, settings)
+    const behind = longLivedOf(settings.clientSecret, held)
+    const authenticate = authenticateBySecret(behind.secret, settings)
     const signal = AbortSignal.timeout(settings.timeoutMs)
     const { clientId } = settings
     return locate(signal, async (server) => {
@@ -45,7 +47,7 @@ function mintWith(settings: ClientCredentialsSettings, tools: SourceTools): Mint
         clock: tools.clock,
         signal,
       })
-      return mintedOf(grant, settings)
+      return { ...mintedOf(grant, settings), behind }
     })
   }
 }

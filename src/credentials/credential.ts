@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../core/problem.ts'
-import type { Secret } from '../core/secret.ts'
+import type { LongLived, Secret } from '../core/secret.ts'
 
 /** What gets injected into a request. */
 export interface Credential {
@@ -12,6 +12,8 @@ export interface Credential {
   readonly version: string
   /** Grows with each other credential of the same supply, and stays while the secret stays. */
   readonly generation: number
+  /** The long-lived secret behind it, for the audit; absent where there is none. */
+  readonly behind?: LongLived
 }
 
 /** What a supply does just now, for the readiness page. Times are ms since the epoch. Holds no secret. */

@@ -6,9 +6,9 @@ import {
   processDiscoveryResponse,
 } from 'oauth4webapi'
 import { Problem } from '../core/problem.ts'
+import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
+import { parseJsonObject } from '../wire/json-object.ts'
 import { exchange, type IssuerRoute } from './issuer-exchange.ts'
-import { faultOfIssuerUrl } from './issuer-url.ts'
-import { parseJsonObject } from './json-object.ts'
 
 /** Whose metadata, and how to get there. */
 export interface DiscoveryRequest {

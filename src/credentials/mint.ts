@@ -1,5 +1,5 @@
 import type { Problem } from '../core/problem.ts'
-import type { Secret } from '../core/secret.ts'
+import type { LongLived, Secret } from '../core/secret.ts'
 
 /** One point in time on both clocks, ms: an expiry is judged by the one that comes first. */
 export interface Moment {
@@ -15,6 +15,8 @@ export interface Minted {
   readonly sentAt: Moment
   /** Counted from `sentAt`. */
   readonly lifetimeMs: number
+  /** The long-lived secret that it was minted with. */
+  readonly behind?: LongLived
   /** What an operator should know although it went well. Our own words. */
   readonly warnings?: readonly string[]
 }

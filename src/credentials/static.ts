@@ -1,5 +1,6 @@
 import type { HeldSecret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
+import { longLivedOf, type SecretReference } from '../secrets/reference.ts'
 import { secretReference } from '../secrets/registry.ts'
 import type { Credential } from './credential.ts'
 import type { SourceKind } from './tools.ts'
@@ -21,18 +22,22 @@ export const staticSecret: SourceKind<typeof schema> = {
   schema,
   build({ secret, user }, tools) {
     const held = tools.secret(secret)
+    let latest = credentialOf(secret, held, user)
+    function current(): Credential {
+      // One object for all the asks between two rotations.
+      if (latest.generation !== held.current().version) latest = credentialOf(secret, held, user)
+      return latest
+    }
     return {
-      obtain: () => credentialOf(held, user),
-      async rejected({ generation }) {
-        const latest = credentialOf(held, user)
-        return latest.generation > generation ? latest : undefined
-      },
+      obtain: current,
+      rejected: async ({ generation }) => (current().generation > generation ? current() : undefined),
       state: () => ({ phase: 'held' }),
     }
   },
 }
 
-function credentialOf(held: HeldSecret, user: string | undefined): Credential {
+function credentialOf(reference: SecretReference, held: HeldSecret, user: string | undefined): Credential {
   const { secret, version } = held.current()
-  return { secret, version: `secret ${version}`, generation: version, ...(user !== undefined && { user }) }
+  const behind = longLivedOf(reference, held)
+  return { secret, version: `secret ${version}`, generation: version, behind, ...(user !== undefined && { user }) }
 }

@@ -1,7 +1,7 @@
 import { Problem } from '../core/problem.ts'
+import { parseJsonObject } from '../wire/json-object.ts'
 import { RETRY_AFTER_CAP_MS } from './backoff.ts'
 import type { IssuerAnswer } from './issuer-exchange.ts'
-import { parseJsonObject } from './json-object.ts'
 
 /** Registered codes after which asking again ends the same way. @see RFC 6749 section 5.2, RFC 8707 section 2 */
 const LASTING_ERRORS = new Set([

@@ -1,4 +1,4 @@
-import { parseJsonObject } from './json-object.ts'
+import { parseJsonObject } from '../wire/json-object.ts'
 
 /** Settings, ms. */
 export interface LifetimeLimits {

@@ -36,13 +36,15 @@ export interface RefusingAnswer extends Answer {
   refuse(problem: Problem, id: string): number | undefined
 }
 
-/** Runs the steps of an ask, turns whatever they throw into the one refusal, and writes the one entry. */
+/** Runs the steps of an ask, turns whatever they throw into the one refusal, and writes the one entry; or none, where no entry could be written. */
 export async function recorded(
   trace: Trace,
   answer: Pick<RefusingAnswer, 'refuse'>,
   gate: Gate,
   steps: () => Promise<void>,
 ): Promise<void> {
+  const full = gate.unrecordable(trace)
+  if (full) return void answer.refuse(full, trace.id)
   let failure: unknown
   try {
     await steps()

@@ -1,35 +1,53 @@
+import type { Change } from '../audit/change.ts'
 import type { Entry } from '../audit/entry.ts'
-import type { Sink } from '../audit/sink.ts'
 import { Problem } from '../core/problem.ts'
 import type { Blame } from '../core/problem-row.ts'
 import { problems } from '../core/problems.ts'
 import { describe, type Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
+/** Tells everybody who is to know what happened. Nothing here throws. */
+export interface Recorder {
+  /** Once for each ask that is over. `failure`: what was thrown, for the log alone. */
+  record(entry: Entry, failure: unknown): void
+  /** Once for each change that an operator made, or tried to. */
+  change(change: Change): void
+  /**
+   * Why an ask may not even begin: its entry could not be written. The one refusal that is in no audit; it is counted, and
+   * logged, here.
+   */
+  unrecordable(asked: { readonly id: string; readonly door: string }): Problem | undefined
+}
+
 interface Ears {
-  readonly sinks: readonly Sink[]
+  readonly audit: { ask(entry: Entry): void; change(change: Change): void; isFull(): boolean }
   readonly metrics: Metrics
   readonly log: Logger
 }
 
-/** Tells the audit, the metrics and the log of one ask that is over. A sink that fails keeps nobody else from hearing. */
-export function createRecorder({ sinks, metrics, log }: Ears): (entry: Entry, failure: unknown) => void {
-  return function record(entry, failure) {
-    for (const sink of sinks) writeTo(sink, entry, log)
-    measure(entry, metrics)
-    if (failure !== undefined || entry.code !== undefined) report(entry, failure, log)
+/** Joins the audit, the metrics and the log. */
+export function createRecorder({ audit, metrics, log }: Ears): Recorder {
+  return {
+    record(entry, failure) {
+      audit.ask(entry)
+      measure(entry, metrics)
+      if (failure !== undefined || entry.code !== undefined) report(entry, failure, log)
+    },
+    change: (change) => audit.change(change),
+    unrecordable({ id, door }) {
+      if (!audit.isFull()) return undefined
+      const problem = new Problem('audit-full', { reason: 'a sink of the audit can take no more', retryAfter: 1 })
+      const { code, reason, row } = problem
+      measure({ door, connection: undefined, status: row.status, code, totalMs: 0 }, metrics)
+      log[LEVELS[row.blame]]({ id, door, code, reason }, 'refused or failed')
+      return problem
+    },
   }
 }
 
-function writeTo(sink: Sink, entry: Entry, log: Logger): void {
-  try {
-    sink.write(entry)
-  } catch (error) {
-    log.error({ id: entry.id, error: describe(error) }, 'an audit entry could not be written')
-  }
-}
+type Measured = Pick<Entry, 'door' | 'connection' | 'status' | 'code' | 'totalMs'>
 
-function measure(entry: Entry, metrics: Metrics): void {
+function measure(entry: Measured, metrics: Metrics): void {
   const door = entry.door.split(' ', 1)[0] ?? ''
   // Both are names from the settings: a caller cannot add a series.
   const connection = entry.connection ?? ''

@@ -2,6 +2,7 @@ import type { Entry } from '../audit/entry.ts'
 import type { Identify } from '../callers/registry.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Policy } from '../core/decide.ts'
+import type { Problem } from '../core/problem.ts'
 import type { Supply } from '../credentials/credential.ts'
 import type { Injection } from '../injections/injection.ts'
 import type { Upstream } from '../relay/upstream.ts'
@@ -39,4 +40,6 @@ export interface Gate {
   snapshot(): Snapshot
   /** Exactly once for each ask. Must not throw. */
   record(entry: Entry, failure: unknown): void
+  /** Asked before anything is done for an ask: why it must not even begin. Whoever is asked counts and logs it. */
+  unrecordable(asked: Pick<Entry, 'id' | 'door'>): Problem | undefined
 }

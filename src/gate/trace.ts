@@ -36,6 +36,10 @@ export class Trace {
     return this.#asked.id
   }
 
+  get door(): string {
+    return this.#asked.door
+  }
+
   identified(caller: Caller): void {
     this.#caller = caller
   }

@@ -106,7 +106,33 @@ content is not usable, the log says so, and the secret read before stays in use.
 In a Kubernetes mount the modes are the cluster's to choose, so others may read there, but not write. Mount the whole
 volume: one that is mounted with \`subPath\` is **never updated**, and a rotated secret would not arrive.
 
-An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.`,
+An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.
+
+A secret in the store is sealed under the store's own key, which itself is in a file or in the environment. A new version is
+in use at every instance within a second. \`sallyport check\` does not open the store, and says which secrets it has not seen.`,
+
+  store: `What operators change while Sallyport runs, and what has to be there after a restart. What the settings say is not in it, and
+cannot be changed there. No request waits for it: everything is read at start, and changes come in as they are made.
+
+While the store is lost nothing is opened and nothing is closed: what was known goes on for \`staleMs\`, and then every request
+is refused until the store is there again. At start it has to be there.
+
+\`sqlite\` is one file on a local disk, mode 0600, in a directory of mode 0700 of the user of Sallyport; a network file system
+will not do. Several processes of one machine may share it. A change is on the disk before it is confirmed. To take a backup
+while it runs, \`sqlite3 FILE ".backup BACKUP"\`; a copy of the file alone misses what is in \`FILE-wal\`. To put one back, stop
+Sallyport, remove \`FILE-wal\` and \`FILE-shm\`, and move the backup into the place of the file.
+
+\`postgres\` is PostgreSQL 13 or later. The user needs a schema where it may create tables, the first of its \`search_path\`; it is
+made at the first start, by whichever instance comes first. The URL names a server, or its Unix socket as in
+\`postgres://USER@/DATABASE?host=/run/postgresql\`. A server that is not this machine is spoken to over TLS, and proves its name,
+whatever \`sslmode\` says; weaker modes are refused. Changes are told with \`LISTEN\`, which a pooler in transaction mode does not
+pass on; then \`pollMs\` decides. Each instance holds up to five connections. To take a backup, \`pg_dump\`; to put one back, stop
+every instance first.
+
+Secrets are sealed with AES-256-GCM, each bound to its name and version. The key is 32 random bytes, not a passphrase. With
+another \`key\`, and the old one in \`previousKeys\`, everything is sealed anew at the next start; then \`previousKeys\` can go. In a
+fleet, let every instance know the new key as one of \`previousKeys\` first. A backup of the store is worth nothing without the
+key, so keep a copy of that as well, and elsewhere.`,
 
   dns: 'How names become addresses. A name in `hosts` is not asked for elsewhere.',
 
@@ -115,7 +141,23 @@ A credential is in it as a fingerprint only, and a query or a body not at all.`,
 
   log: 'For operators, on standard error: what went wrong, and why. No secret and no query is in it.',
 
-  admin: 'For probes and for Prometheus. It needs no key, so give it a loopback address or a socket of its own.',
+  admin: `A door of its own, for operators: \`/livez\`, \`/readyz\`, \`/startupz\` and \`/metrics\` for probes and Prometheus, which show
+nothing, and below \`/v1\` the admin API, described by [openapi.json](openapi.json), which the door serves at
+\`/openapi.json\`. No data door answers for it, and no connection leads to it.
+
+Who may use the API proves it like a caller: by a key or a token as \`Authorization: Bearer\`, or by the process at the other
+end of a \`unix:\` socket. The role says how far it goes:
+
+| role | may |
+| --- | --- |
+| \`viewer\` | look: connections, callers, grants, the audit, \`why\`, replay; never the value of a secret |
+| \`granter\` | also grant and revoke, add and remove callers |
+| \`admin\` | also switch connections off and on, and set secrets |
+
+Without \`operators\`, root and the user that Sallyport runs as are \`admin\` at a \`unix:\` socket, and at a TCP door there is
+nobody: it answers 401, and says what to set. What the settings file says cannot be changed through the API; what is
+changed there needs a \`store\`. Every change is in the audit, with who, before and after, and so is every one that was
+refused. A request that a browser sends for another origin is refused, and so is a \`Host\` that is no name of the door.`,
 
   problems: `# Problems
 

@@ -19,8 +19,9 @@ export const sections: readonly Section[] = [
   { title: 'Headers', text: texts.headers, parts: [] },
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },
   { title: 'Secret references', text: texts.secrets, parts: ['SecretReference'] },
+  { title: 'Store', text: texts.store, parts: ['Store'] },
   { title: 'dns', text: texts.dns, parts: ['dns'] },
   { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
   { title: 'log', text: texts.log, parts: ['log'] },
-  { title: 'admin', text: texts.admin, parts: ['admin'] },
+  { title: 'admin', text: texts.admin, parts: ['admin', 'Operator'] },
 ]

@@ -1,4 +1,4 @@
-import type { HeldSecret } from '../core/secret.ts'
+import type { HeldSecret, Secret } from '../core/secret.ts'
 import type { z } from '../forms/zod.ts'
 
 /** A secret in use, until `close`. */
@@ -9,6 +9,14 @@ export interface OpenSecret extends HeldSecret {
   close(): void
 }
 
+/** Secrets that the store keeps, as references need them. */
+export interface StoredSecrets {
+  /** The version in use. @throws Error in words */
+  open(name: string): Promise<{ readonly secret: Secret; readonly version: number }>
+  /** Called with the name after each change of a secret. Returns what ends the calls. */
+  onChange(listener: (name: string) => void): () => void
+}
+
 /** What a kind may need beside its own settings. */
 export interface SecretBase {
   /** Where relative paths start: the directory of the settings file. Absolute. */
@@ -17,6 +25,8 @@ export interface SecretBase {
   readonly pollMs?: number | undefined
   /** Told, once for each cause, why the last good value is kept. The message holds no secret. */
   readonly onFault?: ((message: string) => void) | undefined
+  /** Absent where there is no store. */
+  readonly stored?: StoredSecrets | undefined
   /** `process.env` without it. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined
 }

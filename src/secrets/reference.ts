@@ -1,8 +1,8 @@
-import type { HeldSecret } from '../core/secret.ts'
+import type { HeldSecret, LongLived } from '../core/secret.ts'
 import type { FileReference } from '../forms/network.ts'
 
 /**
- * Where a secret comes from, as a settings file says it: the settings of one kind, `file` or `env`. The value is opened
+ * Where a secret comes from, as a settings file says it: the settings of one kind, `file`, `env` or `store`. The value is opened
  * at start, and looked up by this very object from then on.
  */
 export class SecretReference {
@@ -16,6 +16,15 @@ export class SecretReference {
 /** What the kinds of all rooms are given to turn references into what they refer to. Everything was opened at start. */
 export interface References {
   secret(reference: SecretReference): HeldSecret
-  /** The text of the file. */
+  /** The text of the file, as it stands now. */
   file(reference: FileReference): string
+}
+
+/** The secret that a reference means now, as the audit names it. */
+export function longLivedOf({ settings }: SecretReference, held: HeldSecret): LongLived {
+  const [[kind, place] = ['', '']] = Object.entries(settings)
+  const { secret, version } = held.current()
+  return kind === 'store'
+    ? { name: String(place), secret, storedVersion: version }
+    : { name: `${kind}:${String(place)}`, secret, storedVersion: undefined }
 }

@@ -2,16 +2,18 @@ import { z } from '../forms/zod.ts'
 import { env } from './env.ts'
 import { file } from './file.ts'
 import { SecretReference } from './reference.ts'
+import { store } from './store.ts'
 
 /** Every kind of place where a secret may be kept, by the key that its settings have. */
-export const secretKinds = { file, env }
+export const secretKinds = { file, env, store }
 
 /** A secret in settings: never the value, always where it is kept. The message repeats nothing of what was written. */
 export const secretReference = z
   .union(
     Object.values(secretKinds).map((kind) => kind.schema),
     {
-      error: () => 'use { file: PATH } or { env: NAME }; a secret itself never stands in a settings file',
+      error: () =>
+        'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file',
     },
   )
   .transform((settings) => new SecretReference(settings))

@@ -1,6 +1,7 @@
 import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
 import type { SettingsFault } from './fault.ts'
+import { operatorFaults } from './operator-checks.ts'
 import { interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
@@ -14,6 +15,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...settings.listeners.flatMap((_, index) => listenerFaults(index, settings)),
     ...sharedAddresses(settings),
     ...unusedSockets(settings),
+    ...operatorFaults(settings),
   ]
 }
 

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
+import { inWords } from '../forms/words.ts'
 import { crossFaults, crossWarnings } from './cross-checks.ts'
 import { readDocument } from './document.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import { type Settings, settingsSchema } from './schema.ts'
-import { inWords } from './words.ts'
 
 /** A settings file that has been found right in itself; what it refers to has not been opened. */
 export interface Loaded {

@@ -1,45 +1,93 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { FileReference } from '../forms/network.ts'
+import type { SecretBase, StoredSecrets } from '../secrets/kind.ts'
 import { type OpenSecret, openSecret } from '../secrets/open.ts'
 import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
+import { type OpenText, openText } from './text-file.ts'
 
 /** What a settings file refers to, opened. `close` stops watching the files. */
 export interface OpenReferences extends References {
+  /** Secrets that are in the store, not opened yet: as `file:line:col path: that it is so`. */
+  readonly left: readonly string[]
+  /** Opens those. @throws SettingsError with everything that could not be opened */
+  openStored(stored: StoredSecrets): Promise<void>
   close(): void
 }
 
 /**
- * Opens every secret and every file that the settings refer to.
- * `onFault`: a secret file that changed for the worse; the value before it stays in use.
+ * Opens every secret and every file that the settings refer to, but for what is in the store: that one is opened with
+ * secrets of these.
+ * `onFault`: a file that changed for the worse; what it held before stays in use.
  * @throws SettingsError with everything that could not be opened
  */
 export async function openReferences(loaded: Loaded, onFault: (message: string) => void): Promise<OpenReferences> {
-  const directory = dirname(loaded.file)
-  const secrets = new Map<SecretReference, OpenSecret>()
-  const files = new Map<FileReference, string>()
+  const base = { directory: dirname(loaded.file), onFault }
+  const opened: Opened = { secrets: new Map(), files: new Map() }
+  const all = referencesIn(loaded.settings)
+  const stored = all.filter((one) => isStored(one, loaded))
+  await openAll(
+    all.filter((one) => !stored.includes(one)),
+    { opened, loaded, base },
+  )
+  const message = 'is in the store'
+  return {
+    secret: (reference) => found(opened.secrets, reference),
+    file: (reference) => found(opened.files, reference).current(),
+    left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
+    openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
+    close: () => closeAll(opened),
+  }
+}
+
+interface Opened {
+  readonly secrets: Map<SecretReference, OpenSecret>
+  readonly files: Map<FileReference, Pick<OpenText, 'current' | 'close'>>
+}
+
+interface Opening {
+  readonly opened: Opened
+  readonly loaded: Loaded
+  readonly base: SecretBase
+}
+
+/** Closes everything, when one cannot be opened. */
+async function openAll(references: readonly Found[], { opened, loaded, base }: Opening): Promise<void> {
   const faults: SettingsFault[] = []
-  for (const { path, reference } of referencesIn(loaded.settings)) {
+  for (const { path, reference } of references) {
     try {
-      if (reference instanceof SecretReference)
-        secrets.set(reference, await openSecret(reference, { directory, onFault }))
-      else files.set(reference, await readCertificates(resolve(directory, reference.file)))
+      if (reference instanceof SecretReference) opened.secrets.set(reference, await openSecret(reference, base))
+      else opened.files.set(reference, await openFile(reference, base))
     } catch (error) {
       faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
   }
-  const close = () => secrets.forEach((secret) => secret.close())
-  if (faults.length > 0) {
-    close()
-    throw new SettingsError(loaded.locateAll(faults))
-  }
-  return { secret: (reference) => found(secrets, reference), file: (reference) => found(files, reference), close }
+  if (faults.length === 0) return
+  closeAll(opened)
+  throw new SettingsError(loaded.locateAll(faults))
 }
 
-/** Every file that settings refer to so far holds certificates. */
+function closeAll({ secrets, files }: Opened): void {
+  for (const one of [...secrets.values(), ...files.values()]) one.close()
+}
+
+/** What opens the store cannot be in it, and without a store nothing is: both are told when they are opened. */
+function isStored({ path, reference }: Found, { settings }: Loaded): boolean {
+  const isOfStore = reference instanceof SecretReference && Object.hasOwn(reference.settings, 'store')
+  return isOfStore && path[0] !== 'store' && settings.store !== undefined
+}
+
+/** Certificates are read once: what is built of them is not built again. */
+async function openFile({ file, faultOfText }: FileReference, { directory, onFault = () => {} }: SecretBase) {
+  const path = resolve(directory, file)
+  if (faultOfText) return openText(path, { faultOfText, onFault })
+  const pem = await readCertificates(path)
+  return { current: () => pem, close: () => undefined }
+}
+
 async function readCertificates(file: string): Promise<string> {
   const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${file} cannot be read (${error.code}): use the path of a PEM file`)

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
-import { sinkSettings } from '../audit/registry.ts'
+import { operatorSettings } from '../admin/settings.ts'
+import { auditSettings } from '../audit/settings.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
@@ -9,8 +10,8 @@ import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
-import { listen } from '../listeners/settings.ts'
-import { secretReference } from '../secrets/registry.ts'
+import { listen, mode } from '../listeners/settings.ts'
+import { storeSettings } from '../store/registry.ts'
 
 const name = z
   .string()
@@ -192,7 +193,17 @@ export const settingsSchema = z
       .array(doorSettings)
       .min(1, 'name at least one listener')
       .meta({ description: 'the doors callers knock on' }),
-    admin: z.strictObject({ listen }).optional().meta({ description: 'the operator’s door: health and metrics' }),
+    admin: z
+      .strictObject({
+        listen,
+        mode,
+        operators: z.record(name, operatorSettings).default({}).meta({
+          description:
+            'who may use the API, by a name for the audit; without any, root and the user of Sallyport itself, at a `unix:` socket alone',
+        }),
+      })
+      .optional()
+      .meta({ description: 'the operator’s door: health, metrics and the admin API' }),
     allowlist: z
       .array(hostPattern)
       .default([])
@@ -204,21 +215,12 @@ export const settingsSchema = z
       description:
         'the authority that answers TLS for intercepted hosts: `ephemeral` (in memory, new at each start) or `{ directory: DIR }`; its certificates name no other hosts',
     }),
+    store: storeSettings.optional().meta({
+      description:
+        'what outlives a restart: callers and grants that are added while running, switches, sealed secrets, the audit; without it the settings say everything',
+    }),
     dns: dns.meta({ description: 'name resolution' }),
-    audit: z
-      .strictObject({
-        sinks: z
-          .array(sinkSettings)
-          .min(1)
-          .default([{ kind: 'json-lines' }])
-          .meta({ description: 'where entries go; each sink gets all of them' }),
-        fingerprintKey: secretReference.optional().meta({
-          description:
-            'keys the fingerprints of credentials, so that they stay the same over restarts; random without it',
-        }),
-      })
-      .prefault({})
-      .meta({ description: 'what happened: one entry for each request' }),
+    audit: auditSettings,
     log: z
       .strictObject({
         level: z

@@ -13,6 +13,8 @@ export interface Store {
   onChange(listener: (holdings: Holdings) => void): () => void
   /** When `holdings` was last known to be the newest; ms on the monotonic clock. Stands still while the store is lost. */
   confirmedAt(): number
+  /** How it stands with the database, for metrics and for operators. */
+  state(): StoreState
 
   /** @throws StoreError `taken` */
   addCaller(draft: Pick<StoredCaller, 'name' | 'createdBy'>, key: KeyDraft): Promise<StoredCaller>
@@ -21,6 +23,7 @@ export interface Store {
   /** The keys it had before are good until `othersUntil`. @throws StoreError `missing` */
   rotateKey(caller: string, key: KeyDraft, othersUntil: number): Promise<StoredKey>
 
+  /** @throws StoreError `missing`: the caller was in the store, and somebody has just removed it */
   addGrant(draft: Omit<StoredGrant, 'id' | 'createdAt'>): Promise<StoredGrant>
   /** Those that were there; one that is gone already is not among them. */
   removeGrants(ids: readonly string[]): Promise<readonly StoredGrant[]>
@@ -35,15 +38,18 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** `fault`: why it is lost, in words without a secret. */
+export type StoreState = { readonly phase: 'confirmed' } | { readonly phase: 'lost'; readonly fault: string }
+
 /** A key to be added, by its digest. */
 export type KeyDraft = Pick<StoredKey, 'digest' | 'expiresAt'>
 
 /** Secrets under the store's own key. */
 export interface SealedSecrets {
   list(): Promise<readonly SecretVersion[]>
-  /** A new version, which is the one in use from then on; 1 for a new name. */
+  /** A new version, which is the one in use from then on; 1 for a new name. @throws StoreError `key` */
   put(name: string, secret: Secret, by: string): Promise<SecretVersion>
-  /** The version in use. @throws StoreError `missing` */
+  /** The version in use. @throws StoreError `missing`, `key` */
   open(name: string): Promise<{ readonly secret: Secret; readonly version: number }>
   /** Called with the name after each change of a secret, whoever made it. Returns what ends the calls. */
   onChange(listener: (name: string) => void): () => void
@@ -57,8 +63,11 @@ export interface SecretVersion {
   readonly createdBy: string
 }
 
-/** Why the store did not do it. `taken`: the name is in use. `missing`: there is none of that name. `lost`: no database. */
-export type StoreFault = 'taken' | 'missing' | 'lost'
+/**
+ * Why the store did not do it. `taken`: the name is in use. `missing`: there is none of that name. `key`: there is no key
+ * to seal with, or none that opens this. `lost`: no database; when the answer to a commit was lost, it may yet be done.
+ */
+export type StoreFault = 'taken' | 'missing' | 'key' | 'lost'
 
 /** Test for it by its stable code: `error instanceof StoreError && error.code === 'taken'`. */
 export class StoreError extends Error {

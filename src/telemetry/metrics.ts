@@ -8,6 +8,7 @@ export interface Metrics {
   readonly refusals: Counter<'code' | 'connection'>
   readonly mints: Counter<'connection' | 'outcome'>
   readonly mintDurations: Histogram<'connection'>
+  readonly auditDropped: Counter<'sink'>
 }
 
 /** What is read at the moment of a scrape. */
@@ -15,6 +16,8 @@ export interface Gauges {
   openSockets(): ReadonlyMap<string, number>
   /** ms since the epoch, by connection; absent where nothing expires. */
   expiries(): ReadonlyMap<string, number>
+  /** Bytes of the audit that are not where they belong yet, by sink. */
+  auditWaiting(): ReadonlyMap<string, number>
 }
 
 const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 1, 5, 30]
@@ -60,6 +63,12 @@ export function createMetrics(gauges: Gauges): Metrics {
       buckets: MINT_BUCKETS,
       registers,
     }),
+    auditDropped: new Counter({
+      name: 'sallyport_audit_dropped_total',
+      help: 'Entries that a sink of the audit has lost, or a collector has refused for good',
+      labelNames: ['sink'],
+      registers,
+    }),
   }
 }
 
@@ -81,6 +90,15 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
     collect() {
       expiries.reset()
       for (const [connection, at] of gauges.expiries()) expiries.set({ connection }, at / 1000)
+    },
+  })
+  const waiting = new Gauge({
+    name: 'sallyport_audit_waiting_bytes',
+    help: 'Bytes of the audit that a sink has not brought to their place yet',
+    labelNames: ['sink'],
+    registers: [registry],
+    collect() {
+      for (const [sink, bytes] of gauges.auditWaiting()) waiting.set({ sink }, bytes)
     },
   })
 }

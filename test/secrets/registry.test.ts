@@ -3,9 +3,9 @@ import { z } from '../../src/forms/zod.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'
 import { secretReference } from '../../src/secrets/registry.ts'
 
-const REMEDY = 'use { file: PATH } or { env: NAME }; a secret itself never stands in a settings file'
+const REMEDY = 'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file'
 
-test.each([[{ file: 'secrets/crm' }], [{ env: 'CRM_SECRET' }]])('takes %j', (settings) => {
+test.each([[{ file: 'secrets/crm' }], [{ env: 'CRM_SECRET' }], [{ store: 'crm' }]])('takes %j', (settings) => {
   const reference = secretReference.parse(settings)
   expect(reference).toBeInstanceOf(SecretReference)
   expect(reference.settings).toEqual(settings)
@@ -52,6 +52,7 @@ test('becomes one named definition of the JSON Schema', () => {
     anyOf: [
       { properties: { file: { type: 'string' } }, required: ['file'], additionalProperties: false },
       { properties: { env: { type: 'string' } }, required: ['env'], additionalProperties: false },
+      { properties: { store: { type: 'string' } }, required: ['store'], additionalProperties: false },
     ],
   })
 })

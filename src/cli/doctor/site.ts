@@ -69,14 +69,14 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
 function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
-  return { ...loaded, settings: { ...settings, connections, callers: {}, audit: { sinks: [] } } }
+  return { ...loaded, settings: { ...settings, connections, callers: {}, audit: { sinks: [], whenFull: 'refuse' } } }
 }
 
 /** What a connection tells the log and the metrics, nobody reads here. */
 function silence() {
   return {
     log: createLogger('silent'),
-    metrics: createMetrics({ openSockets: () => new Map(), expiries: () => new Map() }),
+    metrics: createMetrics({ openSockets: () => new Map(), expiries: () => new Map(), auditWaiting: () => new Map() }),
   }
 }
 

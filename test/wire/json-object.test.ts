@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseJsonObject } from '../../src/credentials/json-object.ts'
+import { parseJsonObject } from '../../src/wire/json-object.ts'
 
 test('reads the members of an object, whatever their values hold', () => {
   const text = '{"a": "x:{\\"a\\":1}", "b": {"a": 1, "b": [{"a": 2}]}, "": null}'

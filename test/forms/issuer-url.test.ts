@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { faultOfIssuerUrl } from '../../src/credentials/issuer-url.ts'
+import { faultOfIssuerUrl } from '../../src/forms/issuer-url.ts'
 
 test.each([
   'https://login.test/oauth2/token',

@@ -1,4 +1,4 @@
-import { z } from '../forms/zod.ts'
+import { z } from './zod.ts'
 
 type RawIssue = z.core.$ZodRawIssue
 type TypeIssue = RawIssue & { code: 'invalid_type' }

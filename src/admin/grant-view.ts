@@ -1,0 +1,61 @@
+import type { Holder } from '../core/grants.ts'
+import type { StoredGrant } from '../core/holdings.ts'
+import type { Rule } from '../core/rule.ts'
+import { z } from '../forms/zod.ts'
+import type { AdminPorts, DeclaredGrant } from './ports.ts'
+import { callerName, groupName, iso, named, rule } from './shapes.ts'
+import { holdingsOf } from './store-of.ts'
+
+const time = z.iso.datetime()
+
+/** Permission for a caller, or a group of them, to use a connection. */
+export const grant = named(
+  'Grant',
+  z.strictObject({
+    id: z.string(),
+    source: z
+      .enum(['declared', 'stored'])
+      .meta({ description: '`declared`: in the settings file, and read-only here' }),
+    caller: callerName.optional(),
+    group: groupName.optional(),
+    connection: z.string(),
+    rules: z.array(rule).meta({ description: 'any one of them has to fit; empty: everything is granted' }),
+    until: time.optional().meta({ description: 'refused from this very millisecond on' }),
+    createdAt: time.optional(),
+    createdBy: z.string().optional().meta({ description: 'name of an operator' }),
+  }),
+)
+
+export type GrantView = z.infer<typeof grant>
+
+/** A grant of the settings or of the store as the API shows it. */
+export function grantView(one: DeclaredGrant | StoredGrant): GrantView {
+  const { id, holder, connection, rules, until } = one
+  return {
+    id,
+    source: 'createdAt' in one ? 'stored' : 'declared',
+    ...holderView(holder),
+    connection,
+    rules: rules.map(ruleView),
+    ...(until !== undefined && { until: iso(until) }),
+    ...('createdAt' in one && { createdAt: iso(one.createdAt), createdBy: one.createdBy }),
+  }
+}
+
+function holderView({ caller, group }: Holder): Pick<GrantView, 'caller' | 'group'> {
+  return caller === undefined ? { group } : { caller }
+}
+
+function ruleView({ methods, paths }: Rule): GrantView['rules'][number] {
+  return { ...(methods && { methods: [...methods] }), ...(paths && { paths: [...paths] }) }
+}
+
+/** Every grant, those of the settings before those of the store. */
+export function allGrants(ports: AdminPorts): readonly (DeclaredGrant | StoredGrant)[] {
+  return [...ports.declared().grants, ...holdingsOf(ports).grants]
+}
+
+/** What a list of grants is in the order of: those of the settings as they stand there, then the others by age. */
+export function grantKey({ id, source, createdAt = '' }: GrantView): string {
+  return source === 'declared' ? `0 ${id.replace(/\d+/, (digits) => digits.padStart(9, '0'))}` : `1 ${createdAt} ${id}`
+}

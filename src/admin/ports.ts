@@ -1,0 +1,66 @@
+import type { Registry } from 'prom-client'
+import type { Change } from '../audit/change.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Place, Policy } from '../core/decide.ts'
+import type { Holder } from '../core/grants.ts'
+import type { Rule } from '../core/rule.ts'
+import type { SupplyState } from '../credentials/credential.ts'
+import type { Store } from '../store/store.ts'
+import type { LongLivedSecret } from './inventory.ts'
+import type { Operators } from './operators.ts'
+import type { PolicyHistory } from './policy-history.ts'
+import type { Tail } from './tail.ts'
+
+/** What the admin door needs of the house. All of it is as it is now, at each call. */
+export interface AdminPorts {
+  readonly clock: Pick<Clock, 'now'>
+  readonly metrics: Registry
+  readonly operators: Operators
+  /** Settings read, doors open, not shutting down. */
+  isReady(): boolean
+  declared(): Declared
+  /** What the supply of each connection does just now. */
+  supplies(): ReadonlyMap<string, SupplyState>
+  /** By which the next request is decided. */
+  policy(): Policy
+  readonly store: Store | undefined
+  /** Told of every change, and of every one that was refused, once. Must not throw. */
+  change(change: Change): void
+  /** The audit as it is being written. */
+  readonly tail: Tail
+  /** Secrets that no issuer renews by itself, and how old they are. */
+  longLivedSecrets(): Promise<readonly LongLivedSecret[]>
+  /** What has been asked, in the light of a policy; absent where nobody keeps what has been asked. */
+  readonly history: PolicyHistory | undefined
+  /** Told of what nobody foresaw, for the log. */
+  onFault(id: string, error: unknown): void
+}
+
+/** What the settings file says, and nobody can change here. */
+export interface Declared {
+  /** In the order of the file. */
+  readonly connections: ReadonlyMap<string, DeclaredConnection>
+  /** Kind of the proof of each caller. */
+  readonly callers: ReadonlyMap<string, string>
+  readonly grants: readonly DeclaredGrant[]
+  /** Whether a proof may make this name of what it says, by a template: nobody has to be listed by it. */
+  mayName(caller: string): boolean
+}
+
+export interface DeclaredConnection extends Pick<Place, 'port' | 'connect'> {
+  readonly hosts: readonly string[]
+  /** Kind of its source. */
+  readonly source: string
+  /** Kind of its injection; absent where nothing is injected. */
+  readonly injection: string | undefined
+  readonly disabled: boolean
+}
+
+/** `id`: `grants[3]`. `until`: ms since the epoch. */
+export interface DeclaredGrant {
+  readonly id: string
+  readonly holder: Holder
+  readonly connection: string
+  readonly rules: readonly Rule[]
+  readonly until: number | undefined
+}

@@ -1,0 +1,125 @@
+import { z } from '../../forms/zod.ts'
+import { AdminProblem } from '../admin-problem.ts'
+import { makeKey } from '../caller-key.ts'
+import { caller, callerKey, callerViews, callerWithKey, keyView, storedCallerView } from '../caller-view.ts'
+import { allGrants, grantView } from '../grant-view.ts'
+import { knownCallers, proofOf } from '../known.ts'
+import { pageOf } from '../page.ts'
+import type { AdminPorts } from '../ports.ts'
+import { change, look, type Route } from '../route.ts'
+import { listOf, named, newName, paging } from '../shapes.ts'
+import { holdingsOf, storeOf } from '../store-of.ts'
+
+const params = z.strictObject({ name: newName.meta({ description: 'name of a caller' }) })
+const list = listOf('CallerList', caller)
+const draft = named('CallerDraft', z.strictObject({ name: newName }))
+const MONTH_MS = 31 * 86_400_000
+const rotation = named(
+  'Rotation',
+  z.strictObject({
+    overlapMs: z
+      .int()
+      .min(0)
+      .max(MONTH_MS)
+      .optional()
+      .meta({ description: 'ms that the keys before it go on being good; without it they end at once' }),
+  }),
+)
+const newKey = named('NewKey', z.strictObject({ ...callerKey.shape, name: z.string(), key: callerWithKey.shape.key }))
+
+/** Callers, and the keys of those that operators add. */
+export const callerRoutes: readonly Route[] = [
+  look({
+    path: '/v1/callers',
+    summary: 'Every caller that is known by name',
+    role: 'viewer',
+    query: z.strictObject(paging),
+    response: list,
+    handle: ({ query }, ports) => pageOf(callerViews(ports), ({ name }) => name, query),
+  }),
+  change({
+    method: 'POST',
+    path: '/v1/callers',
+    summary: 'Add a caller; the answer has its key, this once',
+    role: 'granter',
+    body: draft,
+    status: 201,
+    response: callerWithKey,
+    action: 'caller.add',
+    problems: ['name-taken', 'store-missing', 'store-lost'],
+    subject: ({ body }) => body.name,
+    async handle({ body: { name }, operator }, ports) {
+      const store = storeOf(ports)
+      refuseTaken(name, ports)
+      const { key, digest } = makeKey()
+      const added = await store.addCaller({ name, createdBy: operator.name }, { digest, expiresAt: undefined })
+      const view = storedCallerView(added, ports.clock.now())
+      return { answer: { ...view, key }, effects: [{ subject: name, after: view }] }
+    },
+  }),
+  change({
+    method: 'DELETE',
+    path: '/v1/callers/{name}',
+    summary: 'Remove a caller, with its keys and its grants',
+    role: 'granter',
+    params,
+    action: 'caller.remove',
+    problems: ['not-found', 'caller-declared', 'store-missing', 'store-lost'],
+    async handle({ params: { name } }, ports) {
+      const store = storeOf(ports)
+      refuseUnstored(name, ports)
+      const grants = holdingsOf(ports).grants.filter(({ holder }) => holder.caller === name)
+      const removed = await store.removeCaller(name)
+      const before = { ...storedCallerView(removed, ports.clock.now()), grants: grants.map(grantView) }
+      return { answer: undefined, effects: [{ subject: name, before }] }
+    },
+  }),
+  change({
+    method: 'POST',
+    path: '/v1/callers/{name}/rotate-key',
+    summary: 'Give a caller another key; the answer has it, this once',
+    role: 'granter',
+    params,
+    body: rotation,
+    isBodyOptional: true,
+    response: newKey,
+    action: 'caller.rotate-key',
+    problems: ['not-found', 'caller-declared', 'store-missing', 'store-lost'],
+    async handle({ params: { name }, body: { overlapMs = 0 } }, ports) {
+      const store = storeOf(ports)
+      const before = refuseUnstored(name, ports)
+      const now = ports.clock.now()
+      const { key, digest } = makeKey()
+      const made = await store.rotateKey(name, { digest, expiresAt: undefined }, now + overlapMs)
+      const after = holdingsOf(ports).callers.find((one) => one.name === name)
+      const effect = {
+        subject: name,
+        before: storedCallerView(before, now),
+        after: after && storedCallerView(after, now),
+      }
+      return { answer: { name, ...keyView(made), key }, effects: [effect] }
+    },
+  }),
+]
+
+/**
+ * A name is taken too where a template may make it, or where grants wait for it that were made for somebody else: whoever
+ * had the name next would have them.
+ */
+function refuseTaken(name: string, ports: AdminPorts): void {
+  if (proofOf(name, ports) !== undefined)
+    throw new AdminProblem('name-taken', { detail: `Use another name: ${name} is a caller already.` })
+  const left = allGrants(ports).find(({ holder }) => holder.caller === name)
+  if (left)
+    throw new AdminProblem('name-taken', {
+      detail: `Use another name, or revoke grant ${left.id} first: it was made for a ${name} that is gone.`,
+    })
+}
+
+/** Only what was added here can be changed here. */
+function refuseUnstored(name: string, ports: AdminPorts) {
+  if (ports.declared().callers.has(name)) throw new AdminProblem('caller-declared')
+  const found = holdingsOf(ports).callers.find((one) => one.name === name)
+  if (!found) throw new AdminProblem('not-found', { detail: knownCallers(ports) })
+  return found
+}

@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Peer } from '../core/ask.ts'
+import { StoreError } from '../store/store.ts'
+import { AdminProblem } from './admin-problem.ts'
+import { readJson } from './body.ts'
+import { evidenceOf } from './evidence.ts'
+import { parseInput } from './input.ts'
+import type { Operator } from './operators.ts'
+import type { AdminPorts } from './ports.ts'
+import { PROTECTIONS, refusalResponse } from './refusal.ts'
+import { reaches } from './role.ts'
+import type { Asked, Changed, Effect, Route } from './route.ts'
+import type { WrongProofs } from './wrong-proofs.ts'
+
+/** What Node and the door know of a request. */
+export interface Line {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  /** What the kernel says of the process at the other end of a Unix socket. */
+  readonly peer: Peer | undefined
+}
+
+/** A request for one route, as it came. */
+export interface Request extends Line {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, readonly string[]>>
+}
+
+/** One request of the API: who, may they, is it right, do it, tell the audit, answer. */
+export async function serve(
+  route: Route,
+  request: Request,
+  { ports, wrong }: { readonly ports: AdminPorts; readonly wrong: WrongProofs },
+): Promise<Response> {
+  const id = randomUUID()
+  const record = recorderOf(route, id, ports)
+  let operator: Operator | undefined
+  let subject = Object.values(request.params).join(' ').slice(0, 256)
+  try {
+    operator = await recognize(request, ports, wrong)
+    if (!reaches(operator.role, route.role)) throw new AdminProblem('role-insufficient', { detail: needs(route) })
+    const body = route.body ? await readJson(request.incoming) : undefined
+    const input = parseInput(route, { ...request, body })
+    // Each handler is given what its own schemas have made of the request, and nothing else.
+    const asked = { ...input, operator, ...circumstances(request) } as unknown as Asked<never, never, never>
+    subject = route.subject(asked) ?? subject
+    const { answer, effects } = await route.handle(asked, ports)
+    for (const effect of effects) record(operator, effect, undefined)
+    return answerOf(route, answer)
+  } catch (error) {
+    const problem = problemOf(error)
+    if (problem.code === 'internal-error' || problem.code === 'store-lost') ports.onFault(id, error)
+    // A flood of guesses must not push out what the audit is for.
+    if (problem.code !== 'operator-throttled') record(operator, { subject }, problem.code)
+    return refusalResponse(problem, id)
+  }
+}
+
+async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: WrongProofs): Promise<Operator> {
+  const { operators, clock } = ports
+  const operator = await operators.recognize(evidenceOf(incoming.rawHeaders, peer))
+  if (operator) return operator
+  const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (incoming.socket.remoteAddress ?? ''), clock.now())
+  if (retryAfter !== undefined) throw new AdminProblem('operator-throttled', { retryAfter })
+  throw new AdminProblem(operators.isEmpty ? 'operators-missing' : 'operator-unknown')
+}
+
+function needs({ role }: Route): string {
+  return `Ask somebody whose role is ${role === 'admin' ? 'admin' : `${role} or more`}; "admin.operators" gives roles.`
+}
+
+function circumstances({ incoming, outgoing }: Request): Pick<Asked<never, never, never>, 'lastEventId' | 'signal'> {
+  const gone = new AbortController()
+  outgoing.once('close', () => gone.abort())
+  const lastEventId = incoming.headers['last-event-id']
+  return { lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined, signal: gone.signal }
+}
+
+type Tell = (operator: Operator | undefined, effect: Effect, code: string | undefined) => void
+
+/** Of what changes something, and of nothing else: a look changes nothing. */
+function recorderOf({ action }: Route, id: string, { change, clock }: AdminPorts): Tell {
+  return (operator, { subject, before, after }, code) => {
+    if (action === undefined) return
+    const time = new Date(clock.now()).toISOString()
+    const who = { operator: operator?.name ?? 'unknown', proof: operator?.proof ?? 'none' }
+    change({ time, id, ...who, action, subject, before, after, code })
+  }
+}
+
+function answerOf({ status, response }: Route, answer: Changed<unknown>['answer']): Response {
+  if (response === undefined) return new Response(null, { status, headers: PROTECTIONS })
+  // A stream is the answer of those routes that say a media type.
+  if (typeof response === 'string')
+    return new Response(answer as ReadableStream, { status, headers: { ...PROTECTIONS, 'Content-Type': response } })
+  return new Response(`${JSON.stringify(answer)}\n`, {
+    status,
+    headers: { ...PROTECTIONS, 'Content-Type': 'application/json' },
+  })
+}
+
+function problemOf(error: unknown): AdminProblem {
+  if (error instanceof AdminProblem) return error
+  if (!(error instanceof StoreError)) return new AdminProblem('internal-error', { cause: error })
+  return new AdminProblem(STORE_FAULTS[error.code], { cause: error })
+}
+
+const STORE_FAULTS = {
+  taken: 'name-taken',
+  missing: 'not-found',
+  lost: 'store-lost',
+  key: 'sealing-key-missing',
+} as const
