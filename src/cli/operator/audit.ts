@@ -1,8 +1,8 @@
 import { z } from '../../forms/zod.ts'
+import { orSettingsExit } from '../failing.ts'
 import { ask, askAll, lines } from './client.ts'
 import { findDoor } from './door.ts'
 import { type Column, tableOf } from './output.ts'
-import { orSettingsExit } from '../failing.ts'
 import { timeBack } from './time.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
@@ -55,7 +55,9 @@ export function blastRadius(options: AuditOptions): Promise<void> {
     const { fingerprint, secret } = options
     if ((fingerprint === undefined) === (secret === undefined))
       throw new Error('use --fingerprint F or --secret NAME@VERSION')
-    const found = await Array.fromAsync(askAll(door, record, { path: '/v1/audit/blast-radius', query: { fingerprint, secret } }))
+    const found = await Array.fromAsync(
+      askAll(door, record, { path: '/v1/audit/blast-radius', query: { fingerprint, secret } }),
+    )
     const callers = new Set(found.map(({ caller }) => caller))
     const note = `${found.length} requests by ${callers.size} callers`
     return { json: found, words: tableOf(found, COLUMNS, 'no request spent it'), note }
@@ -121,7 +123,7 @@ const COLUMNS: readonly Column<Record>[] = [
   { head: 'WHO', text: ({ caller, operator }) => caller ?? operator },
   { head: 'CONNECTION', text: ({ connection, subject }) => connection ?? subject },
   { head: 'WHAT', text: whatText },
-  { head: 'STATUS', text: ({ status }) => status && String(status) },
+  { head: 'STATUS', text: ({ status }) => (status === undefined ? undefined : String(status)) },
   { head: 'CODE', text: ({ code }) => code },
 ]
 

@@ -1,4 +1,4 @@
-import { caller as callerShape, callerWithKey, type CallerView } from '../../admin/caller-view.ts'
+import { type CallerView, caller as callerShape, callerWithKey } from '../../admin/caller-view.ts'
 import { z } from '../../forms/zod.ts'
 import { ask, askAll } from './client.ts'
 import { type Column, tableOf } from './output.ts'

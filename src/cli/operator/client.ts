@@ -77,20 +77,25 @@ async function send(
   const to = place.kind === 'unix' ? { socketPath: place.path } : { host: place.host, port: place.port }
   const payload = body === undefined ? undefined : JSON.stringify(body)
   const headers = {
-    Host: place.kind === 'unix' ? 'localhost' : `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`,
+    Host:
+      place.kind === 'unix'
+        ? 'localhost'
+        : `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`,
     ...(token !== undefined && { Authorization: `Bearer ${token}` }),
     ...(payload !== undefined && { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(payload) }),
   }
   const asked = http.request({ ...to, method, path: path + queryOf(query), headers, signal, agent: false })
   asked.end(payload)
   return new Promise((resolve, reject) => {
-    asked.once('response', resolve).once('error', (error) => reject(signal.aborted ? late(said) : unreachable(said, error)))
+    asked
+      .once('response', resolve)
+      .once('error', (error) => reject(signal.aborted ? late(said) : unreachable(said, error)))
   })
 }
 
 function queryOf(query: NonNullable<Request['query']>): string {
   const pairs = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
-  return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs)}`
+  return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs).toString()}`
 }
 
 function unreachable(said: string, error: unknown): Error {
@@ -114,8 +119,10 @@ function refusalOf(body: string, status: number): Error {
   const parsed = problem.safeParse(json(body))
   if (!parsed.success) return new Error(`the answer is ${status}, and not of a Sallyport's admin door`)
   const { title, detail, code, errors = [] } = parsed.data
-  const all = errors.map((error) => `  ${error.pointer}: ${error.detail}`)
-  return new Refused(code, [`${title} (${code})`, ...(detail === undefined ? [] : [detail]), ...all].join('\n'))
+  const all = errors.map((error) => `  ${error.pointer.replace(/^#\//, '')}: ${error.detail}`)
+  // Where each field has its own line, the detail is all of them at once.
+  const rest = all.length > 0 || detail === undefined ? all : [detail]
+  return new Refused(code, [`${title} (${code})`, ...rest].join('\n'))
 }
 
 function json(body: string): unknown {

@@ -77,7 +77,10 @@ async function namesFrom(options: DoorOptions): Promise<Names> {
     const [callers, connections] = await Promise.all(
       ['/v1/callers', '/v1/connections'].map(async (path) => ask(door, page, { path, query: { limit: 1000 } })),
     )
-    return { callers: callers?.items.map(({ name }) => name) ?? [], connections: connections?.items.map(({ name }) => name) ?? [] }
+    return {
+      callers: callers?.items.map(({ name }) => name) ?? [],
+      connections: connections?.items.map(({ name }) => name) ?? [],
+    }
   } catch {
     return { callers: [], connections: [] }
   }

@@ -66,7 +66,8 @@ function inWords(one: ConnectionView): string {
     injection: one.injection,
     connect: one.connect,
     state: stateText(one),
-    'switched off': disabledBy && [disabledBy.by ?? 'by the settings', disabledBy.at, disabledBy.reason].filter(Boolean).join(', '),
+    'switched off':
+      disabledBy && [disabledBy.by ?? 'by the settings', disabledBy.at, disabledBy.reason].filter(Boolean).join(', '),
     'last mint': one.mintedAt,
     expires: one.expiresAt,
     'next attempt': one.nextAttemptAt,

@@ -23,7 +23,8 @@ export interface OperatorDoor {
 /** @throws Error in words, SettingsError */
 export async function findDoor({ config, admin, tokenFile }: DoorOptions): Promise<OperatorDoor> {
   const token = tokenFile === undefined ? undefined : await tokenIn(tokenFile)
-  if (admin !== undefined) return { said: admin, place: placeOf(admin.replace(/^http:\/\//, '').replace(/\/$/, '')), token }
+  if (admin !== undefined)
+    return { said: admin, place: placeOf(admin.replace(/^http:\/\//, '').replace(/\/$/, '')), token }
   if (config !== undefined) return { ...(await doorOf(config)), token }
   throw new Error('use --config FILE, or --admin unix:PATH or http://127.0.0.1:PORT, to say where the sidecar is')
 }
@@ -31,10 +32,13 @@ export async function findDoor({ config, admin, tokenFile }: DoorOptions): Promi
 async function doorOf(config: string): Promise<Pick<OperatorDoor, 'said' | 'place'>> {
   const { settings, file } = await loadSettings(config)
   const listen = settings.admin?.listen
-  if (listen === undefined) throw new Error(`add "admin: { listen: unix:admin.sock }" to ${config}: nobody listens to operators`)
+  if (listen === undefined)
+    throw new Error(`add "admin: { listen: unix:admin.sock }" to ${config}: nobody listens to operators`)
   const place = placeOf(listen)
   if (place.kind === 'tcp' && place.port === 0)
-    throw new Error(`use --admin http://127.0.0.1:PORT: ${config} lets the kernel choose the port, and \`serve\` printed it`)
+    throw new Error(
+      `use --admin http://127.0.0.1:PORT: ${config} lets the kernel choose the port, and \`serve\` printed it`,
+    )
   const absolute = place.kind === 'unix' ? { ...place, path: resolve(dirname(file), place.path) } : place
   return { said: absolute.kind === 'unix' ? `unix:${absolute.path}` : listen, place: absolute }
 }

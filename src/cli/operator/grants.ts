@@ -57,7 +57,9 @@ interface ListOptions extends VerbOptions {
 export function grants(options: ListOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const { caller, group, connection } = options
-    const found = await Array.fromAsync(askAll(door, grantShape, { path: '/v1/grants', query: { caller, group, connection } }))
+    const found = await Array.fromAsync(
+      askAll(door, grantShape, { path: '/v1/grants', query: { caller, group, connection } }),
+    )
     return { json: found, words: tableOf(found, COLUMNS, 'no grants') }
   })
 }
@@ -78,7 +80,9 @@ function inWords(one: GrantView): string {
 
 function rulesText({ rules }: GrantView): string {
   if (rules.length === 0) return 'everything'
-  return rules.map(({ methods, paths }) => `${methods?.join(',') ?? 'any method'} ${paths?.join(',') ?? 'any path'}`).join('; ')
+  return rules
+    .map(({ methods, paths }) => `${methods?.join(',') ?? 'any method'} ${paths?.join(',') ?? 'any path'}`)
+    .join('; ')
 }
 
 const COLUMNS: readonly Column<GrantView>[] = [

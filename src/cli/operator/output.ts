@@ -11,7 +11,15 @@ export function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[], no
   if (rows.length === 0) return `${none}\n`
   const cells = [columns.map(({ head }) => head), ...rows.map((row) => columns.map(({ text }) => plain(text(row))))]
   const widths = columns.map((_, at) => Math.max(...cells.map((line) => line[at]?.length ?? 0)))
-  return cells.map((line) => `${line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd()}\n`).join('')
+  return cells
+    .map(
+      (line) =>
+        `${line
+          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
 }
 
 /** One thing for people: a line for each of what is known of it. */

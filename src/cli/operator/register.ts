@@ -7,25 +7,35 @@ import { grant, grants, revoke } from './grants.ts'
 import { inventory } from './inventory.ts'
 import { replay, suggest } from './policy.ts'
 import { listSecrets, rotateSecret, setSecret } from './secrets.ts'
+import { verify } from './verify.ts'
 
 /** Adds the verbs that ask a running sidecar, at its operator's door. */
 export function registerOperatorVerbs(program: Command): void {
   registerGrants(program)
   registerCallers(program.command('caller').description('callers that are added while running, and their keys'))
-  registerConnections(program.command('connection').description('connections, the state of their credentials, their switch'))
+  registerConnections(
+    program.command('connection').description('connections, the state of their credentials, their switch'),
+  )
   registerSecrets(program.command('secret').description('long-lived secrets, sealed in the store'))
   registerAudit(program.command('audit').description('what has happened'))
   registerPolicy(program.command('policy').description('what has been asked, in the light of a policy'))
   operator(program.command('inventory'))
     .description('who holds which connection, when it was used last, unused grants, the age of each long-lived secret')
+    .option('--since <time>', 'count uses from then on, as in 30d; 90 days without it')
     .action(inventory)
 }
 
 /** What every one of these verbs takes. */
 function operator(command: Command): Command {
   return command
-    .addOption(new Option('--config <file>', 'settings file of the sidecar, which names its operator’s door').env('SALLYPORT_CONFIG'))
-    .addOption(new Option('--admin <address>', 'the operator’s door: unix:PATH or http://127.0.0.1:PORT').env('SALLYPORT_ADMIN'))
+    .addOption(
+      new Option('--config <file>', 'settings file of the sidecar, which names its operator’s door').env(
+        'SALLYPORT_CONFIG',
+      ),
+    )
+    .addOption(
+      new Option('--admin <address>', 'the operator’s door: unix:PATH or http://127.0.0.1:PORT').env('SALLYPORT_ADMIN'),
+    )
     .addOption(
       new Option('--token-file <file>', 'file of the operator’s token; not needed where the kernel says who asks').env(
         'SALLYPORT_ADMIN_TOKEN_FILE',
@@ -57,13 +67,22 @@ function registerGrants(program: Command): void {
 }
 
 function registerCallers(caller: Command): void {
-  operator(caller.command('add')).description('add a caller; prints its key, this once').argument('<name>').action(addCaller)
+  operator(caller.command('add'))
+    .description('add a caller; prints its key, this once')
+    .argument('<name>')
+    .action(addCaller)
   operator(caller.command('list')).description('list callers').action(listCallers)
-  operator(caller.command('remove')).description('remove a caller, with its keys and grants').argument('<name>').action(removeCaller)
+  operator(caller.command('remove'))
+    .description('remove a caller, with its keys and grants')
+    .argument('<name>')
+    .action(removeCaller)
   operator(caller.command('rotate-key'))
     .description('give a caller another key; prints it, this once')
     .argument('<name>')
-    .option('--overlap <duration>', 'how long the key before it goes on being good, as in 1h; without it, it ends at once')
+    .option(
+      '--overlap <duration>',
+      'how long the key before it goes on being good, as in 1h; without it, it ends at once',
+    )
     .action(rotateKey)
 }
 
@@ -89,10 +108,20 @@ function registerAudit(audit: Command): void {
     .description('records, newest first')
     .option('--limit <count>', 'records at most', '100')
     .action(search)
-  filters(operator(audit.command('tail'))).description('records as they are written, as JSON lines').action(tail)
+  filters(operator(audit.command('tail')))
+    .description('records as they are written, as JSON lines')
+    .action(tail)
   period(filters(operator(audit.command('export'))))
     .description('records exactly as they were written, oldest first, as JSON lines')
     .action(exportAudit)
+  operator(audit.command('verify'))
+    .description(`whether an audit is whole and unaltered; exit ${EXIT.refused} with the first thing that is wrong`)
+    .argument(
+      '[files...]',
+      'of a json-lines sink, oldest first; without any, what the running sidecar has in its store',
+    )
+    .option('--public-key <file...>', 'PEM of the keys whose checkpoints count; without it signatures prove nothing')
+    .action(verify)
   operator(audit.command('blast-radius'))
     .description('every request that spent a credential, or any credential of a long-lived secret')
     .option('--fingerprint <fingerprint>', 'of the credential, as the audit names it')
@@ -129,5 +158,8 @@ function registerPolicy(policy: Command): void {
 }
 
 function listOf(text: string): readonly string[] {
-  return text.split(',').map((one) => one.trim()).filter((one) => one !== '')
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
 }

@@ -17,16 +17,22 @@ export function setSecret(name: string, options: VerbOptions): Promise<void> {
 export function rotateSecret(name: string, options: VerbOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const found = await Array.fromAsync(askAll(door, version, { path: '/v1/secrets' }))
-    if (!found.some((one) => one.name === name)) throw new Error(`there is no secret ${name} to rotate: use \`secret set\``)
+    if (!found.some((one) => one.name === name))
+      throw new Error(`there is no secret ${name} to rotate: use \`secret set\``)
     return put(door, name)
   })
 }
 
 async function put(door: OperatorDoor, name: string) {
-  if (process.stdin.isTTY) throw new Error(`pipe the value in, so that nobody sees it: sallyport secret set ${name} < FILE`)
+  if (process.stdin.isTTY)
+    throw new Error(`pipe the value in, so that nobody sees it: sallyport secret set ${name} < FILE`)
   const value = (await text(process.stdin)).replace(/\r?\n$/, '')
   if (value === '') throw new Error('standard input is empty: pipe the value of the secret in')
-  const made = await ask(door, version, { method: 'PUT', path: `/v1/secrets/${encodeURIComponent(name)}`, body: { value } })
+  const made = await ask(door, version, {
+    method: 'PUT',
+    path: `/v1/secrets/${encodeURIComponent(name)}`,
+    body: { value },
+  })
   return { json: made, words: `${made.name}@${made.version}\n` }
 }
 
