@@ -5,6 +5,8 @@ import { doctor } from './doctor.ts'
 import { printEnvironment } from './env.ts'
 import { type Format, formats } from './env-formats.ts'
 import { EXIT } from './exit-codes.ts'
+import { addCompletion } from './operator/complete.ts'
+import { registerOperatorVerbs } from './operator/register.ts'
 import { runCommand } from './run.ts'
 import { serve } from './serve.ts'
 import { why } from './why.ts'
@@ -98,8 +100,11 @@ program
   .option('--json', 'print JSON')
   .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
 
+registerOperatorVerbs(program)
+
 /** Runs the verb that the command line names. */
 export async function run(): Promise<void> {
+  await addCompletion(program, process.argv.slice(2))
   await program.parseAsync()
 }
 

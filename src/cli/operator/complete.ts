@@ -1,0 +1,87 @@
+import tab from '@bomb.sh/tab/commander'
+import type { Command } from 'commander'
+import { z } from '../../forms/zod.ts'
+import { ask } from './client.ts'
+import { type DoorOptions, findDoor } from './door.ts'
+
+/** Names that a shell can complete, as the running sidecar has them. */
+interface Names {
+  readonly callers: readonly string[]
+  readonly connections: readonly string[]
+}
+
+/**
+ * Adds `sallyport complete SHELL`, which prints a script for that shell, and what the script asks: words, and names from
+ * the running sidecar where one is found by --config, --admin or the environment.
+ */
+export async function addCompletion(program: Command, argv: readonly string[]): Promise<void> {
+  const completion = tab(program)
+  // The script asks by `complete -- WORDS`; nobody else waits for names.
+  if (argv[0] !== 'complete' || argv[1] !== '--') return
+  const { callers, connections } = await namesFrom(doorIn(argv.slice(2)))
+  const holders = callers.map(String)
+  for (const [command, option, names] of [
+    ['grant', 'to', holders],
+    ['revoke', 'from', holders],
+    ['grants', 'caller', callers],
+    ['grants', 'connection', connections],
+    ['audit search', 'caller', callers],
+    ['audit search', 'connection', connections],
+    ['audit tail', 'caller', callers],
+    ['audit tail', 'connection', connections],
+    ['audit export', 'caller', callers],
+    ['audit export', 'connection', connections],
+    ['why', 'caller', callers],
+  ] as const) {
+    const found = completion.commands.get(command)?.options.get(option)
+    if (found) found.handler = offer(names)
+  }
+  for (const [command, argument, names] of [
+    ['grant', 'connection', connections],
+    ['revoke', 'connection', connections],
+    ['connection show', 'name', connections],
+    ['connection disable', 'name', connections],
+    ['connection enable', 'name', connections],
+    ['caller remove', 'name', callers],
+    ['caller rotate-key', 'name', callers],
+  ] as const) {
+    completion.commands.get(command)?.argument(argument, offer(names))
+  }
+}
+
+function offer(names: readonly string[]) {
+  return (complete: (value: string, description: string) => void) => {
+    for (const name of names) complete(name, '')
+  }
+}
+
+/** What has been typed so far. */
+function doorIn(words: readonly string[]): DoorOptions {
+  const valueOf = (name: string) => {
+    const at = words.indexOf(name)
+    return at === -1 ? words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) : words[at + 1]
+  }
+  return {
+    config: valueOf('--config') ?? process.env['SALLYPORT_CONFIG'],
+    admin: valueOf('--admin') ?? process.env['SALLYPORT_ADMIN'],
+    tokenFile: valueOf('--token-file') ?? process.env['SALLYPORT_ADMIN_TOKEN_FILE'],
+  }
+}
+
+const page = z.object({ items: z.array(z.object({ name: z.string() })) })
+
+/** No names, where no sidecar is found: a shell that completes says nothing of errors. */
+async function namesFrom(options: DoorOptions): Promise<Names> {
+  try {
+    const door = await findDoor(options)
+    const [callers, connections] = await Promise.all(
+      ['/v1/callers', '/v1/connections'].map(async (path) => ask(door, page, { path, query: { limit: 1000 } })),
+    )
+    return {
+      callers: callers?.items.map(({ name }) => name) ?? [],
+      connections: connections?.items.map(({ name }) => name) ?? [],
+    }
+  } catch {
+    return { callers: [], connections: [] }
+  }
+}

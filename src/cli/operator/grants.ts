@@ -1,0 +1,95 @@
+import { type GrantView, grant as grantShape } from '../../admin/grant-view.ts'
+import { z } from '../../forms/zod.ts'
+import { EXIT } from '../exit-codes.ts'
+import { ask, askAll } from './client.ts'
+import { type Column, tableOf } from './output.ts'
+import { timeAhead } from './time.ts'
+import { type VerbOptions, viaDoor } from './verb.ts'
+
+interface GrantOptions extends VerbOptions {
+  readonly to: string
+  readonly methods?: readonly string[]
+  readonly paths?: readonly string[]
+  readonly until?: string
+}
+
+/** `sallyport grant`: the very next request is let through. */
+export function grant(connection: string, options: GrantOptions): Promise<void> {
+  return viaDoor(options, async (door) => {
+    const { methods, paths, until } = options
+    const rule = { ...(methods && { methods: methods.map((one) => one.toUpperCase()) }), ...(paths && { paths }) }
+    const body = {
+      ...holderOf(options.to),
+      connection,
+      ...((methods || paths) && { rules: [rule] }),
+      ...(until !== undefined && { until: timeAhead(until, Date.now()) }),
+    }
+    const made = await ask(door, grantShape, { method: 'POST', path: '/v1/grants', body })
+    return { json: made, words: `${inWords(made)}\n` }
+  })
+}
+
+interface RevokeOptions extends VerbOptions {
+  readonly from: string
+}
+
+const revoked = z.object({ revoked: z.array(grantShape), declared: z.array(grantShape) })
+
+/** `sallyport revoke`: the very next request is refused, and what is under way is cut. Exit 1 where a declared grant goes on. */
+export function revoke(connection: string, options: RevokeOptions): Promise<void> {
+  return viaDoor(options, async (door) => {
+    const body = { ...holderOf(options.from), connection }
+    const answer = await ask(door, revoked, { method: 'POST', path: '/v1/grants/revoke', body })
+    const words = answer.revoked.map((one) => `revoked: ${inWords(one)}\n`).join('')
+    if (answer.declared.length === 0) return { json: answer, words }
+    const note = `${options.from} can still use ${connection}: take ${answer.declared.map(({ id }) => id).join(', ')} out of the settings file`
+    return { json: answer, words, note, exitCode: EXIT.refused }
+  })
+}
+
+interface ListOptions extends VerbOptions {
+  readonly caller?: string
+  readonly group?: string
+  readonly connection?: string
+}
+
+/** `sallyport grants`: declared and stored. */
+export function grants(options: ListOptions): Promise<void> {
+  return viaDoor(options, async (door) => {
+    const { caller, group, connection } = options
+    const found = await Array.fromAsync(
+      askAll(door, grantShape, { path: '/v1/grants', query: { caller, group, connection } }),
+    )
+    return { json: found, words: tableOf(found, COLUMNS, 'no grants') }
+  })
+}
+
+/** `checkout`, or `group:west-sales`. */
+export function holderOf(text: string): { readonly caller: string } | { readonly group: string } {
+  return text.startsWith('group:') ? { group: text.slice('group:'.length) } : { caller: text }
+}
+
+function holderText({ caller, group = '' }: GrantView): string {
+  return caller ?? `group:${group}`
+}
+
+function inWords(one: GrantView): string {
+  const until = one.until === undefined ? '' : `, until ${one.until}`
+  return `${holderText(one)} may use ${one.connection} (${rulesText(one)})${until}: ${one.id}`
+}
+
+function rulesText({ rules }: GrantView): string {
+  if (rules.length === 0) return 'everything'
+  return rules
+    .map(({ methods, paths }) => `${methods?.join(',') ?? 'any method'} ${paths?.join(',') ?? 'any path'}`)
+    .join('; ')
+}
+
+const COLUMNS: readonly Column<GrantView>[] = [
+  { head: 'HOLDER', text: holderText },
+  { head: 'CONNECTION', text: ({ connection }) => connection },
+  { head: 'RULES', text: rulesText },
+  { head: 'UNTIL', text: ({ until }) => until },
+  { head: 'BY', text: ({ source, createdBy }) => createdBy ?? source },
+  { head: 'ID', text: ({ id }) => id },
+]

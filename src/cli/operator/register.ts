@@ -1,0 +1,165 @@
+import { type Command, Option } from 'commander'
+import { EXIT } from '../exit-codes.ts'
+import { type AuditOptions, blastRadius, exportAudit, search, tail } from './audit.ts'
+import { addCaller, listCallers, removeCaller, rotateKey } from './callers.ts'
+import { disableConnection, enableConnection, listConnections, showConnection } from './connections.ts'
+import { grant, grants, revoke } from './grants.ts'
+import { inventory } from './inventory.ts'
+import { replay, suggest } from './policy.ts'
+import { listSecrets, rotateSecret, setSecret } from './secrets.ts'
+import { verify } from './verify.ts'
+
+/** Adds the verbs that ask a running sidecar, at its operator's door. */
+export function registerOperatorVerbs(program: Command): void {
+  registerGrants(program)
+  registerCallers(program.command('caller').description('callers that are added while running, and their keys'))
+  registerConnections(
+    program.command('connection').description('connections, the state of their credentials, their switch'),
+  )
+  registerSecrets(program.command('secret').description('long-lived secrets, sealed in the store'))
+  registerAudit(program.command('audit').description('what has happened'))
+  registerPolicy(program.command('policy').description('what has been asked, in the light of a policy'))
+  operator(program.command('inventory'))
+    .description('who holds which connection, when it was used last, unused grants, the age of each long-lived secret')
+    .option('--since <time>', 'count uses from then on, as in 30d; 90 days without it')
+    .action(inventory)
+}
+
+/** What every one of these verbs takes. */
+function operator(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--config <file>', 'settings file of the sidecar, which names its operator’s door').env(
+        'SALLYPORT_CONFIG',
+      ),
+    )
+    .addOption(
+      new Option('--admin <address>', 'the operator’s door: unix:PATH or http://127.0.0.1:PORT').env('SALLYPORT_ADMIN'),
+    )
+    .addOption(
+      new Option('--token-file <file>', 'file of the operator’s token; not needed where the kernel says who asks').env(
+        'SALLYPORT_ADMIN_TOKEN_FILE',
+      ),
+    )
+    .option('--json', 'print JSON')
+}
+
+function registerGrants(program: Command): void {
+  operator(program.command('grant'))
+    .description('let a caller, or a group of them, use a connection, from the very next request on')
+    .argument('<connection>')
+    .requiredOption('--to <holder>', 'name of a caller, or group:NAME')
+    .option('--methods <methods>', 'as in GET,HEAD; without it any', listOf)
+    .option('--paths <paths>', 'as in "/v1/contacts/*,/v1/notes/**"; without it any', listOf)
+    .option('--until <time>', 'as in 30d, 12h or 2027-06-30T00:00:00Z')
+    .action(grant)
+  operator(program.command('revoke'))
+    .description('take it back: the very next request is refused, what is under way is cut')
+    .argument('<connection>')
+    .requiredOption('--from <holder>', 'name of a caller, or group:NAME')
+    .action(revoke)
+  operator(program.command('grants'))
+    .description('list grants, those of the settings file and those made while running')
+    .option('--caller <name>')
+    .option('--group <name>')
+    .option('--connection <name>')
+    .action(grants)
+}
+
+function registerCallers(caller: Command): void {
+  operator(caller.command('add'))
+    .description('add a caller; prints its key, this once')
+    .argument('<name>')
+    .action(addCaller)
+  operator(caller.command('list')).description('list callers').action(listCallers)
+  operator(caller.command('remove'))
+    .description('remove a caller, with its keys and grants')
+    .argument('<name>')
+    .action(removeCaller)
+  operator(caller.command('rotate-key'))
+    .description('give a caller another key; prints it, this once')
+    .argument('<name>')
+    .option(
+      '--overlap <duration>',
+      'how long the key before it goes on being good, as in 1h; without it, it ends at once',
+    )
+    .action(rotateKey)
+}
+
+function registerConnections(connection: Command): void {
+  operator(connection.command('list')).description('list connections').action(listConnections)
+  operator(connection.command('show')).description('one connection').argument('<name>').action(showConnection)
+  operator(connection.command('disable'))
+    .description('switch a connection off for everybody, at once')
+    .argument('<name>')
+    .option('--reason <text>', 'why, for whoever finds it switched off')
+    .action(disableConnection)
+  operator(connection.command('enable')).description('switch it on again').argument('<name>').action(enableConnection)
+}
+
+function registerSecrets(secret: Command): void {
+  operator(secret.command('set')).description('seal a secret from standard input').argument('<name>').action(setSecret)
+  operator(secret.command('rotate')).description('seal its next version').argument('<name>').action(rotateSecret)
+  operator(secret.command('list')).description('list secrets, without them').action(listSecrets)
+}
+
+function registerAudit(audit: Command): void {
+  period(filters(operator(audit.command('search'))))
+    .description('records, newest first')
+    .option('--limit <count>', 'records at most', '100')
+    .action(search)
+  filters(operator(audit.command('tail')))
+    .description('records as they are written, as JSON lines')
+    .action(tail)
+  period(filters(operator(audit.command('export'))))
+    .description('records exactly as they were written, oldest first, as JSON lines')
+    .action(exportAudit)
+  operator(audit.command('verify'))
+    .description(`whether an audit is whole and unaltered; exit ${EXIT.refused} with the first thing that is wrong`)
+    .argument(
+      '[files...]',
+      'of a json-lines sink, oldest first; without any, what the running sidecar has in its store',
+    )
+    .option('--public-key <file...>', 'PEM of the keys whose checkpoints count; without it signatures prove nothing')
+    .action(verify)
+  operator(audit.command('blast-radius'))
+    .description('every request that spent a credential, or any credential of a long-lived secret')
+    .option('--fingerprint <fingerprint>', 'of the credential, as the audit names it')
+    .option('--secret <name@version>', 'the long-lived secret behind it')
+    .action((options: AuditOptions) => blastRadius(options))
+}
+
+function filters(command: Command): Command {
+  return command
+    .option('--caller <name>')
+    .option('--connection <name>')
+    .option('--host <host>')
+    .option('--code <code>', 'of a problem, as in grant-missing')
+    .option('--fingerprint <fingerprint>')
+    .addOption(new Option('--kind <kind>', 'of record').choices(['ask', 'change', 'checkpoint', 'start']))
+}
+
+function period(command: Command): Command {
+  return command
+    .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z')
+    .option('--until <time>', 'the same; records before it')
+}
+
+function registerPolicy(policy: Command): void {
+  operator(policy.command('replay'))
+    .description(`decide anew what was asked, by other settings; exit ${EXIT.refused} when anything would change`)
+    .requiredOption('--candidate <file>', 'settings file')
+    .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
+    .action(replay)
+  operator(policy.command('suggest'))
+    .description('print the allowlist and the rules that what was asked needs')
+    .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
+    .action(suggest)
+}
+
+function listOf(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
+}
