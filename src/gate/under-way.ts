@@ -88,12 +88,7 @@ export class UnderWay {
 
   /** A round that has begun goes on to its end, each judged by what is newest then: changes without a pause starve nobody. */
   #turn(): void {
-    const start = this.#clock.monotonic()
-    const last = Math.min(this.#at + TURN_SIZE, this.#queue.length)
-    while (this.#at < last && this.#clock.monotonic() - start < TURN_MS) {
-      const stay = this.#queue[this.#at++]
-      if (stay) this.#judge(stay)
-    }
+    withoutStacks(() => this.#judgeSome())
     if (this.#at < this.#queue.length) return void setImmediate(() => this.#turn())
     this.#queue = []
     this.#at = 0
@@ -101,6 +96,15 @@ export class UnderWay {
     if (!this.#isChanged) return
     this.#isChanged = false
     this.policyChanged()
+  }
+
+  #judgeSome(): void {
+    const start = this.#clock.monotonic()
+    const last = Math.min(this.#at + TURN_SIZE, this.#queue.length)
+    while (this.#at < last && this.#clock.monotonic() - start < TURN_MS) {
+      const stay = this.#queue[this.#at++]
+      if (stay) this.#judge(stay)
+    }
   }
 
   #judge(stay: Stay): void {
@@ -129,6 +133,20 @@ export class UnderWay {
       this.#onFault(error)
       return { permitted: false, code: 'internal-error', reason: 'it could not be judged anew' }
     }
+  }
+}
+
+/**
+ * Each cut ends several streams by errors of their own, and Node formats the stack of every one as it destroys them: a
+ * third of the time that 10 000 cuts took. Nobody reads those stacks.
+ */
+function withoutStacks(work: () => void): void {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    work()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 
