@@ -197,8 +197,8 @@ test('the audit is searched, followed, exported and verified', async () => {
 
 test('the inventory says who holds what, and whether it was used', async () => {
   const { items, secrets } = JSON.parse((await sp('inventory', '--json')).stdout)
-  expect(items).toContainEqual(expect.objectContaining({ group: 'auditors', uses: 0 }))
-  expect(secrets).toMatchObject([{ connection: 'crm', kept: 'file', isInjected: true, ageDays: 0 }])
+  expect(items).toContainEqual(expect.objectContaining({ group: 'auditors', count: 0, isUnused: expect.any(Boolean) }))
+  expect(secrets).toMatchObject([{ name: 'file:crm.secret', connections: ['crm'], isStatic: true, isOld: false }])
 })
 
 test('a shell completes live names', async () => {

@@ -14,7 +14,7 @@ export function inventory(options: InventoryOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const since = options.since === undefined ? undefined : timeBack(options.since, Date.now())
     const answer = await ask(door, inventoryShape, { path: '/v1/inventory', query: { since } })
-    const unused = answer.items.filter(({ uses, hasEnded }) => uses === 0 && !hasEnded).length
+    const unused = answer.items.filter(({ isUnused }) => isUnused).length
     const words = [
       tableOf(answer.items, GRANTS, 'no grants'),
       tableOf(answer.secrets, SECRETS, 'no long-lived secrets'),
@@ -29,16 +29,25 @@ type Inventory = z.infer<typeof inventoryShape>
 const GRANTS: readonly Column<Inventory['items'][number]>[] = [
   { head: 'HOLDER', text: ({ caller, group = '' }) => caller ?? `group:${group}` },
   { head: 'CONNECTION', text: ({ connection }) => connection },
-  { head: 'USES', text: ({ uses }) => String(uses) },
-  { head: 'LAST USED', text: ({ lastUsedAt, hasEnded }) => lastUsedAt ?? (hasEnded ? 'ended' : 'never') },
+  { head: 'USES', text: ({ count }) => String(count) },
+  { head: 'LAST USED', text: ({ lastUsedAt, isExpired }) => lastUsedAt ?? (isExpired ? 'ended' : 'never') },
   { head: 'UNTIL', text: ({ until }) => until },
   { head: 'BY', text: ({ source, createdBy }) => createdBy ?? source },
   { head: 'ID', text: ({ id }) => id },
 ]
 
 const SECRETS: readonly Column<Inventory['secrets'][number]>[] = [
-  { head: 'SECRET OF', text: ({ connection, setting }) => `${connection} ${setting}` },
-  { head: 'KEPT', text: ({ kept }) => kept },
-  { head: 'AGE', text: ({ ageDays }) => (ageDays === undefined ? 'unknown' : `${ageDays} days`) },
-  { head: 'STATIC', text: ({ isInjected }) => (isInjected ? 'yes: it goes into requests itself' : undefined) },
+  { head: 'SECRET', text: ({ name }) => name },
+  { head: 'OF', text: ({ connections }) => connections.join(', ') },
+  { head: 'AGE', text: ageText },
+  { head: 'LAST USED', text: ({ lastUsedAt }) => lastUsedAt },
+  { head: 'STATIC', text: ({ isStatic }) => (isStatic ? 'yes: it goes into requests itself' : undefined) },
 ]
+
+const DAY_MS = 86_400_000
+
+function ageText({ ageMs, isOld }: Inventory['secrets'][number]): string {
+  if (ageMs === undefined) return 'unknown'
+  const days = `${Math.floor(ageMs / DAY_MS)} days`
+  return isOld ? `${days}: old` : days
+}

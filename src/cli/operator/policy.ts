@@ -7,22 +7,23 @@ import { type Column, tableOf } from './output.ts'
 import { timeBack } from './time.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
-const changed = z.object({
+const shift = z.object({
   caller: z.string(),
   connection: z.string().optional(),
+  host: z.string().optional(),
   method: z.string(),
-  host: z.string(),
-  path: z.string(),
+  path: z.string().optional(),
   count: z.int(),
-  was: z.string(),
-  now: z.string(),
+  reason: z.string(),
+  code: z.string().optional(),
 })
-type Changed = z.infer<typeof changed>
+type Shift = z.infer<typeof shift>
 const replayed = z.object({
-  asks: z.int(),
-  denied: z.array(changed),
-  allowed: z.array(changed),
-  credentialed: z.array(changed),
+  newlyDenied: z.array(shift.loose()),
+  newlyAllowed: z.array(shift.loose()),
+  newlyCredentialed: z.array(shift.loose()),
+  replayed: z.int(),
+  skipped: z.int(),
 })
 
 interface ReplayOptions extends VerbOptions {
@@ -38,14 +39,15 @@ export function replay(options: ReplayOptions): Promise<void> {
     })
     const body = { candidate, since: timeBack(options.since, Date.now()) }
     const answer = await ask(door, replayed, { method: 'POST', path: '/v1/policy/replay', body })
-    const { asks, denied, allowed, credentialed } = answer
+    const { newlyDenied, newlyAllowed, newlyCredentialed, skipped } = answer
     const words = [
-      section('would be denied', denied),
-      section('would be allowed', allowed),
-      section('would be given a credential', credentialed),
+      section('would be denied', newlyDenied),
+      section('would be allowed', newlyAllowed),
+      section('would be given a credential', newlyCredentialed),
     ].filter((text) => text !== '')
     const isChanged = words.length > 0
-    const summary = `${asks} requests since ${body.since}${isChanged ? '' : ': nothing would change'}\n`
+    const left = skipped === 0 ? '' : `; of ${skipped} more too little is known`
+    const summary = `${answer.replayed} requests since ${body.since}${isChanged ? '' : ': nothing would change'}${left}\n`
     return { json: answer, words: [...words, summary].join('\n'), exitCode: isChanged ? EXIT.refused : 0 }
   })
 }
@@ -58,20 +60,19 @@ interface SuggestOptions extends VerbOptions {
 export function suggest(options: SuggestOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const query = { since: timeBack(options.since, Date.now()) }
-    const answer = await ask(door, z.object({ yaml: z.string() }), { path: '/v1/policy/suggest', query })
-    return { json: answer, words: answer.yaml }
+    const answer = await ask(door, z.object({ yaml: z.string(), asks: z.int() }), { path: '/v1/policy/suggest', query })
+    return { json: answer, words: answer.yaml, note: `made of ${answer.asks} requests since ${query.since}` }
   })
 }
 
-function section(title: string, rows: readonly Changed[]): string {
+function section(title: string, rows: readonly Shift[]): string {
   return rows.length === 0 ? '' : `${title}:\n${tableOf(rows, COLUMNS, '')}`
 }
 
-const COLUMNS: readonly Column<Changed>[] = [
+const COLUMNS: readonly Column<Shift>[] = [
   { head: 'COUNT', text: ({ count }) => String(count) },
   { head: 'CALLER', text: ({ caller }) => caller },
   { head: 'CONNECTION', text: ({ connection }) => connection },
-  { head: 'REQUEST', text: ({ method, host, path }) => `${method} ${host}${path}` },
-  { head: 'WAS', text: ({ was }) => was },
-  { head: 'NOW', text: ({ now }) => now },
+  { head: 'REQUEST', text: ({ method, host = '', path = '' }) => `${method} ${host}${path}` },
+  { head: 'WHY', text: ({ reason, code }) => (code === undefined ? reason : `${reason} (${code})`) },
 ]
