@@ -15,8 +15,11 @@ type App = Hono<{ Bindings: Line }>
 export function createAdminApp(ports: AdminPorts): App {
   const app: App = new Hono()
   app.route('/', healthApp(ports))
-  const document = `${JSON.stringify(openApiDocument(routes))}\n`
-  app.get('/openapi.json', (context) => context.body(document, 200, { 'Content-Type': 'application/json' }))
+  let document: string | undefined
+  app.get('/openapi.json', (context) => {
+    document ??= `${JSON.stringify(openApiDocument(routes))}\n`
+    return context.body(document, 200, { 'Content-Type': 'application/json' })
+  })
   mount(app, ports)
   app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUID()))
   app.onError((error) => {
