@@ -30,7 +30,7 @@ interface Segment {
   bytes: number
 }
 
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 128 * 1024
 /** The file in use is emptied once this much of it has been delivered, and nothing is left. */
 const RESET_BYTES = 64 * 1024
 
