@@ -1,55 +1,102 @@
 import type { Identify } from './callers/identify.ts'
 import { buildRecognize } from './callers/recognize.ts'
+import type { Clock } from './core/clock.ts'
 import type { Grant } from './core/grants.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from './core/holdings.ts'
 import { compileRule } from './core/rule.ts'
 import type { Snapshot } from './gate/snapshot.ts'
-import { type Additions, compileDeclared, policyOf } from './settings/policy.ts'
+import { type Additions, compileDeclared, type Declared, policyOf } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
 import type { Store } from './store/store.ts'
 
 interface Parts extends Pick<Snapshot, 'connections' | 'unlisted'> {
   readonly settings: Settings
   readonly store: Store | undefined
+  readonly clock: Clock
   identifyWith(stored: readonly StoredCaller[]): Identify
 }
 
-/** The configuration as it is now: settings, and what operators have added while running. */
-export interface Live {
-  snapshot(): Snapshot
-  /** Puts these in the place of what the store has added, until that changes. */
-  revise(additions: Additions): void
+/** How often it is asked whether the store has been lost for too long. */
+const LOOK_MS = 250
+
+/**
+ * The configuration as it is now: settings, and what operators have added while running. The snapshot is made anew at each
+ * change of the store, before the change is answered: the very next ask is decided by it.
+ */
+export class Live {
+  readonly #parts: Parts
+  readonly #declared: Declared
+  readonly #listeners: (() => void)[] = []
+  readonly #stopFollowing: (() => void) | undefined
+  readonly #looking: NodeJS.Timeout | undefined
+  #callers: readonly StoredCaller[]
+  #additions: Additions
+  #isLost = false
+  #snapshot: Snapshot
+
+  constructor(parts: Parts) {
+    const { settings, store, identifyWith } = parts
+    const holdings = store?.holdings() ?? NO_HOLDINGS
+    this.#parts = parts
+    this.#declared = compileDeclared(settings)
+    this.#callers = holdings.callers
+    this.#additions = additionsOf(holdings)
+    this.#snapshot = this.#make(identifyWith(holdings.callers))
+    this.#stopFollowing = store?.onChange((latest) => this.#follow(latest))
+    if (store) this.#looking = setInterval(() => this.#look(store), LOOK_MS).unref()
+  }
+
+  readonly snapshot = (): Snapshot => this.#snapshot
+
   /** Called behind each change, when `snapshot` gives the new one. */
-  onChange(listener: () => void): void
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Puts these in the place of what the store has added, until that changes. */
+  readonly revise = (additions: Additions): void => {
+    this.#additions = additions
+    this.#swap(this.#snapshot.identify)
+  }
+
   /** Stops following the store. */
-  close(): void
-}
-
-/** Makes the snapshot anew at each change of the store, before the change is answered: the very next ask is decided by it. */
-export function goLive({ settings, store, identifyWith, connections, unlisted }: Parts): Live {
-  const declared = compileDeclared(settings)
-  const listeners: (() => void)[] = []
-  let { callers, ...added } = store?.holdings() ?? NO_HOLDINGS
-  let snapshot = make(identifyWith(callers), additionsOf(added))
-  const swap = (next: Snapshot) => {
-    snapshot = next
-    for (const listener of listeners) listener()
-  }
-  const close = store?.onChange((latest) => {
-    const identify = latest.callers === callers ? snapshot.identify : identifyWith(latest.callers)
-    callers = latest.callers
-    swap(make(identify, additionsOf(latest)))
-  })
-  return {
-    snapshot: () => snapshot,
-    revise: (additions) => swap(make(snapshot.identify, additions)),
-    onChange: (listener) => void listeners.push(listener),
-    close: () => close?.(),
+  close(): void {
+    clearInterval(this.#looking)
+    this.#stopFollowing?.()
   }
 
-  function make(identify: Identify, additions: Additions): Snapshot {
-    const recognize = buildRecognize(identify, settings.callers)
-    return Object.freeze({ policy: policyOf(declared, additions), identify, recognize, connections, unlisted })
+  #follow(latest: Holdings): void {
+    const identify =
+      latest.callers === this.#callers ? this.#snapshot.identify : this.#parts.identifyWith(latest.callers)
+    this.#callers = latest.callers
+    this.#additions = additionsOf(latest)
+    this.#swap(identify)
+  }
+
+  /** What nobody has confirmed for that long may have been taken back long ago. */
+  #look(store: Store): void {
+    const { clock, settings } = this.#parts
+    const isLost = clock.monotonic() - store.confirmedAt() > (settings.store?.staleMs ?? Number.POSITIVE_INFINITY)
+    if (isLost === this.#isLost) return
+    this.#isLost = isLost
+    this.#swap(this.#snapshot.identify)
+  }
+
+  #swap(identify: Identify): void {
+    this.#snapshot = this.#make(identify)
+    for (const listener of this.#listeners) listener()
+  }
+
+  #make(identify: Identify): Snapshot {
+    const { settings, connections, unlisted } = this.#parts
+    const policy = { ...policyOf(this.#declared, this.#additions), isLost: this.#isLost }
+    return Object.freeze({
+      policy,
+      identify,
+      recognize: buildRecognize(identify, settings.callers),
+      connections,
+      unlisted,
+    })
   }
 }
 

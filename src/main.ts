@@ -16,7 +16,7 @@ import { historyOf } from './history.ts'
 import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
-import { goLive } from './live.ts'
+import { Live } from './live.ts'
 import type { Loaded } from './settings/load.ts'
 import { openReferences } from './settings/open.ts'
 import type { Additions } from './settings/policy.ts'
@@ -85,7 +85,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
   const identifyWith = buildCallers(settings.callers, proving)
-  const live = goLive({ settings, store, identifyWith, ...openConnections(site, metrics, dialer) })
+  const live = new Live({ settings, store, clock, identifyWith, ...openConnections(site, metrics, dialer) })
   closers.push(() => live.close())
   const { snapshot } = live
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })

@@ -15,8 +15,8 @@ export interface Unproved {
   readonly name?: undefined
 }
 
-/** Who asks. At once where that can be looked up. */
-export type Identify = (evidence: Evidence) => Caller | Unproved | Promise<Caller | Unproved>
+/** Who asks. At once where that can be looked up. `isAgain`: it has been asked before, so that a no is no failure of anybody. */
+export type Identify = (evidence: Evidence, isAgain?: boolean) => Caller | Unproved | Promise<Caller | Unproved>
 
 /** What is known of the names of callers. */
 export interface CallerNames {
@@ -39,11 +39,12 @@ interface Parts {
 
 /** Makes the one question that is put to all methods: a proof that was shown beats where the caller stands. */
 export function createIdentify({ shown, places, names, failures, readsTokens }: Parts): Identify {
-  return function identify(evidence) {
+  return function identify(evidence, isAgain = false) {
     const shows = showsKey(evidence)
-    const effort: Effort = shows && failures.isOver(evidence) ? 'known' : 'any'
+    const isCounted = shows && !isAgain
+    const effort: Effort = isAgain || (shows && failures.isOver(evidence)) ? 'known' : 'any'
     const inquiry = { evidence, effort, names }
-    const ending = (found: Unproved) => (shows && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
+    const ending = (found: Unproved) => (isCounted && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
     return settle(askEach(shown, { ...inquiry, isShown: true }, shows ? WRONG : NOTHING), (found) => {
       if (found.name !== undefined) return found
       const wrong = found === WRONG && readsTokens ? wrongKey(evidence) : found

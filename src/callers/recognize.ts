@@ -21,7 +21,7 @@ export function buildRecognize(identify: Identify, callers: Readonly<Record<stri
   return function recognize(caller, evidence) {
     const kind = kinds[caller.method]
     if (!kind?.isAskedAgain) return isNamed(caller, kind, callers) ? caller : undefined
-    const found = identify(evidence)
+    const found = identify(evidence, true)
     return !(found instanceof Promise) && found.name === caller.name ? found : undefined
   }
 }

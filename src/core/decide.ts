@@ -30,6 +30,8 @@ export interface Policy {
   readonly disabled: ReadonlySet<string>
   /** `report`: what the allowlist would refuse goes out without a credential, and is recorded. Enforced without it. */
   readonly allowlistMode?: 'enforce' | 'report' | undefined
+  /** What operators have changed has not been known for too long: nothing goes out, or what they took back might. */
+  readonly isLost?: boolean | undefined
 }
 
 export interface Question {
@@ -115,6 +117,7 @@ export function isPermit(value: unknown): value is Permit {
 
 /** The one decision: both gates, in order, on facts alone. */
 export function decide(question: Question, policy: Policy): Permit | Waiver | Refusal {
+  if (policy.isLost) return LOST
   const route = resolve(question, policy)
   if ('permitted' in route) return waiverOf(question, route, policy) ?? route
   return judgeGrants(question, route, policy)
@@ -214,6 +217,9 @@ export function beyondScope({ name, scopes }: Caller, { id, connection }: Grant)
   const reason = `grant ${id} would let ${name} do this with ${connection}, but its token has ${scopes ? ceilingText(scopes) : 'no scope'}`
   return refuse('scope-insufficient', reason, { connection, grant: id })
 }
+
+/** Told before anything else: what the policy says is not known any more. */
+export const LOST: Refusal = refuse('store-lost', 'the store has been lost for longer than store.staleMs')
 
 /** No grant at all. */
 export function ungranted(caller: Caller, connection: string): Refusal {

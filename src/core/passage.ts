@@ -4,6 +4,7 @@ import {
   beyondScope,
   disabledOf,
   expired,
+  LOST,
   type Place,
   type Policy,
   placeOf,
@@ -49,6 +50,7 @@ export interface Passage {
 
 /** Both gates for a CONNECT: host, port, caller, grant. Methods and paths are judged at each request in the tunnel. */
 export function decidePassage(question: PassageQuestion, policy: Policy): Passage | Refusal {
+  if (policy.isLost) return LOST
   const place = placeOf(question.host, policy)
   if ('permitted' in place) return waivedPassage(question, place, policy) ?? place
   const ways = waysInto(place, question.port)

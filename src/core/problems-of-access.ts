@@ -99,6 +99,14 @@ export const accessProblems = {
     remedy:
       'The audit can take no more, and nothing is done unrecorded. It goes on by itself once there is room; the log names the sink.',
   },
+  'store-lost': {
+    status: 503,
+    title: 'What is granted is not known any more',
+    blame: 'operator',
+    proxyError: 'proxy_internal_error',
+    remedy:
+      'The store has been lost for longer than "store.staleMs", and what was granted may have been taken back. It goes on by itself once the store is there again.',
+  },
   'scope-insufficient': {
     status: 403,
     title: 'The scope of the token does not reach this far',

@@ -165,11 +165,11 @@ test('why --json says it to programs', async () => {
 })
 
 test.each([
-  ['an unknown caller', ['--caller', 'nobody', 'http://api.crm.test/'], 'use the name of a caller: checkout'],
+  ['an unknown caller', ['--caller', 'nobody', 'http://api.crm.test/'], 'nobody is no caller: use one of checkout'],
   [
     'a name that every object has',
     ['--caller', 'constructor', 'http://api.crm.test/'],
-    'use the name of a caller: checkout',
+    'constructor is no caller: use one of checkout',
   ],
   ['no URL', ['--caller', 'checkout', 'api.crm.test'], 'use a URL such as http://api.crm.example.com/v1/contacts'],
   [

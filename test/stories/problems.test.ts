@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { renameSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { ProblemRow } from '../../src/core/problem-row.ts'
 import { type ProblemCode, problems } from '../../src/core/problems.ts'
@@ -210,6 +212,7 @@ const stories = {
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
   'connection-disabled': () => ask({ host: 'disabled.test' }),
   'audit-full': askUnrecordable,
+  'store-lost': askLost,
   'connect-refused': () =>
     sendRaw(forward(), `CONNECT untunnelled.test:443 HTTP/1.1\r\nHost: ${MARKER}.test\r\n${PROOF}\r\n`),
   'authority-mismatch': askMisdirected,
@@ -302,6 +305,18 @@ async function askUnrecordable(): Promise<RawAnswer> {
   const sinks = [{ kind: 'json-lines', path: '/dev/full' }]
   house = await startCrmForTest({ port: upstream.port, settings: { audit: { sinks } } })
   return ask({ at: house.doors[0]?.address ?? '' })
+}
+
+/** In this one, somebody has taken the file of the store away. */
+async function askLost(): Promise<RawAnswer> {
+  const store = { kind: 'sqlite', path: 'state/store.db', staleMs: 1000, pollMs: 50 }
+  house = await startCrmForTest({ port: upstream.port, settings: { store } })
+  renameSync(join(house.directory, 'state/store.db'), join(house.directory, 'state/elsewhere.db'))
+  const at = house.doors[0]?.address ?? ''
+  return eventually(async () => {
+    const answer = await ask({ at })
+    return answer.status === 503 ? answer : undefined
+  }, 'the store to be lost for too long')
 }
 
 /** The fields that these codes alone come with. */
