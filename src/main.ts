@@ -121,7 +121,9 @@ function buildSnapshot({ loaded, log, references, clock, closers }: Site, metric
   const connections = buildConnections(settings.connections, { references, clock, metrics, log, dialer })
   closers.push(() => Promise.all([...connections.values()].map(({ upstream }) => upstream.destroy())))
   const policy = compilePolicy(settings)
-  return Object.freeze({ policy, identify: buildIdentify(settings.callers, references), connections })
+  const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
+  const identify = buildIdentify(settings.callers, { references, clock, dialer, onFault })
+  return Object.freeze({ policy, identify, connections })
 }
 
 async function openDoors(doors: readonly Door[], addresses: Set<string>): Promise<House['listeners']> {

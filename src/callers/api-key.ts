@@ -45,7 +45,7 @@ export const apiKey: CallerKind<typeof schema> = {
         : [{ caller: name, message: `use a key of its own: ${other} has the same digest` }]
     })
   },
-  build(callers, references) {
+  build(callers, { references }) {
     const entries = callers.map((caller) => entryOf(caller, references))
     const byName = new Map(entries.map((entry) => [entry.caller, entry]))
     return {

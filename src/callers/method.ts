@@ -1,7 +1,9 @@
 import type { Caller, Evidence } from '../core/ask.ts'
+import type { Clock } from '../core/clock.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import type { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
+import type { Dialer } from '../wire/dial.ts'
 
 /**
  * What a method makes of the evidence. `silent`: nothing shown that it reads. `wrong`: a proof was shown that proves
@@ -30,6 +32,16 @@ export interface Named<S> {
   readonly settings: S
 }
 
+/** What every kind of caller method is built with. */
+export interface CallerTools {
+  readonly references: References
+  readonly clock: Clock
+  /** The way to whoever vouches for a caller: an issuer of tokens, a cluster. */
+  readonly dialer: Dialer
+  /** Told, in words for the operator, what keeps proofs from being judged. Holds no secret. Must not throw. */
+  onFault(message: string): void
+}
+
 /** A kind of caller method: one instance serves all callers of its kind, so that it can index them. */
 export interface CallerKind<S extends z.ZodObject> {
   readonly schema: S
@@ -37,5 +49,5 @@ export interface CallerKind<S extends z.ZodObject> {
   readonly proofIs: 'shown' | 'place'
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
-  build(callers: readonly Named<z.infer<S>>[], references: References): CallerMethod
+  build(callers: readonly Named<z.infer<S>>[], tools: CallerTools): CallerMethod
 }

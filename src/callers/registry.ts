@@ -2,9 +2,8 @@ import type { Caller, Evidence } from '../core/ask.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
-import type { References } from '../secrets/reference.ts'
 import { apiKey } from './api-key.ts'
-import type { CallerKind, CallerMethod, Named, Proved } from './method.ts'
+import type { CallerKind, CallerMethod, CallerTools, Named, Proved } from './method.ts'
 import { socket } from './socket.ts'
 import { unixPeer } from './unix-peer.ts'
 
@@ -35,8 +34,8 @@ export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>
 }
 
 /** Builds one method for each kind in use, and the one question put to all of them. */
-export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>, references: References): Identify {
-  const methods = eachKind(callers, (kind, named) => ({ proofIs: kind.proofIs, method: kind.build(named, references) }))
+export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>, tools: CallerTools): Identify {
+  const methods = eachKind(callers, (kind, named) => ({ proofIs: kind.proofIs, method: kind.build(named, tools) }))
   const shown = methods.filter(({ proofIs }) => proofIs === 'shown').map(({ method }) => method)
   const places = methods.filter(({ proofIs }) => proofIs === 'place').map(({ method }) => method)
   return function identify(evidence) {

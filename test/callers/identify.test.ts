@@ -2,18 +2,18 @@ import { expect, test } from 'vitest'
 import { type CallerSettings, callerSettings, faultsOfCallers } from '../../src/callers/registry.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret, sha256 } from '../../src/core/secret.ts'
+import { makeCallerTools } from '../support/caller-tools.ts'
 import { identifying } from '../support/identifying.ts'
-import { References } from '../support/references.ts'
 
 const KEY = 'the key of a test'
-const references = new References(KEY)
+const tools = makeCallerTools({ secret: KEY })
 
 function settingsOf(callers: Readonly<Record<string, object>>): Record<string, CallerSettings> {
   return Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
 }
 
 function identifyWith(callers: Readonly<Record<string, object>>) {
-  return identifying(settingsOf(callers), references)
+  return identifying(settingsOf(callers), tools)
 }
 
 function shows(key: string, caller?: string): Evidence {
@@ -44,10 +44,10 @@ test('two keys at once prove nobody, also when one of them is right', async () =
 })
 
 test('a key that has changed in its file is the only one from then on', async () => {
-  const changing = new References('old')
+  const changing = makeCallerTools({ secret: 'old' })
   const identify = identifying(settingsOf({ one: byReference }), changing)
   expect((await identify(shows('old')))?.name).toBe('one')
-  changing.change('new')
+  changing.references.change('new')
   expect(await identify(shows('old'))).toBeUndefined()
   expect((await identify(shows('new')))?.name).toBe('one')
 })

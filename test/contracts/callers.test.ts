@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { callerKinds, callerSettings } from '../../src/callers/registry.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret } from '../../src/core/secret.ts'
+import { makeCallerTools } from '../support/caller-tools.ts'
 import { identifying } from '../support/identifying.ts'
-import { References } from '../support/references.ts'
 import { describeKinds } from './kinds.ts'
 
 const KEY = 'the key of a test'
@@ -27,7 +27,7 @@ const NOTHING: Evidence = { keys: [], keysAre: 'certain' }
 
 function identifyWith(callers: Readonly<Record<string, object>>) {
   const settings = Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
-  return identifying(settings, new References(KEY))
+  return identifying(settings, makeCallerTools({ secret: KEY }))
 }
 
 // Object.keys has forgotten the names of the keys.

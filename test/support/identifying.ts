@@ -1,13 +1,13 @@
+import type { CallerTools } from '../../src/callers/method.ts'
 import { buildIdentify, type CallerSettings } from '../../src/callers/registry.ts'
 import type { Caller, Evidence } from '../../src/core/ask.ts'
-import type { References } from './references.ts'
 
 /** Asks who it is, and gives nobody as undefined. */
 export function identifying(
   callers: Readonly<Record<string, CallerSettings>>,
-  references: References,
+  tools: CallerTools,
 ): (evidence: Evidence) => Promise<Caller | undefined> {
-  const identify = buildIdentify(callers, references)
+  const identify = buildIdentify(callers, tools)
   return async (evidence) => {
     const found = await identify(evidence)
     return found.name === undefined ? undefined : found

@@ -1,13 +1,15 @@
 import { type HeldSecret, Secret } from '../../src/core/secret.ts'
 import type { References as Opened } from '../../src/secrets/reference.ts'
 
-/** References that all mean one secret, which a test can change. */
+/** References that all mean one secret, and one file, which a test can change. */
 export class References implements Opened {
   #secret: Secret
   #version = 1
+  #file: string | undefined
 
-  constructor(text: string) {
+  constructor(text: string, file?: string) {
     this.#secret = new Secret(text)
+    this.#file = file
   }
 
   change(text: string): void {
@@ -15,11 +17,16 @@ export class References implements Opened {
     this.#version++
   }
 
+  changeFile(text: string): void {
+    this.#file = text
+  }
+
   secret(): HeldSecret {
     return { current: () => ({ secret: this.#secret, version: this.#version }) }
   }
 
   file(): string {
-    throw new Error('no file in this test')
+    if (this.#file === undefined) throw new Error('no file in this test')
+    return this.#file
   }
 }
