@@ -41,18 +41,29 @@ export const allowPrivate = z.array(cidr).default([]).meta({
   description: 'private, loopback or reserved ranges that may be dialled nevertheless; without it they are refused',
 })
 
+/** What is wrong with the text of a file, with the form to use; undefined when it is right. */
+export type FaultOfText = (text: string) => string | undefined
+
 /** A file that holds no secret. Relative paths start at the settings file. */
 export class FileReference {
   readonly file: string
+  /** Judges its text; a file without it holds certificates. */
+  readonly faultOfText: FaultOfText | undefined
 
-  constructor(file: string) {
+  constructor(file: string, faultOfText?: FaultOfText) {
     this.file = file
+    this.faultOfText = faultOfText
   }
 }
 
-export const fileReference = z
-  .strictObject({ file: z.string().min(1) }, { error: 'use { file: PATH }' })
-  .transform(({ file }) => new FileReference(file))
+const filePath = z.strictObject({ file: z.string().min(1) }, { error: 'use { file: PATH }' })
+
+export const fileReference = filePath.transform(({ file }) => new FileReference(file))
+
+/** A file of text that is read again when it changes. */
+export function textReference(faultOfText: FaultOfText): typeof fileReference {
+  return filePath.transform(({ file }) => new FileReference(file, faultOfText))
+}
 
 export const tlsTrust = z
   .strictObject({

@@ -16,6 +16,6 @@ export class SecretReference {
 /** What the kinds of all rooms are given to turn references into what they refer to. Everything was opened at start. */
 export interface References {
   secret(reference: SecretReference): HeldSecret
-  /** The text of the file. */
+  /** The text of the file, as it stands now. */
   file(reference: FileReference): string
 }

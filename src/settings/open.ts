@@ -6,6 +6,7 @@ import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
+import { type OpenText, openText } from './text-file.ts'
 
 /** What a settings file refers to, opened. `close` stops watching the files. */
 export interface OpenReferences extends References {
@@ -14,32 +15,48 @@ export interface OpenReferences extends References {
 
 /**
  * Opens every secret and every file that the settings refer to.
- * `onFault`: a secret file that changed for the worse; the value before it stays in use.
+ * `onFault`: a file that changed for the worse; what it held before stays in use.
  * @throws SettingsError with everything that could not be opened
  */
 export async function openReferences(loaded: Loaded, onFault: (message: string) => void): Promise<OpenReferences> {
   const directory = dirname(loaded.file)
   const secrets = new Map<SecretReference, OpenSecret>()
-  const files = new Map<FileReference, string>()
+  const files = new Map<FileReference, Pick<OpenText, 'current' | 'close'>>()
   const faults: SettingsFault[] = []
   for (const { path, reference } of referencesIn(loaded.settings)) {
     try {
       if (reference instanceof SecretReference)
         secrets.set(reference, await openSecret(reference, { directory, onFault }))
-      else files.set(reference, await readCertificates(resolve(directory, reference.file)))
+      else files.set(reference, await openFile(reference, { directory, onFault }))
     } catch (error) {
       faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
   }
-  const close = () => secrets.forEach((secret) => secret.close())
+  const close = () => [...secrets.values(), ...files.values()].forEach((one) => one.close())
   if (faults.length > 0) {
     close()
     throw new SettingsError(loaded.locateAll(faults))
   }
-  return { secret: (reference) => found(secrets, reference), file: (reference) => found(files, reference), close }
+  return {
+    secret: (reference) => found(secrets, reference),
+    file: (reference) => found(files, reference).current(),
+    close,
+  }
 }
 
-/** Every file that settings refer to so far holds certificates. */
+interface FileBase {
+  readonly directory: string
+  onFault(message: string): void
+}
+
+/** Certificates are read once: what is built of them is not built again. */
+async function openFile({ file, faultOfText }: FileReference, { directory, onFault }: FileBase) {
+  const path = resolve(directory, file)
+  if (faultOfText) return openText(path, { faultOfText, onFault })
+  const pem = await readCertificates(path)
+  return { current: () => pem, close: () => undefined }
+}
+
 async function readCertificates(file: string): Promise<string> {
   const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${file} cannot be read (${error.code}): use the path of a PEM file`)

@@ -3,11 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { certificatesIn } from '../../ca/pem.ts'
 import { expiryOf } from '../../credentials/expiry-of.ts'
-import type { FileReference } from '../../forms/network.ts'
+import type { FaultOfText, FileReference } from '../../forms/network.ts'
 import { openSecret } from '../../secrets/open.ts'
 import { SecretReference } from '../../secrets/reference.ts'
 import { pathText } from '../../settings/fault.ts'
 import { type Found, referencesIn } from '../../settings/open.ts'
+import { openText } from '../../settings/text-file.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { trustOf } from '../../wire/trust.ts'
 import { examine, examineAll, type Told } from './finding.ts'
@@ -23,9 +24,9 @@ export function examineSecrets(site: Site): Promise<readonly Told[]> {
 
 function look({ path, reference }: Found, site: Site): Promise<Told> {
   const subject = pathText(path)
-  return reference instanceof SecretReference
-    ? lookAtSecret(subject, reference, site)
-    : lookAtCertificates(subject, reference, site)
+  if (reference instanceof SecretReference) return lookAtSecret(subject, reference, site)
+  const { file, faultOfText } = reference
+  return faultOfText ? lookAtText(subject, { file, faultOfText }, site) : lookAtCertificates(subject, reference, site)
 }
 
 async function lookAtSecret(subject: string, reference: SecretReference, { loaded, clock }: Site): Promise<Told> {
@@ -38,6 +39,17 @@ async function lookAtSecret(subject: string, reference: SecretReference, { loade
   } finally {
     opened.close()
   }
+}
+
+async function lookAtText(
+  subject: string,
+  reference: { file: string; faultOfText: FaultOfText },
+  { loaded }: Site,
+): Promise<Told> {
+  const path = resolve(dirname(loaded.file), reference.file)
+  const opened = await openText(path, { faultOfText: reference.faultOfText, onFault: () => undefined })
+  opened.close()
+  return { subject, state: 'ok', says: 'can be read' }
 }
 
 /** One certificate of several that has ended is a remnant; the last one to end is what matters. */
