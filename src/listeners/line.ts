@@ -1,10 +1,13 @@
 import type { Evidence, Peer } from '../core/ask.ts'
+import type { ClientCertificate } from '../core/certificate.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import type { ShownKeys } from './keys.ts'
 
 /** What a door knows of one caller's connection. */
 export interface Line {
   readonly peer: Peer | undefined
+  /** What the client showed in the TLS handshake of the door. */
+  readonly certificate?: ClientCertificate | undefined
   /** To the latest request. Earlier ones may still be waiting for theirs, because callers may pipeline. */
   answer: HttpAnswer | undefined
   /** The latest proof as it was read: clients send the same one with every request. What it proves is judged each time. */
