@@ -43,7 +43,8 @@ class FileSecret implements OpenSecret {
         },
         stamp: () => stampAt(path),
         isSame: (one, other) => one.equals(other),
-        onFault: (fault) => onFault?.(fault.startsWith(path) ? `${fault}. The secret read before stays in use` : `${path} ${fault}`),
+        onFault: (fault) =>
+          onFault?.(fault.startsWith(path) ? `${fault}. The secret read before stays in use` : `${path} ${fault}`),
       },
       pollMs,
     )
