@@ -4,7 +4,8 @@ const MASK = '[secret]'
 
 /**
  * Text that must never be printed: String(), JSON and inspect all show "[secret]".
- * `reveal` is called where a secret is spent, in injections/, credentials/ and store/ alone; a test checks that.
+ * `reveal` is called where a secret is spent, in injections/, credentials/ and store/, and in callers/ where a token is
+ * judged, alone; a test checks that.
  */
 export class Secret {
   readonly #text: string

@@ -80,9 +80,9 @@ export class HttpDoor implements Door {
   #secureEntry({ certificate, key, clientCa }: DoorTls): Server {
     const { references, asksForCertificates, log } = this.#tools
     const tls = new ServerTls({
-      certificate: references.live(certificate),
+      certificate: () => references.file(certificate),
       key: references.secret(key),
-      clientCa: clientCa && references.live(clientCa),
+      clientCa: clientCa && (() => references.file(clientCa)),
       now: () => this.#tools.gate.clock.now(),
       onFault: (message) => log.error({ error: message }, 'a certificate changed for the worse'),
     })

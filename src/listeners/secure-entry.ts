@@ -60,7 +60,10 @@ export class SecureEntry {
     sockets.delete(raw)
     // From here on a client may say that it has no more to send, as at a plain door.
     secured.allowHalfOpen = true
-    accept(secured, clientCertificateOf(secured, () => tls.anchors()))
+    accept(
+      secured,
+      clientCertificateOf(secured, () => tls.anchors()),
+    )
   }
 
   #track(socket: Socket): void {

@@ -1,4 +1,4 @@
-import { liveFile } from '../forms/live-file.ts'
+import { textReference } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { secretReference } from '../secrets/registry.ts'
 import { parseListen } from '../wire/listen.ts'
@@ -44,20 +44,22 @@ export const doorListen = z
 /** The TLS of a TCP door. */
 export const doorTls = z
   .strictObject({
-    certificate: liveFile({ faultOf: faultOfServerCertificates }).meta({
+    certificate: textReference(faultOfServerCertificates).meta({
       description:
         'PEM file of the certificate of this door, then of those that lead up to an authority; read again when it changes',
     }),
     key: secretReference.meta({
       description: 'its private key, PEM without a passphrase; may be in the same file as the certificate',
     }),
-    clientCa: liveFile({ faultOf: faultOfCertificates }).optional().meta({
+    clientCa: textReference(faultOfCertificates).optional().meta({
       description:
         'PEM file of the authorities that vouch for clients: each is asked for a certificate, which `mtls` callers are known by, and none has to show one',
     }),
   })
   .optional()
-  .meta({ description: 'encrypts this door (TLS 1.2 or 1.3, HTTP/1.1), so that it may be on another address than loopback' })
+  .meta({
+    description: 'encrypts this door (TLS 1.2 or 1.3, HTTP/1.1), so that it may be on another address than loopback',
+  })
 
 /** Settings of the TLS of a door. */
 export type DoorTls = NonNullable<z.infer<typeof doorTls>>

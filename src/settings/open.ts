@@ -6,6 +6,7 @@ import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
+import { openedFaults } from './opened-checks.ts'
 import { type OpenText, openText } from './text-file.ts'
 
 /** What a settings file refers to, opened. `close` stops watching the files. */
@@ -33,15 +34,15 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
     }
   }
   const close = () => [...secrets.values(), ...files.values()].forEach((one) => one.close())
-  if (faults.length > 0) {
-    close()
-    throw new SettingsError(loaded.locateAll(faults))
-  }
-  return {
+  const opened: OpenReferences = {
     secret: (reference) => found(secrets, reference),
     file: (reference) => found(files, reference).current(),
     close,
   }
+  if (faults.length === 0) faults.push(...openedFaults(loaded.settings, opened, Date.now()))
+  if (faults.length === 0) return opened
+  close()
+  throw new SettingsError(loaded.locateAll(faults))
 }
 
 interface FileBase {
@@ -50,9 +51,9 @@ interface FileBase {
 }
 
 /** Certificates are read once: what is built of them is not built again. */
-async function openFile({ file, faultOfText }: FileReference, { directory, onFault }: FileBase) {
+async function openFile({ file, faultOfText, whenGone }: FileReference, { directory, onFault }: FileBase) {
   const path = resolve(directory, file)
-  if (faultOfText) return openText(path, { faultOfText, onFault })
+  if (faultOfText) return openText(path, { faultOfText, whenGone, onFault })
   const pem = await readCertificates(path)
   return { current: () => pem, close: () => undefined }
 }

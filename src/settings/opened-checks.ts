@@ -7,8 +7,11 @@ import type { Settings } from './schema.ts'
 export function openedFaults({ listeners }: Settings, references: References, at: number): SettingsFault[] {
   return listeners.flatMap(({ tls }, index) => {
     if (!tls) return []
-    const { text } = references.live(tls.certificate).current()
-    const fault = faultOfServerCertificate(text, references.secret(tls.key).current().secret, at)
+    const fault = faultOfServerCertificate(
+      references.file(tls.certificate),
+      references.secret(tls.key).current().secret,
+      at,
+    )
     return fault ? [{ path: ['listeners', index, 'tls', fault.of], message: fault.message }] : []
   })
 }

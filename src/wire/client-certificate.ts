@@ -37,7 +37,8 @@ function faultAt(anchors: readonly Certificate[], at: number, verdict: KeptVerdi
 /** OpenSSL has linked them in the order in which they were sent; nobody has verified that they belong together. */
 function othersSentWith(leaf: X509Certificate): X509Certificate[] {
   const others: X509Certificate[] = []
-  for (let one = leaf.issuerCertificate; one && others.length < MAX_OTHERS; one = one.issuerCertificate) others.push(one)
+  for (let one = leaf.issuerCertificate; one && others.length < MAX_OTHERS; one = one.issuerCertificate)
+    others.push(one)
   return others
 }
 

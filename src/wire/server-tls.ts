@@ -1,25 +1,31 @@
 import { constants, type KeyObject } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Certificate } from '../core/certificate.ts'
-import type { HeldText } from '../core/held-text.ts'
 import type { HeldSecret, Secret } from '../core/secret.ts'
 import { certificatesIn, PURPOSES } from './certificate.ts'
 
-/** What a TLS door shows of itself, and whom it believes. */
+/** What a TLS door shows of itself, and whom it believes: files as they stand at each call. */
 export interface ServerTlsParts {
   /** PEM: its certificate, then those that lead up to an authority. */
-  readonly certificate: HeldText
+  readonly certificate: () => string
   readonly key: HeldSecret
   /** PEM of the authorities that vouch for callers; without it, none does. */
-  readonly clientCa?: HeldText | undefined
+  readonly clientCa?: (() => string) | undefined
   readonly now: () => number
   /** Told once for each cause, in words, why what was there before stays in use. */
   onFault(message: string): void
 }
 
+/** What the files hold: the same strings and the same number as long as nothing has changed. */
+interface State {
+  readonly certificate: string
+  readonly clientCa: string | undefined
+  readonly key: number
+}
+
 /** What one handshake is done with. */
 interface Made {
-  readonly versions: string
+  readonly of: State
   readonly context: SecureContext
   readonly anchors: readonly Certificate[]
 }
@@ -32,13 +38,13 @@ interface Made {
 export class ServerTls {
   readonly #parts: ServerTlsParts
   #made: Made
-  /** Versions that could not be used; told once. */
-  #refused: string | undefined
+  /** What could not be used; told once. */
+  #refused: State | undefined
 
   /** @throws Error in words */
   constructor(parts: ServerTlsParts) {
     this.#parts = parts
-    this.#made = this.#make()
+    this.#made = this.#make(this.#state())
   }
 
   /** For the next handshake. */
@@ -52,36 +58,38 @@ export class ServerTls {
   }
 
   #current(): Made {
-    const versions = this.#versions()
-    if (versions !== this.#made.versions && versions !== this.#refused) this.#renew(versions)
+    const state = this.#state()
+    if (!isSame(state, this.#made.of) && !(this.#refused && isSame(state, this.#refused))) this.#renew(state)
     return this.#made
   }
 
-  #renew(versions: string): void {
+  #renew(state: State): void {
     try {
-      this.#made = this.#make()
+      this.#made = this.#make(state)
     } catch (error) {
-      this.#refused = versions
+      this.#refused = state
       const reason = error instanceof Error ? error.message : String(error)
       this.#parts.onFault(`${reason}. The certificate that was there before stays in use`)
     }
   }
 
-  #make(): Made {
-    const { certificate, key, clientCa, now } = this.#parts
-    const versions = this.#versions()
-    const { text } = certificate.current()
+  #make(state: State): Made {
+    const { key, now } = this.#parts
     const { secret } = key.current()
-    const fault = faultOfServerCertificate(text, secret, now())
-    if (fault !== undefined) throw new Error(`the certificate of a listener: ${fault.message}`)
-    const anchors = clientCa ? certificatesIn(clientCa.current().text) : []
-    return { versions, context: contextOf(text, secret.privateKey(), anchors), anchors }
+    const fault = faultOfServerCertificate(state.certificate, secret, now())
+    if (fault !== undefined) throw new Error(`the ${fault.of} of a listener: ${fault.message}`)
+    const anchors = state.clientCa === undefined ? [] : certificatesIn(state.clientCa)
+    return { of: state, context: contextOf(state.certificate, secret.privateKey(), anchors), anchors }
   }
 
-  #versions(): string {
+  #state(): State {
     const { certificate, key, clientCa } = this.#parts
-    return [certificate, key, clientCa].map((one) => one?.current().version ?? 0).join(' ')
+    return { certificate: certificate(), clientCa: clientCa?.(), key: key.current().version }
   }
+}
+
+function isSame(one: State, other: State): boolean {
+  return one.certificate === other.certificate && one.clientCa === other.clientCa && one.key === other.key
 }
 
 /** What is wrong with one of the two, in words, with the remedy. */
