@@ -20,6 +20,7 @@ import type { Settings } from './settings/schema.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
+import { isOwnListener } from './wire/own-listener.ts'
 import { createPeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
@@ -77,7 +78,9 @@ async function furnish(site: Site): Promise<House> {
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const isPeerKnown = Object.values(settings.callers).some(({ kind }) => kind === 'unix-peer')
   const directory = dirname(loaded.file)
-  const tools = { gate, log, authority, peers: isPeerKnown ? createPeerReader() : undefined, directory }
+  const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')
+  const peers = isPeerKnown ? createPeerReader() : undefined
+  const tools = { gate, log, authority, peers, references, asksForCertificates, directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, addresses)
@@ -95,7 +98,7 @@ async function furnish(site: Site): Promise<House> {
 /** `addresses`: our own TCP ones, which no connection may lead to; they are known once the doors are open. */
 function buildDialer({ dns }: Settings, addresses: ReadonlySet<string>): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
-  return createDialer({ resolver, isOwnListener: (address, port) => isOwn(addresses, address, port) })
+  return createDialer({ resolver, isOwnListener: (address, port) => isOwnListener(addresses, address, port) })
 }
 
 function buildSinks({ loaded, log, closers }: Site): readonly Sink[] {
@@ -171,12 +174,6 @@ function countSockets(doors: readonly Door[]): ReadonlyMap<string, number> {
 function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
   const rows = [...connections].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
   return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
-}
-
-/** Doors are on loopback alone, and 127.0.0.2 is as much this machine as 127.0.0.1: the port decides. */
-function isOwn(addresses: ReadonlySet<string>, address: string, port: number): boolean {
-  const isLoopback = address === '::1' || address.startsWith('127.')
-  return isLoopback && [...addresses].some((own) => own.endsWith(`:${port}`) && !own.startsWith('unix:'))
 }
 
 /** Last opened, first closed; one that fails does not keep the others open. */

@@ -24,6 +24,8 @@ export interface Proved extends Pick<Caller, 'groups' | 'details'> {
 export interface CallerMethod {
   readonly kind: string
   identify(evidence: Evidence): Finding | Promise<Finding>
+  /** Of a kind whose proof may also be where the caller stands: asked once nothing that was shown has proved anybody. */
+  stand?(evidence: Evidence): Finding | Promise<Finding>
 }
 
 /** Settings of one caller, with the name it goes by. */
@@ -49,5 +51,7 @@ export interface CallerKind<S extends z.ZodObject> {
   readonly proofIs: 'shown' | 'place'
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
+  /** Whether a proof may make this name: what grants may name besides the callers of the settings. */
+  mayName?(name: string, settings: z.infer<S>): boolean
   build(callers: readonly Named<z.infer<S>>[], tools: CallerTools): CallerMethod
 }

@@ -4,12 +4,16 @@ import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import { apiKey } from './api-key.ts'
 import type { CallerKind, CallerMethod, CallerTools, Named, Proved } from './method.ts'
+import { mtls } from './mtls.ts'
 import { socket } from './socket.ts'
+import { spiffe } from './spiffe.ts'
 import { unixPeer } from './unix-peer.ts'
 
 /** Every way to prove who asks, in the order they are asked: a proof that was shown beats where the caller stands. */
 export const callerKinds = {
   'api-key': apiKey,
+  mtls,
+  spiffe,
   socket,
   'unix-peer': unixPeer,
 }
@@ -33,11 +37,18 @@ export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>
   return eachKind(callers, (kind, named) => [...(kind.faults?.(named) ?? [])]).flat()
 }
 
+/** Whether a proof may make this name, although the settings have no caller of it. */
+export function mayBeMade(name: string, callers: Readonly<Record<string, CallerSettings>>): boolean {
+  return eachKind(callers, (kind, named) => named.some(({ settings }) => kind.mayName?.(name, settings) ?? false)).some(
+    Boolean,
+  )
+}
+
 /** Builds one method for each kind in use, and the one question put to all of them. */
 export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>, tools: CallerTools): Identify {
   const methods = eachKind(callers, (kind, named) => ({ proofIs: kind.proofIs, method: kind.build(named, tools) }))
   const shown = methods.filter(({ proofIs }) => proofIs === 'shown').map(({ method }) => method)
-  const places = methods.filter(({ proofIs }) => proofIs === 'place').map(({ method }) => method)
+  const places = methods.flatMap(({ proofIs, method }) => (proofIs === 'place' ? [method] : standing(method)))
   return function identify(evidence) {
     return settle(askEach(shown, evidence, showsKey(evidence) ? WRONG : NOTHING), (found) => {
       if ('name' in found && found.name !== undefined) return found
@@ -47,6 +58,11 @@ export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>,
       return settle(askEach(places, evidence, NOTHING), (stands) => (stands === NOTHING ? found : stands))
     })
   }
+}
+
+/** A method of what is shown, as one of places. */
+function standing({ kind, stand }: CallerMethod): CallerMethod[] {
+  return stand ? [{ kind, identify: stand }] : []
 }
 
 const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }

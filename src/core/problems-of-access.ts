@@ -10,6 +10,14 @@ export const accessProblems = {
     remedy:
       'Show the caller key: in the proxy URL (http://CALLER:KEY@host:port), or at a reverse door as "Authorization: Bearer KEY".',
   },
+  'certificate-unknown': {
+    status: 407,
+    title: 'The client certificate proves nobody',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'Show a certificate that an authority of this door has signed for clients, that has not expired and that names one caller; or a caller key. The operator finds the reason in the audit.',
+  },
   'host-not-allowed': {
     status: 403,
     title: 'The host is not on the allowlist',

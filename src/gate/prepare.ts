@@ -56,6 +56,8 @@ const SPOOFED = new Set([
   'x-http-method',
   'x-method-override',
 ])
+/** Caller methods whose proof stands where an app would put the upstream's own key. */
+const SHOWN: ReadonlySet<string> = new Set(['api-key', 'spiffe'])
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
 function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: string) => boolean {
@@ -63,7 +65,7 @@ function dropsFor(ask: Ask, permit: Permit, connection: Connection): (key: strin
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.
   const dropsAuthorization =
-    connection.injection !== undefined || (permit.caller.method === 'api-key' && ask.evidence.keysAre === 'maybe')
+    connection.injection !== undefined || (SHOWN.has(permit.caller.method) && ask.evidence.keysAre === 'maybe')
   return (key) =>
     OWN.has(key) ||
     SPOOFED.has(key) ||

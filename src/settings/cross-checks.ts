@@ -1,5 +1,6 @@
-import { faultsOfCallers } from '../callers/registry.ts'
+import { faultsOfCallers, mayBeMade } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
+import { parseListen } from '../wire/listen.ts'
 import type { SettingsFault } from './fault.ts'
 import { interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
@@ -23,6 +24,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
     ...unreachableHosts(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
+    ...unusedCertificates(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
   ]
@@ -72,7 +74,8 @@ function sharedHosts({ connections }: Settings): SettingsFault[] {
 function grantFaults(index: number, settings: Settings): SettingsFault[] {
   const grant = settings.grants[index]
   const faults: SettingsFault[] = []
-  if (grant?.caller !== undefined && !Object.hasOwn(settings.callers, grant.caller)) {
+  const { caller } = grant ?? {}
+  if (caller !== undefined && !Object.hasOwn(settings.callers, caller) && !mayBeMade(caller, settings.callers)) {
     faults.push({ path: ['grants', index, 'caller'], message: unknown('caller', settings.callers) })
   }
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
@@ -93,7 +96,10 @@ function doorCallerFaults(index: number, { listeners, callers }: Settings): Sett
   const path = ['listeners', index, 'caller']
   const caller = Object.hasOwn(callers, name) ? callers[name] : undefined
   if (caller?.kind !== 'socket') return [{ path, message: unknownSocket(callers) }]
-  if (listen?.startsWith('unix:') || caller.unsafeAnyLocalProcess) return []
+  if (listen?.startsWith('unix:')) return []
+  if (listen !== undefined && typeof parseListen(listen) === 'string')
+    return [{ path, message: 'leave it out: whoever can reach this address would be this caller' }]
+  if (caller.unsafeAnyLocalProcess) return []
   const message =
     'use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there'
   return [{ path, message }]
@@ -189,6 +195,20 @@ function unusedPeers({ callers, listeners }: Settings): SettingsFault[] {
   return Object.entries(callers)
     .filter(([, { kind }]) => kind === 'unix-peer')
     .map(([name]) => ({ path: ['callers', name], message: 'can never be proved: no listener is a unix: socket' }))
+}
+
+/** SVIDs that are tokens come in by any door. */
+function unusedCertificates({ callers, listeners }: Settings): SettingsFault[] {
+  const hasTls = listeners.some(({ tls }) => tls !== undefined)
+  const hasAuthorities = listeners.some(({ tls }) => tls?.clientCa !== undefined)
+  return Object.entries(callers).flatMap(([name, caller]) => {
+    const path = ['callers', name]
+    if (caller.kind === 'mtls' && !hasAuthorities)
+      return [{ path, message: 'can never be proved: no listener has tls with clientCa' }]
+    if (caller.kind === 'spiffe' && !hasTls && caller.audience === undefined)
+      return [{ path, message: 'can never be proved: no listener has tls, and without audience no JWT-SVID is taken' }]
+    return []
+  })
 }
 
 function unknown(what: string, among: Readonly<Record<string, unknown>>): string {

@@ -52,14 +52,14 @@ export function refusalBytes(problem: Problem, id: string, challenge: Challenge)
 
 /** At an origin-style door there is no proxy to authenticate to. */
 function statusOf(problem: Problem, challenge: Challenge): number {
-  return problem.code === 'caller-unknown' && challenge === 'origin' ? 401 : problem.row.status
+  return problem.row.status === 407 && challenge === 'origin' ? 401 : problem.row.status
 }
 
 const REALM = 'realm="sallyport", charset="UTF-8"'
 
 /** Basic at a proxy, because nearly no client can answer a Bearer challenge there; elsewhere too, because git answers no other. */
-function challengeFields({ code }: Problem, challenge: Challenge): string[] {
-  if (code !== 'caller-unknown') return []
+function challengeFields({ row }: Problem, challenge: Challenge): string[] {
+  if (row.status !== 407) return []
   if (challenge === 'proxy') return ['Proxy-Authenticate', `Basic ${REALM}`]
   return ['WWW-Authenticate', 'Bearer realm="sallyport"', 'WWW-Authenticate', `Basic ${REALM}`]
 }
