@@ -92,7 +92,7 @@ function identify({ certificate }: Evidence, index: Index, now: number): Finding
   if (certificate.leaf === undefined) return refused(`the certificate cannot be read: ${certificate.unreadable}`)
   const { leaf } = certificate
   const [caller, ...others] = index.find(leaf)
-  if (caller === undefined) return refused('no caller is known by this certificate')
+  if (caller === undefined) return 'silent'
   // Which one was meant would be a guess.
   if (others.length > 0) return refused(`the certificate names several callers: ${[caller, ...others].join(', ')}`)
   // A key that was certified for a server, or for mail, was not given to anybody to call with.

@@ -55,7 +55,8 @@ export function buildIdentify(callers: Readonly<Record<string, CallerSettings>>,
       // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
       // would answer a question it did not ask.
       if (evidence.keysAre === 'certain' && found !== NOTHING) return found
-      return settle(askEach(places, evidence, NOTHING), (stands) => (stands === NOTHING ? found : stands))
+      const otherwise = evidence.certificate ? STRANGER : NOTHING
+      return settle(askEach(places, evidence, otherwise), (stands) => (stands === NOTHING ? found : stands))
     })
   }
 }
@@ -66,6 +67,8 @@ function standing({ kind, stand }: CallerMethod): CallerMethod[] {
 }
 
 const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }
+/** Also where a caller could be known by no certificate at all: one was shown. */
+const STRANGER: Unproved = { code: 'certificate-unknown', reason: 'no caller is known by this certificate' }
 const WRONG: Unproved = { code: 'caller-unknown', reason: 'a wrong proof' }
 
 /** The first method that knows the caller; otherwise what the last one that said anything had against the proof. */

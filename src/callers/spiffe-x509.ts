@@ -4,6 +4,11 @@ import { KeptVerdict } from '../wire/certificate-verdict.ts'
 import type { Authorities } from './spiffe-bundle.ts'
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
 
+/** Whether a certificate means to be an SVID at all; others are for others to judge. */
+export function claimsId({ leaf }: ReadableClientCertificate): boolean {
+  return leaf.uris.some((uri) => /^spiffe:/i.test(uri))
+}
+
 /**
  * The SPIFFE ID that a certificate claims, or why it is no X.509-SVID of a workload, in words. Nobody has vouched for it yet:
  * it says whose authorities are to be asked.
@@ -11,8 +16,7 @@ import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
  */
 export function claimedId({ leaf }: ReadableClientCertificate): SpiffeId | string {
   const [uri, ...others] = leaf.uris
-  if (uri === undefined) return 'it names no SPIFFE ID'
-  if (others.length > 0) return 'it names more than one URI'
+  if (uri === undefined || others.length > 0) return 'it names more than one URI'
   const id = parseSpiffeId(uri)
   if (!id) return 'its URI is not the SPIFFE ID of a workload'
   if (leaf.authority) return 'it is an authority, which is nobody'

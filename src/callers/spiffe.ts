@@ -6,7 +6,7 @@ import { TrustBundle } from './spiffe-bundle.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { faultOfJwtSvid, type JwtSvid, readJwtSvid } from './spiffe-jwt.ts'
 import { bundlesOf, type SpiffeSettings, schema, templateOf } from './spiffe-settings.ts'
-import { claimedId, Svids } from './spiffe-x509.ts'
+import { claimedId, claimsId, Svids } from './spiffe-x509.ts'
 
 /** A workload of a trust domain, whose own authorities vouch for it, and no others. */
 export const spiffe: CallerKind<typeof schema> = {
@@ -23,6 +23,7 @@ export const spiffe: CallerKind<typeof schema> = {
       stand({ certificate }) {
         if (!certificate) return 'silent'
         if (certificate.leaf === undefined) return refuse(`the certificate cannot be read: ${certificate.unreadable}`)
+        if (!claimsId(certificate)) return 'silent'
         return identifyCertificate(certificate, { workloads, svids, at: tools.clock.now() })
       },
     }

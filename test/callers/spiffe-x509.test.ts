@@ -86,8 +86,7 @@ test('a trust domain that is not in the settings is nobody’s', async () => {
 const LEAVES: readonly (readonly [string, Draft, string])[] = [
   ['two URIs', { uris: ['spiffe://prod.test/billing', 'spiffe://prod.test/admin'] }, 'it names more than one URI'],
   ['another URI beside it', { uris: ['spiffe://prod.test/billing', 'urn:x'] }, 'it names more than one URI'],
-  ['no URI', { uris: [], dns: ['prod.test'] }, 'it names no SPIFFE ID'],
-  ['another scheme', { uris: ['https://prod.test/billing'] }, 'its URI is not the SPIFFE ID of a workload'],
+  ['another case', { uris: ['SPIFFE://prod.test/billing'] }, 'its URI is not the SPIFFE ID of a workload'],
   ['no path', { uris: ['spiffe://prod.test'] }, 'its URI is not the SPIFFE ID of a workload'],
   [
     'an authority',
@@ -108,6 +107,14 @@ test.each(LEAVES)('a certificate with %s is no X.509-SVID', async (_what, draft,
     `certificate-unknown: the certificate is no X.509-SVID: ${fault}`,
   )
 })
+
+test.each([{ dns: ['prod.test'] }, { uris: ['https://prod.test/billing'] }])(
+  'what claims no SPIFFE ID is for others (%j)',
+  async (draft) => {
+    const STRANGER = 'certificate-unknown: no caller is known by this certificate'
+    expect(await ask({ billing }, prod, draft)).toBe(STRANGER)
+  },
+)
 
 test('one that vouches for itself, and one of a leaf, have the right ID in vain', async () => {
   const uris = ['spiffe://prod.test/billing']
