@@ -55,10 +55,13 @@ export const schema = z
         description:
           'makes a caller of each SPIFFE ID of these trust domains, as in `{trustDomain}/{path}`; grants name the result; use this or `ids`',
       }),
-    bundles: z.record(trustDomain, textReference(faultOfBundle)).optional().meta({
-      description:
-        'the trust bundle of each trust domain: a JWK Set of SPIFFE, or PEM, which knows X.509-SVIDs alone; read again when it changes',
-    }),
+    bundles: z
+      .record(trustDomain, textReference(faultOfBundle).meta({ title: 'file reference' }))
+      .optional()
+      .meta({
+        description:
+          'the trust bundle of each trust domain: a JWK Set of SPIFFE, or PEM, which knows X.509-SVIDs alone; read again when it changes',
+      }),
     folder: folder.optional().meta({
       description:
         'a folder of SPIFFE Filesystem Delivery, instead of `bundles` or beside them: `NAME.spiffe-trust-bundle.pem` of each trust domain',

@@ -37,6 +37,7 @@ export const doorListen = z
     if (typeof where === 'string') context.addIssue({ code: 'custom', message: where })
   })
   .meta({
+    title: 'listen address',
     description:
       '`127.0.0.1:PORT` (0: any free port) or `unix:PATH`; another address, such as `0.0.0.0:PORT`, only with `tls`',
   })
@@ -45,13 +46,14 @@ export const doorListen = z
 export const doorTls = z
   .strictObject({
     certificate: textReference(faultOfServerCertificates).meta({
+      title: 'file reference',
       description:
         'PEM file of the certificate of this door, then of those that lead up to an authority; read again when it changes',
     }),
     key: secretReference.meta({
       description: 'its private key, PEM without a passphrase; may be in the same file as the certificate',
     }),
-    clientCa: textReference(faultOfCertificates).optional().meta({
+    clientCa: textReference(faultOfCertificates).meta({ title: 'file reference' }).optional().meta({
       description:
         'PEM file of the authorities that vouch for clients: each is asked for a certificate, which `mtls` callers are known by, and none has to show one',
     }),
