@@ -27,7 +27,10 @@ describe('one wrong setting is told with its place and the form to use', () => {
       'callers: { "a b": { kind: socket } }',
       '3:12 callers["a b"]: use a name of letters, digits, ".", "_", "@" and "-", 128 at most',
     ],
-    ['callers: { a.b: { kind: magic } }', '3:25 callers["a.b"].kind: use one of api-key, mtls, spiffe, socket, unix-peer'],
+    [
+      'callers: { a.b: { kind: magic } }',
+      '3:25 callers["a.b"].kind: use one of api-key, mtls, spiffe, socket, unix-peer',
+    ],
     ['callers: { a: { kind: api-key } }', '3:15 callers.a: use exactly one of key and digest'],
     [
       'callers: { a: { kind: unix-peer, uid: 65534 } }',
