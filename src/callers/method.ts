@@ -18,6 +18,8 @@ export type Finding =
 /** A caller by name, and what else its proof says of it. */
 export interface Proved extends Pick<Caller, 'groups' | 'details'> {
   readonly caller: string
+  /** The caller of the settings whose template made the name; absent where the name is one of the settings. */
+  readonly madeBy?: string
 }
 
 /** One way to prove who asks. Called for every request: what can be looked up is answered at once, the rest in time. */
@@ -51,7 +53,9 @@ export interface CallerKind<S extends z.ZodObject> {
   readonly proofIs: 'shown' | 'place'
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
-  /** Whether a proof may make this name: what grants may name besides the callers of the settings. */
+  /** Who vouches for the names that proofs of this caller make; undefined where its name is the one of the settings. */
+  nameMaker?(settings: z.infer<S>): string | undefined
+  /** Whether its proofs could make a caller of this name. */
   mayName?(name: string, settings: z.infer<S>): boolean
   build(callers: readonly Named<z.infer<S>>[], tools: CallerTools): CallerMethod
 }

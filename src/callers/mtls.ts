@@ -3,7 +3,7 @@ import type { Certificate } from '../core/certificate.ts'
 import { parseHost } from '../core/host.ts'
 import { z } from '../forms/zod.ts'
 import { PURPOSES } from '../wire/certificate.ts'
-import type { CallerKind, Finding, Named } from './method.ts'
+import type { CallerKind, Finding, Named, Proved } from './method.ts'
 import { compileSanTemplate, faultOfSanTemplate, type SanTemplate, type TemplateFields } from './san-template.ts'
 
 /** No wildcard is among them: a certificate for any host of a domain is not a caller. */
@@ -80,6 +80,7 @@ export const mtls: CallerKind<typeof schema> = {
         : [{ caller: name, message: `use another name or fingerprint: ${other} has the same` }]
     })
   },
+  nameMaker: ({ name }) => (name === undefined ? undefined : 'clientCa'),
   mayName: (name, { name: template }) => template !== undefined && compileSanTemplate(template, FIELDS).mayMake(name),
   build(callers, { clock }) {
     const index = new Index(callers)
@@ -91,14 +92,23 @@ function identify({ certificate }: Evidence, index: Index, now: number): Finding
   if (!certificate) return 'silent'
   if (certificate.leaf === undefined) return refused(`the certificate cannot be read: ${certificate.unreadable}`)
   const { leaf } = certificate
-  const [caller, ...others] = index.find(leaf)
-  if (caller === undefined) return 'silent'
+  const [found, ...others] = index.find(leaf)
+  if (found === undefined) return 'silent'
   // Which one was meant would be a guess.
-  if (others.length > 0) return refused(`the certificate names several callers: ${[caller, ...others].join(', ')}`)
+  if (others.length > 0) return refused(`the certificate names several callers: ${inWords([found, ...others])}`)
   // A key that was certified for a server, or for mail, was not given to anybody to call with.
   if (!leaf.extendedKeyUses?.includes(PURPOSES.clientAuth)) return refused('the certificate is not one for clients')
   const fault = certificate.faultAt(now)
-  return fault === undefined ? { caller, details: detailsOf(leaf) } : refused(`the certificate proves nobody: ${fault}`)
+  return fault === undefined
+    ? { ...found, details: detailsOf(leaf) }
+    : refused(`the certificate proves nobody: ${fault}`)
+}
+
+/** Somebody whom a certificate could mean. */
+type Found = Pick<Proved, 'caller' | 'madeBy'>
+
+function inWords(found: readonly Found[]): string {
+  return found.map(({ caller }) => caller).join(', ')
 }
 
 function refused(reason: string): Finding {
@@ -109,24 +119,34 @@ function detailsOf({ fingerprint, x509 }: Certificate): Readonly<Record<string, 
   return { certificate: fingerprint, serial: x509.serialNumber.toLowerCase() }
 }
 
+interface Template {
+  /** The caller of the settings that has it. */
+  readonly by: string
+  readonly template: SanTemplate
+}
+
 /** Callers by what their certificates have in them. */
 class Index {
   readonly #byKey: ReadonlyMap<string, string>
-  readonly #templates: readonly SanTemplate[]
+  readonly #templates: readonly Template[]
 
   constructor(callers: readonly Named<Settings>[]) {
     this.#byKey = new Map(callers.flatMap(({ name, settings }) => keysOf(settings).map((key) => [key, name])))
-    this.#templates = callers.flatMap(({ settings: { name } }) =>
-      name === undefined ? [] : [compileSanTemplate(name, FIELDS)],
+    this.#templates = callers.flatMap(({ name: by, settings: { name } }) =>
+      name === undefined ? [] : [{ by, template: compileSanTemplate(name, FIELDS) }],
     )
   }
 
   /** Everybody whom this certificate could mean, by what is most exact in it. */
-  find(leaf: Certificate): readonly string[] {
+  find(leaf: Certificate): readonly Found[] {
     const pinned = this.#byKey.get(leaf.fingerprint)
-    if (pinned !== undefined) return [pinned]
+    if (pinned !== undefined) return [{ caller: pinned }]
     const named = unique(namesOf(leaf).flatMap((key) => this.#byKey.get(key) ?? []))
-    return named.length > 0 ? named : unique(this.#templates.flatMap((template) => madeOf(leaf, template) ?? []))
+    if (named.length > 0) return named.map((caller) => ({ caller }))
+    return this.#templates.flatMap(({ by, template }) => {
+      const caller = madeOf(leaf, template)
+      return caller === undefined ? [] : [{ caller, madeBy: by }]
+    })
   }
 }
 

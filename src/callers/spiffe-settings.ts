@@ -94,6 +94,15 @@ export function templateOf({ name }: Pick<SpiffeSettings, 'name'>): SanTemplate 
   return name === undefined ? undefined : compileSanTemplate(name, FIELDS)
 }
 
+/** Whether an ID of one of the trust domains could make this name. */
+export function mayMake(name: string, settings: SpiffeSettings): boolean {
+  const { name: template } = settings
+  if (template === undefined) return false
+  return Object.keys(bundlesOf(settings)).some((domain) =>
+    compileSanTemplate(template.replaceAll('{trustDomain}', domain), FIELDS).mayMake(name),
+  )
+}
+
 function faultOfName(template: string): string | undefined {
   const fault = faultOfSanTemplate(template, FIELDS)
   if (fault !== undefined) return fault

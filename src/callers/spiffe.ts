@@ -1,11 +1,11 @@
 import type { Evidence } from '../core/ask.ts'
 import type { ReadableClientCertificate } from '../core/certificate.ts'
-import type { CallerKind, CallerTools, Finding, Named } from './method.ts'
+import type { CallerKind, CallerTools, Finding, Named, Proved } from './method.ts'
 import type { SanTemplate } from './san-template.ts'
 import { TrustBundle } from './spiffe-bundle.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { faultOfJwtSvid, type JwtSvid, readJwtSvid } from './spiffe-jwt.ts'
-import { bundlesOf, type SpiffeSettings, schema, templateOf } from './spiffe-settings.ts'
+import { bundlesOf, mayMake, type SpiffeSettings, schema, templateOf } from './spiffe-settings.ts'
 import { claimedId, claimsId, Svids } from './spiffe-x509.ts'
 
 /** A workload of a trust domain, whose own authorities vouch for it, and no others. */
@@ -13,7 +13,9 @@ export const spiffe: CallerKind<typeof schema> = {
   schema,
   proofIs: 'shown',
   faults: (callers) => [...sharedIds(callers), ...foreignIds(callers), ...vagueNames(callers)],
-  mayName: (name, settings) => templateOf(settings)?.mayMake(name) ?? false,
+  nameMaker: (settings) =>
+    settings.name === undefined ? undefined : Object.keys(bundlesOf(settings)).sort().join(' '),
+  mayName: (name, settings) => mayMake(name, settings),
   build(callers, tools) {
     const workloads = callers.map((caller) => workloadsOf(caller, tools))
     const svids = new Svids()
@@ -55,6 +57,7 @@ function workloadsOf({ name, settings }: Named<SpiffeSettings>, { references }: 
 /** A caller that an ID could be, and the bundle of the ID's own trust domain. */
 interface Claim {
   readonly caller: string
+  readonly madeBy?: string
   readonly bundle: TrustBundle
   readonly audiences: readonly string[]
 }
@@ -73,8 +76,9 @@ function claimOf(id: SpiffeId, all: readonly Workloads[]): Claim | string {
 function claimWith({ ids, template, bundles, audiences, caller }: Workloads, id: SpiffeId): Claim | undefined {
   const bundle = bundles.get(id.trustDomain)
   const made = template?.nameOf({ trustDomain: id.trustDomain, path: id.path.slice(1) })
-  const name = ids.has(id.text) ? caller : made
-  return bundle && name !== undefined ? { caller: name, bundle, audiences } : undefined
+  if (!bundle) return undefined
+  if (ids.has(id.text)) return { caller, bundle, audiences }
+  return made === undefined ? undefined : { caller: made, madeBy: caller, bundle, audiences }
 }
 
 interface Bench {
@@ -91,7 +95,11 @@ function identifyCertificate(certificate: ReadableClientCertificate, { workloads
   const fault = svids.faultAt(certificate, claim.bundle.authorities(), { by: claim.bundle, at })
   if (fault !== undefined) return refuse(`the X.509-SVID proves nobody: ${fault}`)
   const { fingerprint } = certificate.leaf
-  return { caller: claim.caller, details: { spiffeId: id.text, svid: 'x509', certificate: fingerprint } }
+  return { ...nameOf(claim), details: { spiffeId: id.text, svid: 'x509', certificate: fingerprint } }
+}
+
+function nameOf({ caller, madeBy }: Claim): Pick<Proved, 'caller' | 'madeBy'> {
+  return { caller, ...(madeBy !== undefined && { madeBy }) }
 }
 
 function refuse(reason: string): Finding {
@@ -116,11 +124,12 @@ function identifyToken(
   return judgeToken(svid, claim, at)
 }
 
-async function judgeToken(svid: JwtSvid, { caller, bundle, audiences }: Claim, at: number): Promise<Finding> {
+async function judgeToken(svid: JwtSvid, claim: Claim, at: number): Promise<Finding> {
+  const { bundle, audiences } = claim
   if (audiences.length === 0) return wrong('the JWT-SVID proves nobody: no audience is set for its caller')
   const fault = await faultOfJwtSvid(svid, { authorities: bundle.authorities(), audiences, at })
   if (fault !== undefined) return wrong(`the JWT-SVID proves nobody: ${fault}`)
-  return { caller, details: { spiffeId: svid.id.text, svid: 'jwt' } }
+  return { ...nameOf(claim), details: { spiffeId: svid.id.text, svid: 'jwt' } }
 }
 
 function wrong(reason: string): Finding {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { ClientCertificate } from '../core/certificate.ts'
-import type { Logger } from '../telemetry/logger.ts'
+import { describe, type Logger } from '../telemetry/logger.ts'
 import { clientCertificateOf } from '../wire/client-certificate.ts'
 import { codeOf } from '../wire/opening.ts'
 import type { ServerTls } from '../wire/server-tls.ts'
@@ -38,9 +38,21 @@ export class SecureEntry {
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (raw) => void this.#answer(raw))
   }
 
+  /** Never rejects. */
   async #answer(raw: Socket): Promise<void> {
-    const { tls, asksForCertificate, log } = this.#parts
+    // TLS takes over what it reads and writes, but not all that can go wrong with it.
+    raw.on('error', () => raw.destroy())
     this.#track(raw)
+    try {
+      await this.#shakeHands(raw)
+    } catch (error) {
+      raw.destroy()
+      this.#parts.log.error({ error: describe(error) }, 'a TLS connection could not be taken in')
+    }
+  }
+
+  async #shakeHands(raw: Socket): Promise<void> {
+    const { tls, asksForCertificate, log } = this.#parts
     const secured = new AnsweringTls(raw, {
       secureContext: tls.context(),
       ALPNProtocols: PROTOCOLS,

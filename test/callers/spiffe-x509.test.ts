@@ -199,7 +199,7 @@ describe('SPIFFE IDs', () => {
 test('grants may name what a template may make', () => {
   const callers = { everybody: callerSettings.parse(everybody) }
   expect(mayBeMade('prod.test/ns/a', callers)).toBe(true)
-  for (const name of ['prod.test', 'prod.test/', 'prod.test//a', 'prod.test/../a', 'PROD.test/a'])
+  for (const name of ['other.test/ns/a', 'prod.test', 'prod.test/', 'prod.test//a', 'prod.test/../a', 'PROD.test/a'])
     expect(mayBeMade(name, callers)).toBe(false)
 })
 

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { helloFor } from '../support/hello.ts'
 import { open, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { eventually, type Running, startSallyport } from '../support/sallyport.ts'
 import { secureTunnel, talk } from '../support/tunnel.ts'
@@ -191,15 +193,44 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)(
   },
 )
 
-test('who sits in a handshake is cut, and whoever else comes is served meanwhile', async () => {
+test('who sits in a handshake, or in a head, is cut, and whoever else comes is served meanwhile', async () => {
   const silent = open(forward())
+  const slow = await openTls(forward(), trust)
   const before = performance.now()
   const cut = once(silent.on('error', () => undefined).resume(), 'close')
+  const late = talk(slow, 'GET http://api.crm.test/slow HTTP/1.1\r\nHost: api.crm', WHOLE_ANSWER, 15_000)
   const socket = await openTls(forward(), trust)
   expect((await talk(socket, request('/meanwhile', PROOF), ANSWER)).text).toMatch(/ 200 /)
   await cut
   expect(performance.now() - before).toBeGreaterThan(9_000)
+  expect((await late).text).toMatch(/^HTTP\/1\.1 408 /)
 }, 20_000)
+
+test('bytes that are no TLS, half a handshake and resets in every place end nothing but their connection', async () => {
+  const hello = await helloFor('localhost')
+  const flights: Buffer[] = [
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    Buffer.alloc(1),
+    randomBytes(2000),
+    Buffer.alloc(20_000, 22),
+  ]
+  for (let end = 1; end < hello.length; end += 37) flights.push(hello.subarray(0, end))
+  for (let at = 5; at < hello.length; at += 41) {
+    const spoilt = Buffer.from(hello)
+    spoilt[at] = (spoilt[at] ?? 0) ^ 0xff
+    flights.push(spoilt)
+  }
+  const closed = flights.map(async (flight, index) => {
+    const socket = open(forward())
+    socket.on('error', () => undefined).resume()
+    socket.write(flight, () => (index % 2 === 0 ? socket.resetAndDestroy() : socket.end()))
+    await once(socket, 'close')
+  })
+  await Promise.all(closed)
+  const socket = await openTls(forward(), trust)
+  expect((await talk(socket, request('/afterwards', PROOF), ANSWER)).text).toMatch(/ 200 /)
+  expect(running.output()).not.toContain('an error nobody caught')
+})
 
 test('with tls a door may be on every address of the machine, which its own connections cannot lead back to', async () => {
   const listeners = [{ kind: 'forward', listen: '0.0.0.0:0', tls: DOOR_TLS }]
