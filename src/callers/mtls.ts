@@ -98,6 +98,7 @@ function identify({ certificate }: Evidence, index: Index, now: number): Finding
   if (others.length > 0) return refused(`the certificate names several callers: ${inWords([found, ...others])}`)
   // A key that was certified for a server, or for mail, was not given to anybody to call with.
   if (!leaf.extendedKeyUses?.includes(PURPOSES.clientAuth)) return refused('the certificate is not one for clients')
+  if (leaf.authority) return refused('the certificate is an authority, which is nobody')
   const fault = certificate.faultAt(now)
   return fault === undefined
     ? { ...found, details: detailsOf(leaf) }

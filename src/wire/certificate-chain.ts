@@ -44,7 +44,7 @@ const MIN_RSA_BITS = 2048
  */
 export function verifyChain(claim: Claim): Verdict {
   const search = new Search(claim)
-  const path = search.climb([claim.leaf])
+  const path = search.itself() ?? search.climb([claim.leaf])
   return path ? { until: Math.min(...path.map(({ notAfter }) => notAfter)) } : { fault: search.fault }
 }
 
@@ -56,6 +56,13 @@ class Search {
 
   constructor(claim: Claim) {
     this.#claim = claim
+  }
+
+  /** A certificate that is listed as it is needs nobody else's word. */
+  itself(): readonly Certificate[] | undefined {
+    const { leaf, anchors } = this.#claim
+    const isListed = anchors.some(({ fingerprint }) => fingerprint === leaf.fingerprint)
+    return isListed && this.#isFit([leaf]) ? [leaf] : undefined
   }
 
   /** The first fit path that goes on from this one, up to an anchor. */
@@ -92,9 +99,9 @@ class Search {
   }
 }
 
-function verifies({ x509 }: Certificate, { publicKey }: Certificate['x509']): boolean {
+function verifies({ x509 }: Certificate, issuer: Certificate['x509']): boolean {
   try {
-    return x509.verify(publicKey)
+    return x509.verify(issuer.publicKey)
   } catch {
     // A kind of key that OpenSSL does not know.
     return false
@@ -117,9 +124,18 @@ function faultOfTime({ notBefore, notAfter }: Certificate, at: number): string |
 }
 
 function faultOfMeans({ x509, notUnderstood }: Certificate): string | undefined {
-  const { modulusLength } = x509.publicKey.asymmetricKeyDetails ?? {}
+  const modulusLength = modulusLengthOf(x509)
+  if (modulusLength === 'unknown') return 'has a kind of key that is not understood'
   if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS) return `has an RSA key below ${MIN_RSA_BITS} bits`
   return notUnderstood.length === 0 ? undefined : 'has a critical extension that is not understood'
+}
+
+function modulusLengthOf(x509: Certificate['x509']): number | 'unknown' | undefined {
+  try {
+    return x509.publicKey.asymmetricKeyDetails?.modulusLength
+  } catch {
+    return 'unknown'
+  }
 }
 
 /** `below`: how many certificates it stands above, the leaf among them. */

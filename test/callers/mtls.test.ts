@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { callerSettings, mayBeMade } from '../../src/callers/registry.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
-import { type Draft, ExtendedKeyUsage, makeOddRoot, makeSelfMade } from '../support/certificates.ts'
+import { type Draft, ExtendedKeyUsage, KeyUsageFlags, makeOddRoot, makeSelfMade } from '../support/certificates.ts'
 import { byCertificate, shownCertificate } from '../support/shown-certificate.ts'
 import { type Callers, faultsAmong, faultsIn, knowing } from './knowing.ts'
 
@@ -76,6 +76,21 @@ test.each([
   expect(await ask({ one: mtls({ dns: 'a.test' }) }, { dns: ['a.test'], ...draft })).toBe(
     'certificate-unknown: the certificate is not one for clients',
   )
+})
+
+test('an authority is nobody', async () => {
+  const flags = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyCertSign
+  const draft = { dns: ['a.test'], isAuthority: true, keyUsage: flags, purposes: [ExtendedKeyUsage.clientAuth] }
+  expect(await ask({ one: mtls({ dns: 'a.test' }) }, draft)).toBe(
+    'certificate-unknown: the certificate is an authority, which is nobody',
+  )
+})
+
+test('one that vouches for itself is good where it is listed as it is', async () => {
+  const { cert } = await makeSelfMade({ ...times, dns: ['a.test'] })
+  const certificate = shownCertificate({ cert, clientCa: root.certPem + cert })
+  const identify = knowing({ one: mtls({ fingerprint: certificate.leaf.fingerprint }) }, tools)
+  expect(await identify(byCertificate(certificate))).toMatchObject({ name: 'one' })
 })
 
 test('one that vouches for itself has the right name in vain', async () => {

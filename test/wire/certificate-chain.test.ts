@@ -1,5 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { encode } from '../../src/ca/der.ts'
 import type { Certificate } from '../../src/core/certificate.ts'
 import { certificatesIn, readCertificate } from '../../src/wire/certificate.ts'
@@ -13,6 +17,7 @@ import {
   makeOddRoot,
   makeSelfMade,
 } from '../support/certificates.ts'
+import { hasTool, pathOf } from '../support/debian.ts'
 
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
@@ -131,6 +136,35 @@ test('one that expired does not hide another that vouches for the same key', asy
   const old = await makeOddRoot({ commonName: 'twins', until: NOW - HOUR_MS })
   const { cert } = await root.issue({})
   expect(faultOf(cert, { anchors: certificatesIn(old.certPem + root.certPem) })).toBeUndefined()
+})
+
+test('one with a kind of key that nobody knows is passed over', async () => {
+  const below = await root.under()
+  const { cert } = await below.issue({})
+  const der = new X509Certificate(below.certPem).raw
+  const at = der.indexOf(Buffer.from('2a8648ce3d0201', 'hex'))
+  der[at + 6] = 0x09
+  const odd = `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`
+  expect(faultOf(cert, { sent: odd })).toBe('no authority that is trusted here has signed it')
+  expect(faultOf(odd)).toBeTypeOf('string')
+})
+
+test.skipIf(!hasTool('openssl')).each([
+  ['RSA with 2048 bits', ['-newkey', 'rsa:2048'], [], undefined],
+  ['RSA with 1024 bits', ['-newkey', 'rsa:1024'], [], 'it has an RSA key below 2048 bits'],
+  ['Ed25519', ['-newkey', 'ed25519'], [], undefined],
+  ['P-384', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], [], undefined],
+  ['SHA-1', ['-newkey', 'rsa:2048'], ['-sha1'], 'no authority that is trusted here has signed it'],
+])('what OpenSSL issues by RSA, to %s', async (_what, newKey, signing, fault) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-chain-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const openssl = (...args: readonly string[]) =>
+    execFileSync(pathOf('openssl'), args, { cwd: folder, stdio: 'ignore' })
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
+  openssl('req', ...newKey, '-nodes', '-keyout', 'leaf.key', '-out', 'leaf.csr', '-subj', '/CN=leaf')
+  openssl('x509', '-req', '-in', 'leaf.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-out', 'leaf.pem', ...signing)
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8')
+  expect(faultOf(read('leaf.pem'), { anchors: certificatesIn(read('ca.pem')), at: Date.now() + 1000 })).toBe(fault)
 })
 
 test('a heap of look-alikes is not verified to its end', async () => {

@@ -6,7 +6,7 @@ import type { ClientCertificate } from '../../src/core/certificate.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { clientCertificateOf } from '../../src/wire/client-certificate.ts'
 import { faultOfServerCertificate, ServerTls } from '../../src/wire/server-tls.ts'
-import { ExtendedKeyUsage, makeOddRoot } from '../support/certificates.ts'
+import { ExtendedKeyUsage, makeOddRoot, makeSelfMade } from '../support/certificates.ts'
 
 const HOUR_MS = 3_600_000
 const doors = await makeOddRoot()
@@ -90,6 +90,16 @@ test('a door without clientCa vouches for nobody, and not by the public authorit
   })
   const shown = await shownTo(tls, { cert, key })
   expect(shown?.leaf && shown.faultAt(Date.now())).toBe('the door it came through has no clientCa')
+})
+
+test('a certificate that vouches for itself is good where clientCa lists it, by OpenSSL too', async () => {
+  const { tls, files } = serverTls()
+  const { cert, key } = await makeSelfMade({ dns: ['a.test'] })
+  const before = await shownTo(tls, { cert, key })
+  expect(before?.leaf && before.faultAt(Date.now())).toBe('no authority that is trusted here has signed it')
+  files.clientCa = clients.certPem + cert
+  const shown = await shownTo(tls, { cert, key })
+  expect(shown?.leaf && shown.faultAt(Date.now())).toBeUndefined()
 })
 
 test('nothing is made anew while nothing changes, and a half pair is told once', async () => {
