@@ -67,7 +67,7 @@ a reverse door it may be a placeholder that the app insists on, so the next kind
 
 **Certificates.** \`mtls\` is for certificates that \`clientCa\` of the door vouches for. A name is compared whole, case apart where it
 means nothing; a wildcard in a certificate is nobody. A certificate that fits two callers is neither; a fingerprint beats
-names, and a name beats a template. \`spiffe\` asks nothing of \`clientCa\`: the trust domain in the certificate says which
+names, and a name beats a template. One that vouches for itself is good only where \`clientCa\` lists that very one. \`spiffe\` asks nothing of \`clientCa\`: the trust domain in the certificate says which
 bundle has to vouch for it, and no other bundle can. Both are judged anew at each request: a certificate that expires, or whose
 authority is taken off the list, is refused on the connection that is open. Revocation lists are not read; use certificates
 that live for hours, or take the grant away.
