@@ -52,16 +52,21 @@ interface Surroundings extends Pick<Errand, 'env' | 'cwd'> {
 export function runProgram(
   file: string,
   args: readonly string[],
-  { env, cwd, deadlineMs: timeout = DEADLINE_MS, input = '' }: Surroundings,
+  { env, cwd, deadlineMs: timeout = DEADLINE_MS, input }: Surroundings,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env, cwd, timeout })
+    const child = spawn(file, args, {
+      env,
+      cwd,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      timeout,
+    })
     let stdout = ''
     let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
     // One that does not read it may be gone before it is written.
-    child.stdin.on('error', () => undefined).end(input)
+    child.stdin?.on('error', () => undefined).end(input)
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
