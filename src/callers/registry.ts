@@ -8,7 +8,9 @@ import { type CallerNames, createIdentify, type Identify } from './identify.ts'
 import { jwt } from './jwt.ts'
 import { kubernetes } from './kubernetes.ts'
 import type { CallerKind, CallerMethod, CallerTools, Named } from './method.ts'
+import { mtls } from './mtls.ts'
 import { socket } from './socket.ts'
+import { spiffe } from './spiffe.ts'
 import { unixPeer } from './unix-peer.ts'
 
 /** Every way to prove who asks, in the order they are asked: a proof that was shown beats where the caller stands. */
@@ -16,6 +18,8 @@ export const callerKinds = {
   'api-key': apiKey,
   jwt,
   kubernetes,
+  mtls,
+  spiffe,
   socket,
   'unix-peer': unixPeer,
 }
@@ -47,9 +51,8 @@ export function buildCallers(
   tools: CallerTools,
 ): (stored: readonly StoredCaller[]) => Identify {
   const methods = eachKind(callers, (kind, named) => ({ kind, method: kind.build(named, tools) }))
-  const of = (proofIs: 'shown' | 'place') =>
-    methods.filter(({ kind }) => kind.proofIs === proofIs).map(({ method }) => method)
-  const [shown, places] = [of('shown'), of('place')]
+  const shown = methods.filter(({ kind }) => kind.proofIs === 'shown').map(({ method }) => method)
+  const places = methods.flatMap(({ kind, method }) => (kind.proofIs === 'place' ? [method] : standing(method)))
   const readsTokens = methods.some(({ kind }) => kind.readsTokens)
   const failures = new FailureLimit(tools.clock)
   const makers = makersAmong(callers)
@@ -65,6 +68,11 @@ export function buildCallers(
 
 function isOfKeys({ kind }: CallerMethod): boolean {
   return kind === 'api-key'
+}
+
+/** A method of what is shown, as one of places. */
+function standing({ kind, stand }: CallerMethod): CallerMethod[] {
+  return stand ? [{ kind, identify: stand }] : []
 }
 
 function namesAmong(all: readonly string[], makers: readonly Maker[]): CallerNames {
