@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { ProblemRow } from '../../src/core/problem-row.ts'
 import { type ProblemCode, problems } from '../../src/core/problems.ts'
+import { writeBrokenProgram } from '../support/broken-program.ts'
 import { makeOddRoot } from '../support/certificates.ts'
 import { type DnsStub, startDnsStub } from '../support/dns-stub.ts'
 import { helloFor } from '../support/hello.ts'
@@ -301,13 +302,7 @@ async function askAsStranger(): Promise<RawAnswer> {
 
 /** In this one, OpenSSL fails where nothing expects it to. */
 async function askBrokenHouse(): Promise<RawAnswer> {
-  const fault = `import crypto from 'node:crypto'; import { syncBuiltinESMExports } from 'node:module'
-    crypto.createHmac = () => { throw new Error('${MARKER}') }
-    syncBuiltinESMExports()`
-  house = await startCrmForTest({
-    port: upstream.port,
-    nodeFlags: ['--import', `data:text/javascript,${encodeURIComponent(fault)}`],
-  })
+  house = await startCrmForTest({ port: upstream.port, nodeFlags: [writeBrokenProgram(keys, MARKER)] })
   return ask({ at: house.doors[0]?.address ?? '' })
 }
 
