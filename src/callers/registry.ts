@@ -90,7 +90,7 @@ function namesAmong(all: readonly string[], makers: readonly Maker[]): CallerNam
 /** A caller of the settings whose proofs make names. */
 interface Maker {
   readonly caller: string
-  /** One of the names they may make. */
+  /** What may be one of the names they make. */
   readonly sample: string | undefined
   readonly kind: string
   /** Who vouches for those names. */
@@ -112,9 +112,9 @@ function makersAmong(callers: Readonly<Record<string, CallerSettings>>): readonl
 /** Pairs of callers whose proofs could make one name, though others vouch for them: such a name is refused. */
 export function overlapsOf(callers: Readonly<Record<string, CallerSettings>>) {
   const makers = makersAmong(callers)
-  return makers.flatMap(({ caller, voucher, sample }) =>
+  return makers.flatMap(({ caller, voucher, sample, mayName }) =>
     makers
-      .filter((other) => other.voucher !== voucher && sample !== undefined && other.mayName(sample))
+      .filter((other) => other.voucher !== voucher && sample !== undefined && mayName(sample) && other.mayName(sample))
       .map((other) => ({ caller, other: other.caller, sample })),
   )
 }

@@ -15,7 +15,7 @@ const HEADERS: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
 const TYPES: ReadonlySet<unknown> = new Set([undefined, 'JWT', 'JOSE'])
 const MAX_CHARS = 16_384
 /** By how much the clocks of the issuer and of this machine may differ. */
-const SLACK_SECONDS = 30
+export const SLACK_MS = 30_000
 /** Keys that may be tried where neither token nor bundle says which one it is. */
 const MAX_KEYS = 8
 
@@ -63,7 +63,7 @@ export async function faultOfJwtSvid(
     algorithms: ALGORITHMS,
     audience: [...audiences],
     requiredClaims: ['aud', 'exp'],
-    clockTolerance: SLACK_SECONDS,
+    clockTolerance: SLACK_MS / 1000,
     currentDate: new Date(at),
   }
   try {

@@ -1,12 +1,16 @@
 import type { Evidence } from '../core/ask.ts'
 import type { ReadableClientCertificate } from '../core/certificate.ts'
-import type { CallerKind, CallerTools, Finding, Named, Proved } from './method.ts'
+import type { Clock } from '../core/clock.ts'
+import type { CallerKind, CallerTools, Finding, Named, Proved, Wrong } from './method.ts'
 import type { SanTemplate } from './san-template.ts'
 import { TrustBundle } from './spiffe-bundle.ts'
 import type { SpiffeId } from './spiffe-id.ts'
-import { faultOfJwtSvid, type JwtSvid, readJwtSvid } from './spiffe-jwt.ts'
+import { faultOfJwtSvid, type JwtSvid, readJwtSvid, SLACK_MS } from './spiffe-jwt.ts'
 import { bundlesOf, mayMake, type SpiffeSettings, schema, templateOf } from './spiffe-settings.ts'
 import { claimedId, claimsId, Svids } from './spiffe-x509.ts'
+import type { Token } from './token.ts'
+import { type Judgement, rejected, TokenMethod } from './token-method.ts'
+import { spanOf } from './token-proof.ts'
 
 /** A workload of a trust domain, whose own authorities vouch for it, and no others. */
 export const spiffe: CallerKind<typeof schema> = {
@@ -20,9 +24,14 @@ export const spiffe: CallerKind<typeof schema> = {
   build(callers, tools) {
     const workloads = callers.map((caller) => workloadsOf(caller, tools))
     const svids = new Svids()
+    const { clock } = tools
+    const tokens = new TokenMethod({ kind: 'spiffe', clock, judge: (token) => judgeToken(token, workloads, clock) })
     return {
       kind: 'spiffe',
-      identify: (evidence) => identifyToken(evidence, workloads, tools.clock.now()),
+      identify(evidence, effort) {
+        const found = tokens.identify(evidence, effort)
+        return found instanceof Promise ? found.then((later) => ofItsName(later, evidence)) : ofItsName(found, evidence)
+      },
       stand({ certificate }) {
         if (!certificate) return 'silent'
         if (certificate.leaf === undefined) return refuse(`the certificate cannot be read: ${certificate.unreadable}`)
@@ -107,34 +116,50 @@ function refuse(reason: string): Finding {
   return { wrong: 'certificate-unknown', reason }
 }
 
-function identifyToken(
-  { keys, unreadable }: Evidence,
+/** The user of Basic, where it is one, has to be the caller. */
+function ofItsName(found: Finding, { keys }: Evidence): Finding {
+  const beside = keys[0]?.caller
+  if (beside === undefined || typeof found !== 'object' || found.caller === undefined) return found
+  return found.caller === beside ? found : rejected('the JWT-SVID is of another caller')
+}
+
+function judgeToken(
+  token: Token,
   workloads: readonly Workloads[],
-  at: number,
-): Finding | Promise<Finding> {
-  const [shown, ...others] = keys
-  // Two proofs at once may name two callers.
-  if (!shown || others.length > 0 || unreadable) return 'silent'
-  const svid = readJwtSvid(shown.key)
-  if (svid === undefined) return 'silent'
-  if (typeof svid === 'string') return wrong(`the JWT-SVID proves nobody: ${svid}`)
+  clock: Clock,
+): Wrong | (() => Promise<Judgement>) | undefined {
+  const svid = readJwtSvid(token.secret)
+  if (svid === undefined) return undefined
+  if (typeof svid === 'string') return provesNobody(svid)
   const claim = claimOf(svid.id, workloads)
-  if (typeof claim === 'string') return wrong(`the JWT-SVID proves nobody: ${claim}`)
-  // The user of Basic, where it is one, has to be the caller.
-  if (shown.caller !== undefined && shown.caller !== claim.caller) return wrong('the JWT-SVID is of another caller')
-  return judgeToken(svid, claim, at)
+  if (typeof claim === 'string') return provesNobody(claim)
+  if (claim.audiences.length === 0) return provesNobody('no audience is set for its caller')
+  return () => verify(token, { svid, claim, clock })
 }
 
-async function judgeToken(svid: JwtSvid, claim: Claim, at: number): Promise<Finding> {
+interface Claimed {
+  readonly svid: JwtSvid
+  readonly claim: Claim
+  readonly clock: Clock
+}
+
+async function verify(token: Token, { svid, claim, clock }: Claimed): Promise<Judgement> {
   const { bundle, audiences } = claim
-  if (audiences.length === 0) return wrong('the JWT-SVID proves nobody: no audience is set for its caller')
-  const fault = await faultOfJwtSvid(svid, { authorities: bundle.authorities(), audiences, at })
-  if (fault !== undefined) return wrong(`the JWT-SVID proves nobody: ${fault}`)
-  return { ...nameOf(claim), details: { spiffeId: svid.id.text, svid: 'jwt' } }
+  const authorities = bundle.authorities()
+  const fault = await faultOfJwtSvid(svid, { authorities, audiences, at: clock.now() })
+  if (fault !== undefined) return { finding: provesNobody(fault) }
+  const span = spanOf(token, SLACK_MS, clock)
+  return {
+    finding: { ...nameOf(claim), details: { spiffeId: svid.id.text, svid: 'jwt' } },
+    span,
+    endsAt: span.untilMonotonic,
+    // Another bundle may have withdrawn the key.
+    holds: () => bundle.authorities() === authorities,
+  }
 }
 
-function wrong(reason: string): Finding {
-  return { wrong: 'token-rejected', reason }
+function provesNobody(fault: string): Wrong {
+  return rejected(`the JWT-SVID proves nobody: ${fault}`)
 }
 
 interface CallerFault {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { MAX_FAILURES_PER_SECOND } from '../../src/callers/failures.ts'
 import { callerSettings, kindOfCaller } from '../../src/callers/registry.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
@@ -197,4 +198,27 @@ test('two callers of one name are a mistake in the settings', () => {
   expect(faultsAmong({ one: mtls({ dns: 'a.test' }), two: mtls({ dns: 'a.test' }) })).toEqual([
     'two: use another name or fingerprint: one has the same',
   ])
+})
+
+test('a certificate that is nobody’s is no way around the count of wrong keys', async () => {
+  const identify = knowing({ one: mtls({ dns: 'a.test' }) }, makeCallerTools({ secret: KEY }))
+  const certificate = await shown({ dns: ['b.test'] })
+  const guess = { certificate, keys: [{ key: new Secret('a guess') }], keysAre: 'maybe', address: '192.0.2.7' } as const
+  for (let at = 0; at < MAX_FAILURES_PER_SECOND; at++) expect(await identify(guess)).toBe(UNKNOWN)
+  expect(await identify(guess)).toMatch(/^too-many-failures/)
+})
+
+test('a key beside a certificate may be meant for the upstream', async () => {
+  const certificate = await shown({ dns: ['a.test'] })
+  const evidence = { certificate, keys: [{ key: new Secret('of the upstream') }], keysAre: 'maybe' } as const
+  const found = await knowing({ one: mtls({ dns: 'a.test' }) }, tools)(evidence)
+  expect(found).toMatchObject({ name: 'one', method: 'mtls' })
+  expect(found).not.toHaveProperty('keyIsProof')
+})
+
+test('a certificate makes no name that others may make', async () => {
+  const token = { kind: 'jwt', issuer: 'https://issuer.test', audience: 'a', jwks: { file: 'j' }, name: 'mesh/{sub}' }
+  expect(await ask({ any: mtls({ name: 'mesh/{dns}' }), job: token }, { dns: ['a.test'] })).toBe(
+    'certificate-unknown: the name that its certificate makes for any may be somebody else’s',
+  )
 })

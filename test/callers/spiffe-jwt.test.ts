@@ -1,6 +1,7 @@
 import { webcrypto } from 'node:crypto'
 import { exportJWK, SignJWT } from 'jose'
 import { expect, test } from 'vitest'
+import { MAX_FAILURES_PER_SECOND } from '../../src/callers/failures.ts'
 import { faultOfBundle } from '../../src/callers/spiffe-bundle.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret } from '../../src/core/secret.ts'
@@ -155,7 +156,37 @@ test.each(['', 'x', 'a.b.c', '..', `${'a'.repeat(17_000)}.b.c`])('what is no tok
 
 test('a token without claims is a token, and nobody’s', async () => {
   const text = `${part({ alg: 'ES256' })}.${part([])}.AA`
-  expect(await ask(text)).toBe('token-rejected: a token of an issuer that no caller names')
+  expect(await ask(text)).toBe('token-rejected: its claims are not one JSON object with each name once')
+  const foreign = `${part({ alg: 'ES256' })}.${part({ iss: 'https://issuer.test' })}.AA`
+  expect(await ask(foreign)).toBe('token-rejected: a token of an issuer that no caller names')
+})
+
+test('what is known is served when too many wrong proofs come from there; what is not is not looked into', async () => {
+  const { clock, ...others } = makeCallerTools({ file: bundle(key.jwk) })
+  const identify = knowing({ billing }, { clock, ...others })
+  const known = shows(await token())
+  expect(await identify(known)).toMatchObject({ name: 'billing' })
+  for (let at = 0; at <= MAX_FAILURES_PER_SECOND; at++) await identify(shows('wrong'))
+  expect(await identify(known)).toMatchObject({ name: 'billing' })
+  expect(await identify(shows(await token({ exp: NOW + 301 })))).toMatch(/^too-many-failures/)
+})
+
+test('a token that was known is judged anew when its bundle has changed', async () => {
+  const moving = makeCallerTools({ file: bundle(key.jwk) })
+  const identify = knowing({ billing }, moving)
+  const shown = shows(await token())
+  expect(await identify(shown)).toMatchObject({ name: 'billing' })
+  moving.references.changeFile(bundle(key.jwk, other.jwk))
+  expect(await identify(shown)).toMatchObject({ name: 'billing' })
+  moving.references.changeFile(bundle(other.jwk))
+  expect(await identify(shown)).toMatch(/no key of its trust domain fits it$/)
+})
+
+test('a token that is known is nobody’s beside another name', async () => {
+  const identify = knowing({ billing }, makeCallerTools({ file: bundle(key.jwk) }))
+  const one = await token()
+  expect(await identify(shows(one))).toMatchObject({ name: 'billing' })
+  expect(await identify(shows(one, 'admin'))).toBe('token-rejected: the JWT-SVID is of another caller')
 })
 
 test('expiry is looked at in every request', async () => {
