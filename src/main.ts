@@ -92,7 +92,8 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   live.onChange(() => gate.underWay.policyChanged())
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const directory = dirname(loaded.file)
-  const tools = { gate, log, authority, peers: peerReaderFor(settings), directory }
+  const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')
+  const tools = { gate, log, authority, peers: peerReaderFor(settings), references, asksForCertificates, directory }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)

@@ -21,6 +21,9 @@ export const grant = named(
     connection: z.string(),
     rules: z.array(rule).meta({ description: 'any one of them has to fit; empty: everything is granted' }),
     until: time.optional().meta({ description: 'refused from this very millisecond on' }),
+    mode: z.literal('report').optional().meta({
+      description: 'what its rules would refuse goes through, and is recorded; absent: it is refused',
+    }),
     createdAt: time.optional(),
     createdBy: z.string().optional().meta({ description: 'name of an operator' }),
   }),
@@ -38,6 +41,7 @@ export function grantView(one: DeclaredGrant | StoredGrant): GrantView {
     connection,
     rules: rules.map(ruleView),
     ...(until !== undefined && { until: iso(until) }),
+    ...('mode' in one && one.mode === 'report' && { mode: one.mode }),
     ...('createdAt' in one && { createdAt: iso(one.createdAt), createdBy: one.createdBy }),
   }
 }

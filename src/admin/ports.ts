@@ -68,4 +68,6 @@ export interface DeclaredGrant {
   readonly connection: string
   readonly rules: readonly Rule[]
   readonly until: number | undefined
+  /** `report`: what its rules would refuse goes through, and is recorded. */
+  readonly mode: 'enforce' | 'report'
 }

@@ -51,14 +51,18 @@ export function createIdentify({ shown, places, names, failures, readsTokens }: 
       // A Proxy-Authorization is meant for us alone. Where it proves nobody, falling through to where the caller stands
       // would answer a question it did not ask.
       if (evidence.keysAre === 'certain' && wrong !== NOTHING) return ending(wrong)
-      return settle(askEach(places, { ...inquiry, isShown: false }, NOTHING), (stands) =>
-        stands === NOTHING ? ending(wrong) : stands,
+      const otherwise = evidence.certificate ? STRANGER : NOTHING
+      return settle(askEach(places, { ...inquiry, isShown: false }, otherwise), (stands) =>
+        // A certificate that proves nobody is no way around the count of wrong keys.
+        stands.name === undefined ? ending(stands === NOTHING ? wrong : stands) : stands,
       )
     })
   }
 }
 
 const NOTHING: Unproved = { code: 'caller-unknown', reason: 'no proof' }
+/** Also where a caller could be known by no certificate at all: one was shown. */
+const STRANGER: Unproved = { code: 'certificate-unknown', reason: 'no caller is known by this certificate' }
 const WRONG: Unproved = { code: 'caller-unknown', reason: 'a wrong proof' }
 const FOREIGN: Unproved = { code: 'token-rejected', reason: 'a token of an issuer that no caller names' }
 const TOO_MANY: Unproved = {
@@ -97,31 +101,29 @@ function askEach(
   })
 }
 
-function toldBy(
-  finding: Finding,
-  { kind }: CallerMethod,
-  { evidence, names, isShown }: Inquiry,
-): Caller | Unproved | undefined {
+function toldBy(finding: Finding, { kind }: CallerMethod, inquiry: Inquiry): Caller | Unproved | undefined {
   if (finding === 'silent') return undefined
   if (finding === 'wrong') return WRONG
-  if (finding.caller !== undefined)
-    return faultOfName(finding, evidence, names) ?? callerOf(finding, kind, isShown && isKeyProof(finding, evidence))
+  if (finding.caller !== undefined) return faultOfName(finding, inquiry) ?? callerOf(finding, kind, isKeyProof(inquiry))
   const { wrong: code, reason, isOurs } = finding
   return { code, reason, ...(isOurs && { isOurs }), ...(code === TOO_MANY.code && { retryAfter: 1 }) }
 }
 
-/** A claim is worth no name of the settings; and a name beside a proof may be anything but somebody else's. */
-function faultOfName({ caller, madeBy }: Proved, { keys }: Evidence, names: CallerNames): Unproved | undefined {
-  if (madeBy !== undefined && (names.isKnown(caller) || names.isAmbiguous(caller, madeBy)))
-    return { code: 'token-rejected', reason: `the name that its claims make for ${madeBy} may be somebody else’s` }
+/** What a proof says is worth no name of the settings; and a name beside it may be anything but somebody else's. */
+function faultOfName({ caller, madeBy }: Proved, { evidence, names, isShown }: Inquiry): Unproved | undefined {
+  const { keys } = evidence
+  if (madeBy !== undefined && (names.isKnown(caller) || names.isAmbiguous(caller, madeBy))) {
+    const reason = `the name that its ${isShown ? 'claims make' : 'certificate makes'} for ${madeBy} may be somebody else’s`
+    return { code: isShown ? 'token-rejected' : 'certificate-unknown', reason }
+  }
   const beside = keys.length === 1 ? keys[0]?.caller : undefined
   const isOther = beside !== undefined && beside !== caller && names.isKnown(beside)
   return isOther ? { code: 'caller-unknown', reason: 'a proof of one caller beside the name of another' } : undefined
 }
 
-/** Unless a method says otherwise: a proof that went upstream would be the worse mistake. */
-function isKeyProof({ isBesideKeys }: Proved, { keys, keysAre }: Evidence): boolean {
-  return keysAre === 'maybe' && keys.length > 0 && !isBesideKeys
+/** Of where a caller stands, by a certificate too, a key is no part: it may be meant for the upstream. */
+function isKeyProof({ isShown, evidence: { keys, keysAre } }: Inquiry): boolean {
+  return isShown && keysAre === 'maybe' && keys.length > 0
 }
 
 function callerOf({ caller: name, groups, details, scopes }: Proved, method: string, keyIsProof: boolean): Caller {

@@ -16,8 +16,6 @@ export interface Proved extends Pick<Caller, 'groups' | 'details' | 'scopes'> {
   readonly caller: string
   /** The caller of the settings whose template made the name; absent where the name is one of the settings. */
   readonly madeBy?: string
-  /** It was proved by something else than a key, a certificate say: a key beside it may be meant for the upstream. */
-  readonly isBesideKeys?: true
 }
 
 /** A proof with something against it. `isOurs`: it could not be judged, so that it does not count as a failure. */
@@ -35,6 +33,8 @@ export type Effort = 'any' | 'known'
 export interface CallerMethod {
   readonly kind: string
   identify(evidence: Evidence, effort?: Effort): Finding | Promise<Finding>
+  /** Of a kind whose proof may also be where the caller stands: asked once nothing that was shown has proved anybody. */
+  stand?(evidence: Evidence): Finding | Promise<Finding>
 }
 
 /** Settings of one caller, with the name it goes by. */

@@ -8,7 +8,9 @@ import { type CallerNames, createIdentify, type Identify } from './identify.ts'
 import { jwt } from './jwt.ts'
 import { kubernetes } from './kubernetes.ts'
 import type { CallerKind, CallerMethod, CallerTools, Named } from './method.ts'
+import { mtls } from './mtls.ts'
 import { socket } from './socket.ts'
+import { spiffe } from './spiffe.ts'
 import { unixPeer } from './unix-peer.ts'
 
 /** Every way to prove who asks, in the order they are asked: a proof that was shown beats where the caller stands. */
@@ -16,6 +18,8 @@ export const callerKinds = {
   'api-key': apiKey,
   jwt,
   kubernetes,
+  mtls,
+  spiffe,
   socket,
   'unix-peer': unixPeer,
 }
@@ -47,9 +51,8 @@ export function buildCallers(
   tools: CallerTools,
 ): (stored: readonly StoredCaller[]) => Identify {
   const methods = eachKind(callers, (kind, named) => ({ kind, method: kind.build(named, tools) }))
-  const of = (proofIs: 'shown' | 'place') =>
-    methods.filter(({ kind }) => kind.proofIs === proofIs).map(({ method }) => method)
-  const [shown, places] = [of('shown'), of('place')]
+  const shown = methods.filter(({ kind }) => kind.proofIs === 'shown').map(({ method }) => method)
+  const places = methods.flatMap(({ kind, method }) => (kind.proofIs === 'place' ? [method] : standing(method)))
   const readsTokens = methods.some(({ kind }) => kind.readsTokens)
   const failures = new FailureLimit(tools.clock)
   const makers = makersAmong(callers)
@@ -67,6 +70,11 @@ function isOfKeys({ kind }: CallerMethod): boolean {
   return kind === 'api-key'
 }
 
+/** A method of what is shown, as one of places. */
+function standing({ kind, stand }: CallerMethod): CallerMethod[] {
+  return stand ? [{ kind, identify: stand }] : []
+}
+
 function namesAmong(all: readonly string[], makers: readonly Maker[]): CallerNames {
   const known = new Set(all)
   return {
@@ -82,7 +90,7 @@ function namesAmong(all: readonly string[], makers: readonly Maker[]): CallerNam
 /** A caller of the settings whose proofs make names. */
 interface Maker {
   readonly caller: string
-  /** One of the names they may make. */
+  /** What may be one of the names they make. */
   readonly sample: string | undefined
   readonly kind: string
   /** Who vouches for those names. */
@@ -104,9 +112,9 @@ function makersAmong(callers: Readonly<Record<string, CallerSettings>>): readonl
 /** Pairs of callers whose proofs could make one name, though others vouch for them: such a name is refused. */
 export function overlapsOf(callers: Readonly<Record<string, CallerSettings>>) {
   const makers = makersAmong(callers)
-  return makers.flatMap(({ caller, voucher, sample }) =>
+  return makers.flatMap(({ caller, voucher, sample, mayName }) =>
     makers
-      .filter((other) => other.voucher !== voucher && sample !== undefined && other.mayName(sample))
+      .filter((other) => other.voucher !== voucher && sample !== undefined && mayName(sample) && other.mayName(sample))
       .map((other) => ({ caller, other: other.caller, sample })),
   )
 }

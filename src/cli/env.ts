@@ -55,7 +55,14 @@ type ForwardSettings = Extract<Settings['listeners'][number], { kind: 'forward' 
 function fixedDoor({ listeners }: Settings): ForwardSettings {
   const door = listeners.find((one): one is ForwardSettings => {
     const where = parseListen(one.listen)
-    return one.kind === 'forward' && typeof where !== 'string' && where.kind === 'tcp' && where.port !== 0
+    // By which name a TLS door is reached, and whom its clients are to trust for that, is not in the settings.
+    return (
+      one.tls === undefined &&
+      one.kind === 'forward' &&
+      typeof where !== 'string' &&
+      where.kind === 'tcp' &&
+      where.port !== 0
+    )
   })
   if (door) return door
   throw new Error('add a listener that a proxy variable can name, such as { kind: forward, listen: 127.0.0.1:15001 }')

@@ -1,4 +1,5 @@
 import type { Ceiling } from './ceiling.ts'
+import type { ClientCertificate } from './certificate.ts'
 import type { Secret } from './secret.ts'
 
 /** Header fields as they stood on the wire: name, value, name, value; case, order and repeats kept. */
@@ -37,6 +38,8 @@ export interface Evidence {
   readonly address?: string | undefined
   /** What the kernel says of the process at the other end of a Unix socket. */
   readonly peer?: Peer | undefined
+  /** What the client showed at a TLS door; whether anybody vouches for it is for the caller methods to ask. */
+  readonly certificate?: ClientCertificate | undefined
   readonly keys: readonly PresentedKey[]
   /**
    * `certain`: the keys came in Proxy-Authorization and can only be meant for us, so a wrong one refuses.

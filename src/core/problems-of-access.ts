@@ -18,6 +18,14 @@ export const accessProblems = {
     remedy:
       'Fetch a new token: of an issuer that the settings name, for the audience of Sallyport, and not yet expired. The operator finds the reason in the audit.',
   },
+  'certificate-unknown': {
+    status: 407,
+    title: 'The client certificate proves nobody',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'Show a certificate that an authority of this door has signed for clients, that has not expired and that names one caller; or a caller key. The operator finds the reason in the audit.',
+  },
   'too-many-failures': {
     status: 429,
     title: 'Too many wrong proofs',

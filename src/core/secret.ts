@@ -1,4 +1,4 @@
-import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { createHmac, createPrivateKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto'
 
 const MASK = '[secret]'
 
@@ -33,6 +33,18 @@ export class Secret {
   /** A name for this value that tells nothing about it: the first 16 hex digits of HMAC-SHA-256 under `key`. */
   fingerprint(key: Buffer): string {
     return createHmac('sha256', key).update(this.#text).digest('hex').slice(0, 16)
+  }
+
+  /**
+   * The private key that this text is, in PEM and unencrypted; no less opaque than the text.
+   * @throws Error that holds nothing of the text
+   */
+  privateKey(): KeyObject {
+    try {
+      return createPrivateKey(this.#text)
+    } catch {
+      throw new Error('no private key in PEM that can be read without a passphrase')
+    }
   }
 
   toString(): string {

@@ -44,15 +44,20 @@ export const allowPrivate = z.array(cidr).default([]).meta({
 /** What is wrong with the text of a file, with the form to use; undefined when it is right. */
 export type FaultOfText = (text: string) => string | undefined
 
+/** What it means that a file is gone while we run: nothing has changed, or what it said is taken back (its text is ''). */
+export type WhenGone = 'kept' | 'taken back'
+
 /** A file that holds no secret. Relative paths start at the settings file. */
 export class FileReference {
   readonly file: string
   /** Judges its text; a file without it holds certificates. */
   readonly faultOfText: FaultOfText | undefined
+  readonly whenGone: WhenGone
 
-  constructor(file: string, faultOfText?: FaultOfText) {
+  constructor(file: string, faultOfText?: FaultOfText, whenGone: WhenGone = 'kept') {
     this.file = file
     this.faultOfText = faultOfText
+    this.whenGone = whenGone
   }
 }
 

@@ -35,7 +35,16 @@ record says by \`wouldRefuse\` what the answer would have been. Never with a cre
 the port that was named, and \`CONNECT\` as an unopened tunnel whose TLS must name that very host. Private addresses, the
 doors of this Sallyport and connections that are switched off stay refused, and so does an \`https:\` target.`,
 
-  listeners: `The doors. They listen on loopback or on a Unix socket, because nothing between a caller and a door is encrypted.
+  listeners: `The doors. Without \`tls\` they listen on loopback or on a Unix socket, because nothing between a caller and a door is
+encrypted. With \`tls\` they may listen anywhere. What works at a plain door works there too: keep-alive, \`CONNECT\` with TLS
+inside, WebSocket. The protocol is HTTP/1.1 over TLS 1.2 or 1.3; a client that insists on HTTP/2 is told so in the handshake.
+
+- Certificate, key and \`clientCa\` are read again when they change, within about two seconds, also in a Kubernetes mount.
+  Connections that are open stay; the next one gets the new certificate. Until certificate and key belong together, and
+  where the new one has expired, the one before stays in use, and the log says why.
+- With \`clientCa\`, and wherever there are \`spiffe\` callers, clients are asked for a certificate. None has to show one: a
+  key may prove the caller instead. One that proves nobody is \`certificate-unknown\`, unless a key proves somebody.
+- No session is resumed: each connection proves anew who it is. Keep connections open.
 
 A \`forward\` door is what \`HTTP_PROXY\` and \`HTTPS_PROXY\` name. Apps ask it for \`http://HOST/\`, and the request goes out as
 verified HTTPS. For \`https://\` they ask by \`CONNECT\`, and the connection says what becomes of that: with \`connect: intercept\`
@@ -45,8 +54,9 @@ intercepted where there is a \`ca\`, without a word about it, and is never passe
 
 A \`reverse\` door is a base URL. An app that can be told where its API is needs nothing else. It judges who may address it:
 
-- At a TCP door \`Host\` must be \`localhost\`, \`127.0.0.1\`, \`[::1]\`, the listen address or one of \`hostnames\`; anything else is
-  421 \`host-misdirected\`. Otherwise a web page could reach it under a name of its own that resolves to loopback.
+- At a TCP door, with or without \`tls\`, \`Host\` must be \`localhost\`, \`127.0.0.1\`, \`[::1]\`, the listen address or one of
+  \`hostnames\`; anything else is 421 \`host-misdirected\`. Otherwise a web page could reach it under a name of its own that
+  resolves to it.
 - A request that a browser sent for a page of another origin, as \`Sec-Fetch-Site\` or \`Origin\` tell, is 403 \`cross-site\`.
 - At a \`unix:\` socket neither is asked: no browser gets there, and its permissions say who may connect.`,
 
@@ -58,8 +68,10 @@ proof that was shown beats the place that the caller stands at.
 2. \`jwt\`: a token of an issuer, in the same places. A caller that the settings name goes before one whose name is made of
    claims; a token that two alike would take is refused.
 3. \`kubernetes\`: the token of a pod, in the same places.
-4. \`socket\`: the door that the request came through.
-5. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
+4. \`spiffe\`: a JWT-SVID, in the same places.
+5. \`mtls\` and \`spiffe\`: the certificate that the client showed at a door with \`tls\`.
+6. \`socket\`: the door that the request came through.
+7. \`unix-peer\`: the process at the other end of the socket, as the kernel tells. \`uid\` and \`gid\` together beat \`uid\`
    alone, which beats \`gid\` alone.
 
 Which to use:
@@ -93,7 +105,17 @@ answered 429 \`too-many-failures\`; good keys and tokens that are known go on be
 not looked into while that lasts.
 
 A wrong key in \`Proxy-Authorization\` is refused, whatever the door or the kernel know: it was meant for Sallyport alone. At
-a reverse door it may be a placeholder that the app insists on, so the next kind is asked. Two keys at once prove nobody.`,
+a reverse door it may be a placeholder that the app insists on, so the next kind is asked. Two keys at once prove nobody.
+
+**Certificates.** \`mtls\` is for certificates that \`clientCa\` of the door vouches for. A name is compared whole, case apart where it
+means nothing; a wildcard in a certificate is nobody. A certificate that fits two callers is neither; a fingerprint beats
+names, and a name beats a template. One that vouches for itself is good only where \`clientCa\` lists that very one. \`spiffe\` asks nothing of \`clientCa\`: the trust domain in the certificate says which
+bundle has to vouch for it, and no other bundle can. Both are judged anew at each request: a certificate that expires, or whose
+authority is taken off the list, is refused on the connection that is open. Revocation lists are not read; use certificates
+that live for hours, or take the grant away.
+
+**Names that a template makes** have a \`/\` in them, which names in \`callers\` cannot have, so nobody can be named like one of
+those. Grants name them whole: \`caller: prod.example.org/ns/shop/sa/web\`.`,
 
   connections: `A named upstream: its hosts, the credential that it wants, and how that enters a request. An upstream is spoken to over
 verified TLS; what weakens that is called \`unsafe\`, and is off.
@@ -267,6 +289,6 @@ an answer of the upstream never has: by that a program tells whose answer it is.
 where the operator finds the reason; the answer itself repeats nothing of the request. Test for \`code\`, which stays the same
 for ever; titles and details may change.
 
-\`caller-unknown\` and \`token-rejected\` are 407 at a forward door, and 401 at a reverse door, where there is no proxy to speak
-of.`,
+\`caller-unknown\`, \`token-rejected\` and \`certificate-unknown\` are 407 at a forward door, and 401 at a reverse door, where
+there is no proxy to speak of.`,
 } as const

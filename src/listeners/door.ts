@@ -1,6 +1,7 @@
 import type { CertificateAuthority } from '../ca/authority.ts'
 import type { Ask, Evidence } from '../core/ask.ts'
 import type { Gate } from '../gate/snapshot.ts'
+import type { References } from '../secrets/reference.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Fault } from '../wire/framing.ts'
 import type { PeerReader } from '../wire/peer.ts'
@@ -15,6 +16,10 @@ export interface DoorTools {
   readonly peers: PeerReader | undefined
   /** Present where tunnels may be opened. */
   readonly authority: CertificateAuthority | undefined
+  /** Where the certificates of TLS doors come from. */
+  readonly references: References
+  /** Whether there are callers that certificates may prove without the `clientCa` of a door, as SPIFFE's do. */
+  readonly asksForCertificates: boolean
   /** Relative socket paths start here. */
   readonly directory: string
 }
@@ -35,7 +40,7 @@ export interface Head {
   readonly target: string
   readonly fields: readonly string[]
   /** The connection it came on. */
-  readonly line: Pick<Line, 'peer' | 'address' | 'proof' | 'tunnel'>
+  readonly line: Pick<Line, 'peer' | 'address' | 'certificate' | 'proof' | 'tunnel'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */

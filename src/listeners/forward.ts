@@ -6,12 +6,15 @@ import { valuesOf } from '../wire/fields.ts'
 import type { Door, DoorTools, Head, Reader } from './door.ts'
 import { HttpDoor } from './http-door.ts'
 import { proxyKeys, type ShownKeys } from './keys.ts'
-import { doorCaller, listen, mode } from './settings.ts'
+import { doorCaller, doorListen, doorTls, mode, refusePlace } from './settings.ts'
 
-const schema = z.strictObject({ kind: z.literal('forward'), listen, mode, caller: doorCaller }).meta({
-  description:
-    'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS, or opens a tunnel by `CONNECT`',
-})
+const schema = z
+  .strictObject({ kind: z.literal('forward'), listen: doorListen, mode, caller: doorCaller, tls: doorTls })
+  .superRefine(refusePlace)
+  .meta({
+    description:
+      'an HTTP proxy: apps name it in `HTTP_PROXY` and ask for `http://HOST/`, which goes out as verified HTTPS, or opens a tunnel by `CONNECT`',
+  })
 
 /** The door of `HTTP_PROXY`: absolute-form requests, the proof in Proxy-Authorization. */
 export const forward: Kind<typeof schema, DoorTools, Door> = {
@@ -26,7 +29,8 @@ const BARE_AUTHORITY = /^[^/]*:\/\/[^/?]*$/
 function readerFor(caller: string | undefined): Reader {
   const evidence = (fields: readonly string[], line: Head['line']): Evidence => {
     const { keys, unreadable } = shownOn(line, valuesOf(fields, 'proxy-authorization'))
-    return { doorCaller: caller, peer: line.peer, address: line.address, keys, unreadable, keysAre: 'certain' }
+    const { peer, address, certificate } = line
+    return { doorCaller: caller, peer, address, certificate, keys, unreadable, keysAre: 'certain' }
   }
   return {
     challenge: 'proxy',

@@ -3,11 +3,16 @@ import { TLSSocket, type TLSSocketOptions } from 'node:tls'
 import { parseHost } from '../core/host.ts'
 import { Problem } from '../core/problem.ts'
 
+type AnsweringTlsOptions = Pick<
+  TLSSocketOptions,
+  'secureContext' | 'ALPNProtocols' | 'requestCert' | 'rejectUnauthorized'
+>
+
 /** TLS in which we are the server, on a socket that has been accepted already. */
 export class AnsweringTls extends TLSSocket {
   readonly #beneath: Socket
 
-  constructor(beneath: Socket, options: Pick<TLSSocketOptions, 'secureContext' | 'ALPNProtocols'>) {
+  constructor(beneath: Socket, options: AnsweringTlsOptions) {
     super(beneath, { ...options, isServer: true })
     this.#beneath = beneath
     // It would be on, as it is on the socket beneath, and a client that leaves in the middle would keep us waiting.
@@ -21,22 +26,36 @@ export class AnsweringTls extends TLSSocket {
   }
 }
 
-/** Waits for a TLS handshake in which we are the server. Resolves with what went wrong, the socket then being closed. */
-export function shakeHands(socket: TLSSocket, host: string, timeoutMs: number): Promise<Problem | undefined> {
+/** How a handshake ended. `late`: not in time. `closed`: the client left in the middle. */
+export type HandshakeEnd = 'secure' | 'late' | 'closed' | { readonly error: unknown }
+
+/** Waits for a TLS handshake in which we are the server; the socket is closed unless it is `secure`. Never rejects. */
+export function finishHandshake(socket: TLSSocket, timeoutMs: number): Promise<HandshakeEnd> {
   // Stays for good: an error after this must not end the process.
   socket.on('error', () => socket.destroy())
   return new Promise((resolve) => {
-    const done = (problem?: Problem) => {
+    const done = (end: HandshakeEnd) => {
       clearTimeout(timer)
-      if (problem) socket.destroy()
-      resolve(problem)
+      if (end !== 'secure') socket.destroy()
+      resolve(end)
     }
-    const timer = setTimeout(() => done(unfit('the TLS handshake took too long')), timeoutMs)
-    socket.once('secure', () => done(isFor(host, socket) ? undefined : unfit('the handshake was for another server')))
+    const timer = setTimeout(() => done('late'), timeoutMs)
+    socket.once('secure', () => done('secure'))
     // The event of tls.Server, without which a failed handshake says no more than 'close'; emitted since Node 0.x.
-    socket.once('_tlsError', (error: unknown) => done(problemOf(error)))
-    socket.once('close', () => done(unfit(LEFT)))
+    socket.once('_tlsError', (error: unknown) => done({ error }))
+    socket.once('close', () => done('closed'))
   })
+}
+
+/** The same for a tunnel to this host. Resolves with what went wrong, the socket then being closed. */
+export async function shakeHands(socket: TLSSocket, host: string, timeoutMs: number): Promise<Problem | undefined> {
+  const end = await finishHandshake(socket, timeoutMs)
+  if (end === 'late') return unfit('the TLS handshake took too long')
+  if (end === 'closed') return unfit(LEFT)
+  if (end !== 'secure') return problemOf(end.error)
+  if (isFor(host, socket)) return undefined
+  socket.destroy()
+  return unfit('the handshake was for another server')
 }
 
 /** In TLS 1.3 a client has our certificate before the handshake is over; Node's leaves then, without an alert. */

@@ -1,19 +1,24 @@
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { resolve } from 'node:path'
+import type { ClientCertificate } from '../core/certificate.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import { ServerTls } from '../wire/server-tls.ts'
 import { closeServer } from './close-server.ts'
 import { Connects } from './connects.ts'
 import type { Door, DoorTools, Reader } from './door.ts'
 import { Http1 } from './http1.ts'
 import { Intake } from './intake.ts'
 import { type Line, newLine } from './line.ts'
+import { SecureEntry } from './secure-entry.ts'
+import type { DoorTls } from './settings.ts'
 
 /** What makes one HTTP door differ from another. */
 export interface HttpDoorOptions {
   readonly kind: string
   readonly listen: string
   readonly mode: string
+  readonly tls?: DoorTls | undefined
   readonly reader: Reader
   /** Whether CONNECT may open a tunnel here. */
   readonly hasTunnels: boolean
@@ -28,6 +33,8 @@ export class HttpDoor implements Door {
   readonly #http1: Http1
   readonly #connects: Connects
   readonly #sockets = new Set<Socket>()
+  /** Where connections come in. */
+  readonly #entry: Server
   #bound: Bound | undefined
 
   constructor(options: HttpDoorOptions, tools: DoorTools) {
@@ -40,6 +47,7 @@ export class HttpDoor implements Door {
       lineOf: (socket) => this.#accepted(socket),
       connect: (request: IncomingMessage, socket, head, line) => this.#connects.take({ request, socket, head, line }),
     })
+    this.#entry = options.tls ? this.#secureEntry(options.tls) : this.#http1.server
   }
 
   get openSockets(): number {
@@ -47,10 +55,10 @@ export class HttpDoor implements Door {
   }
 
   async open(): Promise<string> {
-    const where = parseListen(this.#options.listen)
+    const where = parseListen(this.#options.listen, { allowNonLoopback: this.#options.tls !== undefined })
     if (typeof where === 'string') throw new Error(where)
     const at = where.kind === 'unix' ? { ...where, path: resolve(this.#tools.directory, where.path) } : where
-    this.#bound = await bind(this.#http1.server, at, { mode: Number.parseInt(this.#options.mode, 8) })
+    this.#bound = await bind(this.#entry, at, { mode: Number.parseInt(this.#options.mode, 8) })
     this.#intake.label = `${this.kind} ${this.#bound.address}`
     this.#connects.label = `intercept ${this.#bound.address}`
     return this.#bound.address
@@ -59,12 +67,31 @@ export class HttpDoor implements Door {
   async close(deadlineMs: number): Promise<void> {
     this.#intake.isDraining = true
     await this.#bound?.release()
+    // Of one that never opened, too: then it has nothing to close.
+    if (this.#entry !== this.#http1.server) this.#entry.close()
     await closeServer(this.#http1.server, {
       deadlineMs,
       isIdle: () => this.#intake.isIdle && this.#connects.isIdle,
       closeIdle: () => this.#connects.closeIdle(),
       sockets: this.#sockets,
     })
+  }
+
+  #secureEntry({ certificate, key, clientCa }: DoorTls): Server {
+    const { references, asksForCertificates, log } = this.#tools
+    const tls = new ServerTls({
+      certificate: () => references.file(certificate),
+      key: references.secret(key),
+      clientCa: clientCa && (() => references.file(clientCa)),
+      now: () => this.#tools.gate.clock.now(),
+      onFault: (message) => log.error({ error: message }, 'a certificate changed for the worse'),
+    })
+    // Node bounds the time for a head, and knows which connections are idle, only from this event on.
+    this.#http1.server.emit('listening')
+    const accept = (socket: Socket, shown: ClientCertificate | undefined) =>
+      this.#http1.accept(socket, newLine({ address: socket.remoteAddress, certificate: shown }))
+    const asksForCertificate = asksForCertificates || clientCa !== undefined
+    return new SecureEntry({ tls, asksForCertificate, sockets: this.#sockets, log, accept }).server
   }
 
   #accepted(socket: Socket): Line {

@@ -1,4 +1,5 @@
 import type { Evidence, Peer } from '../core/ask.ts'
+import type { ClientCertificate } from '../core/certificate.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import type { ShownKeys } from './keys.ts'
 
@@ -7,6 +8,8 @@ export interface Line {
   readonly peer: Peer | undefined
   /** The address at its other end; undefined on a Unix socket. */
   readonly address: string | undefined
+  /** What the client showed in the TLS handshake of the door. */
+  readonly certificate?: ClientCertificate | undefined
   /** To the latest request. Earlier ones may still be waiting for theirs, because callers may pipeline. */
   answer: HttpAnswer | undefined
   /** The latest proof as it was read: clients send the same one with every request. What it proves is judged each time. */
@@ -29,8 +32,16 @@ export interface Tunnel {
   entered(): void
 }
 
-/** A connection of which nothing is known yet. */
-export function newLine(from: Partial<Pick<Line, 'peer' | 'address'>>, tunnel?: Tunnel): Line {
-  const { peer, address } = from
-  return { peer, address, answer: undefined, proof: undefined, isUnreadable: false, ...(tunnel && { tunnel }) }
+/** A connection on which nothing was asked yet. */
+export function newLine(from: Partial<Pick<Line, 'peer' | 'address' | 'certificate'>>, tunnel?: Tunnel): Line {
+  const { peer, address, certificate } = from
+  return {
+    peer,
+    address,
+    certificate,
+    answer: undefined,
+    proof: undefined,
+    isUnreadable: false,
+    ...(tunnel && { tunnel }),
+  }
 }

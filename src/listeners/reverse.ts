@@ -13,14 +13,15 @@ import { faultOfSite } from '../wire/site.ts'
 import type { Door, DoorTools, Head, Reader, Reading } from './door.ts'
 import { HttpDoor } from './http-door.ts'
 import { originKeys } from './keys.ts'
-import { doorCaller, listen, mode } from './settings.ts'
+import { doorCaller, doorListen, doorTls, mode, refusePlace } from './settings.ts'
 
 const schema = z
   .strictObject({
     kind: z.literal('reverse'),
-    listen,
+    listen: doorListen,
     mode,
     caller: doorCaller,
+    tls: doorTls,
     connection: z
       .string()
       .optional()
@@ -38,6 +39,7 @@ const schema = z
     (one) => one.connection === undefined || one.connections === undefined,
     'use connection or connections, not both',
   )
+  .superRefine(refusePlace)
   .meta({ description: 'a base URL for apps: no proxy setting, no certificate authority' })
 
 type Settings = z.infer<typeof schema>
@@ -57,8 +59,8 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
     : { listen: settings.listen, hostnames: settings.hostnames }
   return {
     challenge: 'origin',
-    evidence: (fields, { peer, address }) =>
-      evidenceOf(fields, { doorCaller: settings.caller, peer, address, keys: keysOf(fields, '') }),
+    evidence: (fields, { peer, address, certificate }) =>
+      evidenceOf(fields, { doorCaller: settings.caller, peer, address, certificate, keys: keysOf(fields, '') }),
     read({ target, fields, line }: Head): Reading | Fault {
       const parts = parseOriginForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
@@ -66,7 +68,8 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
       if (fault) return fault
       const route = routeOf(parts.path, settings)
       const keys = keysOf(fields, parts.query, slotOf(route.target))
-      const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer: line.peer, address: line.address, keys })
+      const { peer, address, certificate } = line
+      const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer, address, certificate, keys })
       return { ...route, query: parts.query, evidence }
     },
   }

@@ -1,7 +1,10 @@
+import { textReference } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
+import { secretReference } from '../secrets/registry.ts'
 import { parseListen } from '../wire/listen.ts'
+import { faultOfCertificates, faultOfServerCertificates } from '../wire/server-tls.ts'
 
-/** Where a door listens. */
+/** Where a door listens that is never encrypted. */
 export const listen = z
   .string()
   .superRefine((text, context) => {
@@ -25,3 +28,56 @@ export const doorCaller = z
   .string()
   .optional()
   .meta({ description: 'name of a caller of kind `socket`: whoever can open this door is that caller' })
+
+/** Where a door of callers listens; `refusePlace` has the rest to say. */
+export const doorListen = z
+  .string()
+  .superRefine((text, context) => {
+    const where = parseListen(text, { allowNonLoopback: true })
+    if (typeof where === 'string') context.addIssue({ code: 'custom', message: where })
+  })
+  .meta({
+    title: 'listen address',
+    description:
+      '`127.0.0.1:PORT` (0: any free port) or `unix:PATH`; another address, such as `0.0.0.0:PORT`, only with `tls`',
+  })
+
+/** The TLS of a TCP door. */
+export const doorTls = z
+  .strictObject({
+    certificate: textReference(faultOfServerCertificates).meta({
+      title: 'file reference',
+      description:
+        'PEM file of the certificate of this door, then of those that lead up to an authority; read again when it changes',
+    }),
+    key: secretReference.meta({
+      description: 'its private key, PEM without a passphrase; may be in the same file as the certificate',
+    }),
+    clientCa: textReference(faultOfCertificates).meta({ title: 'file reference' }).optional().meta({
+      description:
+        'PEM file of the authorities that vouch for clients: each is asked for a certificate, which `mtls` callers are known by, and none has to show one',
+    }),
+  })
+  .optional()
+  .meta({
+    description: 'encrypts this door (TLS 1.2 or 1.3, HTTP/1.1), so that it may be on another address than loopback',
+  })
+
+/** Settings of the TLS of a door. */
+export type DoorTls = NonNullable<z.infer<typeof doorTls>>
+
+/** What of a door's place does not go with whether it is encrypted. */
+export function refusePlace(
+  { listen: text, tls }: { readonly listen: string; readonly tls?: unknown },
+  context: { addIssue(issue: { code: 'custom'; path: string[]; message: string }): void },
+): void {
+  const fault = parseListen(text)
+  if (tls === undefined && typeof fault === 'string') {
+    const message = `${fault}. Or encrypt it, by tls: { certificate: { file: PATH }, key: { file: PATH } }`
+    context.addIssue({ code: 'custom', path: ['listen'], message })
+  }
+  if (tls !== undefined && text.startsWith('unix:')) {
+    const message = 'leave it out: a socket never leaves this machine, and its permissions say who may connect'
+    context.addIssue({ code: 'custom', path: ['tls'], message })
+  }
+}

@@ -55,7 +55,8 @@ async function look(path: string): Promise<Look> {
   }
 }
 
-function stampOf(real: string, { dev, ino, mtimeNs, ctimeNs, size }: BigIntStats): string {
+/** What changes when the file at a real path does. */
+export function stampOf(real: string, { dev, ino, mtimeNs, ctimeNs, size }: BigIntStats): string {
   return [real, dev, ino, mtimeNs, ctimeNs, size].join(' ')
 }
 

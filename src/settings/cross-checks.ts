@@ -1,5 +1,6 @@
 import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
+import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { operatorFaults } from './operator-checks.ts'
@@ -31,6 +32,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
     ...unspilledSinks(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
+    ...unusedCertificates(settings),
     ...sharedNames(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
@@ -122,7 +124,10 @@ function doorCallerFaults(index: number, { listeners, callers }: Settings): Sett
   const path = ['listeners', index, 'caller']
   const caller = Object.hasOwn(callers, name) ? callers[name] : undefined
   if (caller?.kind !== 'socket') return [{ path, message: unknownSocket(callers) }]
-  if (listen?.startsWith('unix:') || caller.unsafeAnyLocalProcess) return []
+  if (listen?.startsWith('unix:')) return []
+  if (listen !== undefined && typeof parseListen(listen) === 'string')
+    return [{ path, message: 'leave it out: whoever can reach this address would be this caller' }]
+  if (caller.unsafeAnyLocalProcess) return []
   const message =
     'use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there'
   return [{ path, message }]
@@ -234,4 +239,18 @@ function unusedPeers({ callers, listeners }: Settings): SettingsFault[] {
   return Object.entries(callers)
     .filter(([, { kind }]) => kind === 'unix-peer')
     .map(([name]) => ({ path: ['callers', name], message: 'can never be proved: no listener is a unix: socket' }))
+}
+
+/** SVIDs that are tokens come in by any door. */
+function unusedCertificates({ callers, listeners }: Settings): SettingsFault[] {
+  const hasTls = listeners.some(({ tls }) => tls !== undefined)
+  const hasAuthorities = listeners.some(({ tls }) => tls?.clientCa !== undefined)
+  return Object.entries(callers).flatMap(([name, caller]) => {
+    const path = ['callers', name]
+    if (caller.kind === 'mtls' && !hasAuthorities)
+      return [{ path, message: 'can never be proved: no listener has tls with clientCa' }]
+    if (caller.kind === 'spiffe' && !hasTls && caller.audience === undefined)
+      return [{ path, message: 'can never be proved: no listener has tls, and without audience no JWT-SVID is taken' }]
+    return []
+  })
 }

@@ -15,8 +15,10 @@ export function declaredIn(settings: Settings): Declared {
       id: `grants[${index}]`,
       holder: holderOf(grant),
       connection: grant.connection,
-      rules: grant.rules ?? [],
+      // Of operations, what they have become: an empty rule would say that everything is granted.
+      rules: (grant.rules ?? []).flatMap((rule) => rule.alternatives ?? [rule]),
       until: grant.until,
+      mode: grant.mode,
     })),
     proofOf: (caller) => kindOfCaller(caller, callers),
     ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, callers),

@@ -7,6 +7,7 @@ import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { pathText, SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
+import { openedFaults } from './opened-checks.ts'
 import { type OpenText, openText } from './text-file.ts'
 
 /** What a settings file refers to, opened. `close` stops watching the files. */
@@ -22,7 +23,7 @@ export interface OpenReferences extends References {
  * Opens every secret and every file that the settings refer to, but for what is in the store: that one is opened with
  * secrets of these.
  * `onFault`: a file that changed for the worse, with the settings that name it; what it held before stays in use.
- * @throws SettingsError with everything that could not be opened
+ * @throws SettingsError with everything that could not be opened, or does not belong together
  */
 export async function openReferences(loaded: Loaded, onFault: (message: string) => void): Promise<OpenReferences> {
   const base = { directory: dirname(loaded.file), onFault }
@@ -35,8 +36,7 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
   )
   const message = 'is in the store'
   return {
-    secret: (reference) => found(opened.secrets, reference),
-    file: (reference) => found(opened.files, reference).current(),
+    ...lookingUpIn(opened),
     left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
     openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
     close: () => closeAll(opened),
@@ -66,9 +66,23 @@ async function openAll(references: readonly Found[], { opened, loaded, base }: O
       faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
   }
+  if (faults.length === 0) faults.push(...faultsOf(opened, loaded))
   if (faults.length === 0) return
   closeAll(opened)
   throw new SettingsError(loaded.locateAll(faults))
+}
+
+/** A key may still be in the store, which is opened later: its certificate is judged with it then. */
+function faultsOf(opened: Opened, { settings }: Loaded): readonly SettingsFault[] {
+  const isOpen = (key: SecretReference) => opened.secrets.has(key)
+  return openedFaults(settings, { ...lookingUpIn(opened), isOpen }, Date.now())
+}
+
+function lookingUpIn({ secrets, files }: Opened): References {
+  return {
+    secret: (reference) => found(secrets, reference),
+    file: (reference) => found(files, reference).current(),
+  }
 }
 
 function closeAll({ secrets, files }: Opened): void {
@@ -82,9 +96,9 @@ function isStored({ path, reference }: Found, { settings }: Loaded): boolean {
 }
 
 /** Certificates are read once: what is built of them is not built again. */
-async function openFile({ file, faultOfText }: FileReference, { directory, onFault = () => {} }: SecretBase) {
+async function openFile({ file, faultOfText, whenGone }: FileReference, { directory, onFault }: SecretBase) {
   const path = resolve(directory, file)
-  if (faultOfText) return openText(path, { faultOfText, onFault })
+  if (faultOfText) return openText(path, { faultOfText, whenGone, onFault: onFault ?? (() => undefined) })
   const pem = await readCertificates(path)
   return { current: () => pem, close: () => undefined }
 }

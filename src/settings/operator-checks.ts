@@ -20,6 +20,7 @@ export function operatorFaults({ admin }: Settings): SettingsFault[] {
 
 function unfitFor(kind: string, listen: string): string | undefined {
   if (kind === 'socket') return 'use another kind: whoever can open the admin door is not yet an operator'
+  if (kind === 'mtls') return 'use another kind: the admin door has no TLS that a certificate could be shown in'
   if (kind === 'unix-peer' && !listen.startsWith('unix:'))
     return 'use another kind, or have admin.listen be a unix: socket: on TCP the kernel says nothing of the peer'
   return undefined

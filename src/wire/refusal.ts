@@ -56,7 +56,7 @@ function statusOf(problem: Problem, challenge: Challenge): number {
 }
 
 /** Another proof would do, so it is asked for. */
-const ASKS_FOR_PROOF: ReadonlySet<ProblemCode> = new Set(['caller-unknown', 'token-rejected'])
+const ASKS_FOR_PROOF: ReadonlySet<ProblemCode> = new Set(['caller-unknown', 'token-rejected', 'certificate-unknown'])
 
 const REALM = 'realm="sallyport", charset="UTF-8"'
 

@@ -44,20 +44,29 @@ const DEADLINE_MS = 15_000
 
 interface Surroundings extends Pick<Errand, 'env' | 'cwd'> {
   readonly deadlineMs?: number
+  /** What it reads from standard input; without it, nothing is there. */
+  readonly input?: string
 }
 
 /** Runs a program to its end, or to that of its time. */
 export function runProgram(
   file: string,
   args: readonly string[],
-  { env, cwd, deadlineMs: timeout = DEADLINE_MS }: Surroundings,
+  { env, cwd, deadlineMs: timeout = DEADLINE_MS, input }: Surroundings,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout })
+    const child = spawn(file, args, {
+      env,
+      cwd,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      timeout,
+    })
     let stdout = ''
     let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
+    // One that does not read it may be gone before it is written.
+    child.stdin?.on('error', () => undefined).end(input)
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })

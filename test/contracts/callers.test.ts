@@ -3,13 +3,15 @@ import { callerKinds, callerSettings } from '../../src/callers/registry.ts'
 import type { Evidence } from '../../src/core/ask.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
+import { makeOddRoot } from '../support/certificates.ts'
 import { identifying } from '../support/identifying.ts'
+import { byCertificate, shownCertificate } from '../support/shown-certificate.ts'
 import { claimsAt, jwksOf, makeSigningKey, showing, signToken } from '../support/tokens.ts'
 import { describeKinds } from './kinds.ts'
 
 const KEY = 'the key of a test'
 const signer = await makeSigningKey()
-const tools = makeCallerTools({ secret: KEY, file: jwksOf(signer) })
+const tools = makeCallerTools({ secret: KEY })
 
 async function tokenOf(claims: object): Promise<Evidence> {
   return showing(await signToken(signer, claimsAt(tools.clock.now(), { aud: 'sallyport', ...claims })))
@@ -19,17 +21,30 @@ const examples = {
   'api-key': { key: { file: 'keys/checkout' } },
   jwt: { issuer: 'https://issuer.test', audience: 'sallyport', jwks: { file: 'jwks.json' }, claims: { sub: 'job-7' } },
   kubernetes: { issuer: 'https://cluster.test', audience: 'sallyport', jwks: { file: 'jwks.json' } },
+  mtls: { dns: 'client.test' },
+  spiffe: { ids: ['spiffe://prod.test/client'], bundles: { 'prod.test': { file: 'bundle.pem' } } },
   socket: {},
   'unix-peer': { uid: 1004 },
 }
 
 describeKinds('callers', callerKinds, examples)
 
+/** One authority for the door and for the trust domain alike, so that only the names tell the two methods apart. */
+const times = { from: Date.UTC(2026, 10, 1), until: Date.UTC(2099, 0, 1) }
+const root = await makeOddRoot(times)
+
+async function certified(names: object) {
+  const { cert } = await root.issue({ ...times, ...names })
+  return byCertificate(shownCertificate({ cert, clientCa: root.certPem }))
+}
+
 /** What proves the caller of the example, by kind; a kind that is missing here does not compile. */
 const proofs: Readonly<Record<keyof typeof callerKinds, Evidence>> = {
   'api-key': { keys: [{ key: new Secret(KEY) }], keysAre: 'certain' },
   jwt: await tokenOf({ iss: 'https://issuer.test', sub: 'job-7' }),
   kubernetes: await tokenOf({ iss: 'https://cluster.test', sub: 'system:serviceaccount:shop:checkout' }),
+  mtls: await certified({ dns: ['client.test'] }),
+  spiffe: await certified({ uris: ['spiffe://prod.test/client'] }),
   socket: { doorCaller: 'subject', keys: [], keysAre: 'maybe' },
   'unix-peer': { peer: { pid: 1, uid: 1004, gid: 7 }, keys: [], keysAre: 'maybe' },
 }
@@ -41,7 +56,9 @@ const NOTHING: Evidence = { keys: [], keysAre: 'certain' }
 
 function identifyWith(callers: Readonly<Record<string, object>>) {
   const settings = Object.fromEntries(Object.entries(callers).map(([name, one]) => [name, callerSettings.parse(one)]))
-  return identifying(settings, tools)
+  const file = (reference: { readonly file: string }) =>
+    reference.file === 'bundle.pem' ? root.certPem : jwksOf(signer)
+  return identifying(settings, { ...tools, references: { secret: () => tools.references.secret(), file } })
 }
 
 // Object.keys has forgotten the names of the keys.

@@ -89,7 +89,7 @@ test('what is commented out as unsafe is a setting at the place where it stands'
 
 test('the example passes `check` once the files it names are there', async () => {
   const { settings } = await loadSettings(EXAMPLE)
-  const { certPem } = await makeAuthority('example')
+  const { certPem, issue } = await makeAuthority('example')
   const env: NodeJS.ProcessEnv = { ...process.env }
   for (const { settings: where } of secretsIn(settings)) {
     if ('store' in where) continue
@@ -97,6 +97,9 @@ test('the example passes `check` once the files it names are there', async () =>
     else put(String(where['file']), randomBytes(8).toString('hex'))
   }
   for (const { file } of all(settings, FileReference)) put(file, certPem)
+  const door = await issue(['door.example.com'])
+  put('tls/door.pem', door.cert)
+  put('secrets/door-key.pem', door.key)
   const file = put('example.yaml', TEXT)
   const cli = [join(ROOT, 'src/cli.ts'), 'check', '--config', file]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, cli, { env })

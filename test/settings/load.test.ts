@@ -30,7 +30,7 @@ describe('one wrong setting is told with its place and the form to use', () => {
     ],
     [
       'callers: { a.b: { kind: magic } }',
-      '3:25 callers["a.b"].kind: use one of api-key, jwt, kubernetes, socket, unix-peer',
+      '3:25 callers["a.b"].kind: use one of api-key, jwt, kubernetes, mtls, spiffe, socket, unix-peer',
     ],
     ['callers: { a: { kind: api-key } }', '3:15 callers.a: use exactly one of key and digest'],
     [

@@ -30,6 +30,12 @@ test.each([
     /operators\.ann\.proof\.kind: use another kind/,
   ],
   [
+    'a certificate, at a door without TLS',
+    'listen: 127.0.0.1:0',
+    'ann: { role: admin, proof: { kind: mtls, dns: ann.test } }',
+    /operators\.ann\.proof\.kind: use another kind: the admin door has no TLS/,
+  ],
+  [
     'a key in the file',
     'listen: 127.0.0.1:0',
     'ann: { role: admin, proof: { kind: api-key, key: hunter2 } }',

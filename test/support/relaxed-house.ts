@@ -66,7 +66,15 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   }
   const [listener] = settings.listeners
   if (!listener) throw new Error('no door')
-  const door = buildDoor(listener, { gate, log, peers: undefined, authority: undefined, directory: tmpdir() })
+  const door = buildDoor(listener, {
+    gate,
+    log,
+    references,
+    asksForCertificates: false,
+    peers: undefined,
+    authority: undefined,
+    directory: tmpdir(),
+  })
   return {
     address: await door.open(),
     entries,

@@ -10,6 +10,7 @@ import { createLogger } from '../../telemetry/logger.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
 import { createDialer, type Dialer } from '../../wire/dial.ts'
 import { type ListenAddress, parseListen } from '../../wire/listen.ts'
+import { OwnListeners } from '../../wire/own-listeners.ts'
 import { createResolver } from '../../wire/resolve.ts'
 
 /** What the checks look at. */
@@ -45,7 +46,7 @@ export async function openSite(loaded: Loaded, env: NodeJS.ProcessEnv, clock: Cl
 
 /** Where a listener is, relative paths resolved; undefined for a port that is chosen at start. */
 export function fixedPlace(listen: string, { file }: Loaded): ListenAddress | undefined {
-  const where = parseListen(listen)
+  const where = parseListen(listen, { allowNonLoopback: true })
   if (typeof where === 'string' || (where.kind === 'tcp' && where.port === 0)) return undefined
   return where.kind === 'tcp' ? where : { ...where, path: resolve(dirname(file), where.path) }
 }
@@ -69,7 +70,9 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
 function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
-  return { ...loaded, settings: { ...settings, connections, callers: {}, audit: { sinks: [], whenFull: 'refuse' } } }
+  const audit: Loaded['settings']['audit'] = { sinks: [], whenFull: 'refuse' }
+  const alone = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
+  return { ...loaded, settings: alone }
 }
 
 /** What a connection tells the log and the metrics, nobody reads here. */
@@ -82,14 +85,7 @@ function silence() {
 
 function dialerFor({ dns, listeners, admin }: Settings): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
-  const ports = new Set([...listeners, ...(admin ? [admin] : [])].map(({ listen }) => portOf(listen)))
-  // As the sidecar has it: doors are on loopback alone, and the port decides.
-  const isOwnListener = (address: string, port: number) =>
-    (address === '::1' || address.startsWith('127.')) && ports.has(port)
-  return createDialer({ resolver, isOwnListener })
-}
-
-function portOf(listen: string): number | undefined {
-  const where = parseListen(listen)
-  return typeof where === 'string' || where.kind === 'unix' ? undefined : where.port
+  const own = new OwnListeners()
+  for (const { listen } of [...listeners, ...(admin ? [admin] : [])]) own.add(listen)
+  return createDialer({ resolver, isOwnListener: (address, port) => own.has(address, port) })
 }

@@ -1,0 +1,22 @@
+import type { References, SecretReference } from '../secrets/reference.ts'
+import { faultOfServerCertificate } from '../wire/server-tls.ts'
+import type { SettingsFault } from './fault.ts'
+import type { Settings } from './schema.ts'
+
+interface Read extends References {
+  /** What is not yet open is not yet judged. */
+  isOpen(key: SecretReference): boolean
+}
+
+/** What shows only once what the settings refer to has been read: things that do not belong together. `at`: ms since the epoch. */
+export function openedFaults({ listeners }: Settings, references: Read, at: number): SettingsFault[] {
+  return listeners.flatMap(({ tls }, index) => {
+    if (!tls || !references.isOpen(tls.key)) return []
+    const fault = faultOfServerCertificate(
+      references.file(tls.certificate),
+      references.secret(tls.key).current().secret,
+      at,
+    )
+    return fault ? [{ path: ['listeners', index, 'tls', fault.of], message: fault.message }] : []
+  })
+}
