@@ -86,6 +86,22 @@ test('a secret that others may read is named with its remedy, and hides nothing 
   expect(report.code).toBe(2)
 })
 
+test('files of a TLS door and keys of operators that are missing hide nothing of the connections', async () => {
+  const tls = { certificate: { file: 'door.pem' }, key: { file: 'door.key' } }
+  const listeners = [{ kind: 'forward', listen: '127.0.0.1:0', tls }]
+  const proof = { kind: 'api-key', key: { file: 'ann' } }
+  const admin = { listen: '127.0.0.1:0', operators: { ann: { role: 'admin', proof } } }
+  const { config, directory } = settingsFor(upstream.port, { ...AT_REST, listeners, admin })
+  const report = await examined(config)
+  expect(report.about('secrets', 'listeners[0].tls.certificate')).toMatchObject({
+    state: 'failed',
+    says: expect.stringContaining(join(directory, 'door.pem')),
+  })
+  for (const subject of ['listeners[0].tls.key', 'admin.operators.ann.proof.key'])
+    expect(report.about('secrets', subject)).toMatchObject({ state: 'failed' })
+  expect(report.about('upstreams', 'crm api.crm.test').says).toContain('answers, TLSv1.3')
+})
+
 test('a key of a caller that others may read hides nothing of the connections', async () => {
   const { config, directory } = settingsFor(upstream.port, AT_REST)
   chmodSync(join(directory, 'checkout'), 0o604)

@@ -70,7 +70,9 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
 function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
-  return { ...loaded, settings: { ...settings, connections, callers: {}, audit: { sinks: [], whenFull: 'refuse' } } }
+  const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
+  const alone: Settings = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
+  return { ...loaded, settings: alone }
 }
 
 /** What a connection tells the log and the metrics, nobody reads here. */
