@@ -1,8 +1,10 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { openReferences } from '../../src/settings/open.ts'
+import { makeSelfSigned } from '../support/certificates.ts'
 import { eventually } from '../support/sallyport.ts'
 import { DOOR, refusalOf, settingsFile } from '../support/settings-file.ts'
 
@@ -106,4 +108,22 @@ test('a file of certificates that holds none is refused', async () => {
   expect(line).toContain(pem)
   expect(line).toContain('use one with "-----BEGIN CERTIFICATE-----"')
   expect(line).not.toContain('hunter2')
+})
+
+test('a key of a door that is in the store is judged with its certificate once that is open', async () => {
+  const [door, other] = await Promise.all([makeSelfSigned(['door.test']), makeSelfSigned(['door.test'])])
+  const file = await settingsFile(
+    `listeners:\n  - { kind: forward, listen: 127.0.0.1:0, tls: { certificate: { file: door.pem }, key: { store: door } } }\nstore: { kind: sqlite, path: s.db }\n`,
+  )
+  await writeFile(join(dirname(file), 'door.pem'), door.cert)
+  const holding = (key: string) => ({
+    open: async () => ({ secret: new Secret(key), version: 1 }),
+    onChange: () => () => undefined,
+  })
+  const { references } = await open(file)
+  expect(references.left).toHaveLength(1)
+  await references.openStored(holding(door.key))
+  const [line = '', ...more] = await refusalOf((await open(file)).references.openStored(holding(other.key)))
+  expect(line).toMatch(/^\S+:2:\d+ listeners\[0\]\.tls\.key: /)
+  expect(more).toEqual([])
 })
