@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { renameSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { ProblemRow } from '../../src/core/problem-row.ts'
@@ -23,19 +21,10 @@ import {
 import { jwksOf, makeSigningKey } from '../support/tokens.ts'
 import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
-import {
-  authority,
-  CALLER_KEY,
-  CREDENTIAL,
-  connectionTo,
-  hold,
-  PROOF,
-  startCrm,
-  startCrmForTest,
-  stopCrm,
-} from './crm.ts'
+import { authority, CALLER_KEY, CREDENTIAL, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
+import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
-import { askTooOften, jobSettings, tokenField } from './wrong-proofs.ts'
+import { askTooOften, tokenField } from './wrong-proofs.ts'
 
 /** In every request, in each part that could be echoed. */
 const MARKER = 'echo-canary'
@@ -56,7 +45,10 @@ beforeAll(async () => {
   issuer = await startQuirkIssuer(await authority.issue(['login.test']))
   issuer.answer(({ target }) => ISSUER_ANSWERS[target] ?? {})
   names = await startDnsStub({})
-  sallyport = await startCrm({ port: upstream.port, settings: await settings() })
+  sallyport = await startCrm({
+    port: upstream.port,
+    settings: await problemSettings({ upstream, issuer, names, jwks, marker: MARKER }),
+  })
   // The one refusal that takes its time: it waits while the others are tried.
   slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 18_000 })
 })
@@ -78,74 +70,6 @@ function answerOf(request: string) {
 const ISSUER_ANSWERS: Readonly<Record<string, object>> = {
   '/refuses': { status: 401, body: { error: 'invalid_client', error_description: MARKER } },
   '/fails': { status: 503, headers: { 'retry-after': '7' }, body: MARKER },
-}
-
-/** One connection for each way to fail; what is called after a code is the one that leads there. */
-async function settings(): Promise<object> {
-  const credential = (path: string) => ({
-    kind: 'client-credentials',
-    tokenEndpoint: `https://login.test:${issuer.port}${path}`,
-    clientId: 'crm',
-    clientSecret: { file: 'credential' },
-    tls: { ca: { file: 'ca.pem' } },
-    allowPrivate: ['127.0.0.0/8'],
-  })
-  const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
-  const unread = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
-  const connections: Record<string, object> = {
-    crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
-    busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
-    based: to('based.test', { basePath: '/v1' }),
-    ungranted: to('ungranted.test'),
-    expired: to('expired.test'),
-    refused: to('refused.test', { credential: credential('/refuses') }),
-    failing: to('failing.test', { credential: credential('/fails') }),
-    inside: to('inside.test', { allowPrivate: [] }),
-    nowhere: to('nowhere.test'),
-    disabled: to('disabled.test', { disabled: true }),
-    closed: to('closed.test', { port: await closedPort() }),
-    impostor: to('impostor.test'),
-    untunnelled: to('untunnelled.test', { connect: 'refuse' }),
-    unread: to('unread.test', { ...unread, limits: { idleTimeoutMs: 300 } }),
-  }
-  const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))
-  const granted = Object.keys(connections).filter((name) => name !== 'ungranted' && name !== 'expired')
-  return {
-    listeners: [
-      { kind: 'forward', listen: '127.0.0.1:0' },
-      { kind: 'reverse', listen: '127.0.0.1:0' },
-    ],
-    allowlist: [...hosts, 'unnamed.test'],
-    callers: {
-      checkout: { kind: 'api-key', key: { file: 'checkout' } },
-      job: jobSettings(jwks),
-    },
-    ca: 'ephemeral',
-    connections,
-    grants: [
-      ...granted.map((connection) => ({
-        caller: 'checkout',
-        connection,
-        ...(connection !== 'unread' && { rules: [{ paths: [`/${MARKER}/**`] }, { paths: ['/v1/**'] }] }),
-      })),
-      { caller: 'job', connection: 'crm' },
-      { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
-    ],
-    dns: {
-      servers: [names.address],
-      hosts: Object.fromEntries(
-        [...hosts, 'login.test'].filter((host) => host !== 'nowhere.test').map((host) => [host, ['127.0.0.1']]),
-      ),
-    },
-  }
-}
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number } // a TCP server has an address of this form
-  server.close()
-  return port
 }
 
 function forward(): string {

@@ -70,8 +70,8 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
 function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
-  const audit: Loaded['settings']['audit'] = { sinks: [], whenFull: 'refuse' }
-  const alone = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
+  const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
+  const alone: Settings = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
   return { ...loaded, settings: alone }
 }
 

@@ -1,0 +1,84 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { DnsStub } from '../support/dns-stub.ts'
+import type { QuirkIssuer } from '../support/quirk-issuer.ts'
+import type { RawUpstream } from '../support/upstream.ts'
+import { connectionTo } from './crm.ts'
+import { jobSettings } from './wrong-proofs.ts'
+
+interface Peers {
+  readonly upstream: RawUpstream
+  readonly issuer: QuirkIssuer
+  readonly names: DnsStub
+  /** File of the keys that sign tokens of `job`. */
+  readonly jwks: string
+  readonly marker: string
+}
+
+/** One connection for each way to fail; what is called after a code is the one that leads there. */
+export async function problemSettings({ upstream, issuer, names, jwks, marker }: Peers): Promise<object> {
+  const credential = (path: string) => ({
+    kind: 'client-credentials',
+    tokenEndpoint: `https://login.test:${issuer.port}${path}`,
+    clientId: 'crm',
+    clientSecret: { file: 'credential' },
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: ['127.0.0.0/8'],
+  })
+  const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
+  const unread = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
+  const connections: Record<string, object> = {
+    crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
+    busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
+    based: to('based.test', { basePath: '/v1' }),
+    ungranted: to('ungranted.test'),
+    expired: to('expired.test'),
+    refused: to('refused.test', { credential: credential('/refuses') }),
+    failing: to('failing.test', { credential: credential('/fails') }),
+    inside: to('inside.test', { allowPrivate: [] }),
+    nowhere: to('nowhere.test'),
+    disabled: to('disabled.test', { disabled: true }),
+    closed: to('closed.test', { port: await closedPort() }),
+    impostor: to('impostor.test'),
+    untunnelled: to('untunnelled.test', { connect: 'refuse' }),
+    unread: to('unread.test', { ...unread, limits: { idleTimeoutMs: 300 } }),
+  }
+  const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))
+  const granted = Object.keys(connections).filter((name) => name !== 'ungranted' && name !== 'expired')
+  return {
+    listeners: [
+      { kind: 'forward', listen: '127.0.0.1:0' },
+      { kind: 'reverse', listen: '127.0.0.1:0' },
+    ],
+    allowlist: [...hosts, 'unnamed.test'],
+    callers: {
+      checkout: { kind: 'api-key', key: { file: 'checkout' } },
+      job: jobSettings(jwks),
+    },
+    ca: 'ephemeral',
+    connections,
+    grants: [
+      ...granted.map((connection) => ({
+        caller: 'checkout',
+        connection,
+        ...(connection !== 'unread' && { rules: [{ paths: [`/${marker}/**`] }, { paths: ['/v1/**'] }] }),
+      })),
+      { caller: 'job', connection: 'crm' },
+      { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
+    ],
+    dns: {
+      servers: [names.address],
+      hosts: Object.fromEntries(
+        [...hosts, 'login.test'].filter((host) => host !== 'nowhere.test').map((host) => [host, ['127.0.0.1']]),
+      ),
+    },
+  }
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number } // a TCP server has an address of this form
+  server.close()
+  return port
+}
