@@ -8,6 +8,8 @@ import { type auditKeys, isOf } from './audit-query.ts'
 export interface TailBounds {
   /** Lines kept for those who come back. */
   readonly kept: number
+  /** Ms for which they are kept after the last one has left. */
+  readonly keptMs: number
   /** Bytes that wait for one client; beyond it the client is cut. */
   readonly queueBytes: number
   /** Clients at once. */
@@ -19,17 +21,23 @@ export interface TailBounds {
 
 const BOUNDS: TailBounds = {
   kept: 1000,
+  keptMs: 60_000,
   queueBytes: 1024 * 1024,
   clients: 16,
   heartbeatMs: 15_000,
   lifeMs: 900_000,
 }
 
-/** The latest lines of the audit, and who follows it. Nobody who follows can hold up who writes. */
+/**
+ * The latest lines of the audit, and who follows it. Nobody who follows can hold up who writes. Where nobody does, nothing is
+ * kept: a thousand lines, with all they were made of, outlive the young generation, and cost a third more for each request.
+ */
 export class Tail {
   readonly bounds: TailBounds
   readonly #kept: AuditLine[] = []
   readonly #listeners = new Set<(line: AuditLine) => void>()
+  #isKeeping = false
+  #forgetting: NodeJS.Timeout | undefined
 
   constructor(bounds: Partial<TailBounds> = {}) {
     this.bounds = { ...BOUNDS, ...bounds }
@@ -37,6 +45,7 @@ export class Tail {
 
   /** A line that is being written; called for each, in order. Neither waits nor throws. */
   push(line: AuditLine): void {
+    if (!this.#isKeeping) return
     this.#kept.push(line)
     // Twice as many at times: shifting a thousand lines for each new one would cost more than the line.
     if (this.#kept.length > 2 * this.bounds.kept) this.#kept.splice(0, this.#kept.length - this.bounds.kept)
@@ -47,7 +56,19 @@ export class Tail {
   join(listener: (line: AuditLine) => void): () => boolean {
     if (this.#listeners.size >= this.bounds.clients) throw new AdminProblem('too-many-tails')
     this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    this.#isKeeping = true
+    clearTimeout(this.#forgetting)
+    return () => {
+      const wasThere = this.#listeners.delete(listener)
+      if (wasThere && this.#listeners.size === 0)
+        this.#forgetting = setTimeout(this.#forget, this.bounds.keptMs).unref()
+      return wasThere
+    }
+  }
+
+  readonly #forget = (): void => {
+    this.#isKeeping = false
+    this.#kept.length = 0
   }
 
   /** What came after that event; undefined where it is not known any more, or never was. */

@@ -1,5 +1,13 @@
+import { Bag, type Place } from './bag.ts'
+
 /** setTimeout counts to 24 days; and a machine that slept, or whose clock was set, is to notice soon. In ms. */
 const RECHECK_MS = 1_000
+
+/** A thing whose time will come. */
+export interface Ending<T> {
+  readonly end: number
+  readonly place: Place<T>
+}
 
 /**
  * Tells when the time of things has come, to the millisecond: one timer for the nearest end, however many things there
@@ -8,7 +16,7 @@ const RECHECK_MS = 1_000
 export class Ends<T> {
   readonly #now: () => number
   readonly #come: (things: readonly T[]) => void
-  readonly #byEnd = new Map<number, Set<T>>()
+  readonly #byEnd = new Map<number, Bag<T>>()
   /** The end that the timer is set for. */
   #nearest = Number.POSITIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
@@ -18,17 +26,20 @@ export class Ends<T> {
     this.#come = come
   }
 
-  add(thing: T, end: number | undefined): void {
-    if (end === undefined) return
-    const set = this.#byEnd.get(end)
-    if (set) set.add(thing)
-    else this.#byEnd.set(end, new Set([thing]))
+  /** Undefined of what has no end. */
+  add(thing: T, end: number | undefined): Ending<T> | undefined {
+    if (end === undefined) return undefined
+    const bag = this.#byEnd.get(end) ?? new Bag<T>()
+    this.#byEnd.set(end, bag)
+    const place = bag.add(thing)
     if (end < this.#nearest) this.#arm()
+    return { end, place }
   }
 
-  remove(thing: T, end: number | undefined): void {
-    // An empty set stays until the timer comes by: the next ask of the same grant is likely to be here before that.
-    if (end !== undefined) this.#byEnd.get(end)?.delete(thing)
+  /** Idempotent. */
+  remove(ending: Ending<T> | undefined): void {
+    // An empty bag stays until the timer comes by: the next ask of the same grant is likely to be here before that.
+    if (ending) this.#byEnd.get(ending.end)?.remove(ending.place)
   }
 
   #arm(): void {
@@ -48,7 +59,7 @@ export class Ends<T> {
     const over = [...this.#byEnd].filter(([end]) => end <= now)
     for (const [end] of over) this.#byEnd.delete(end)
     this.#arm()
-    const things = over.flatMap(([, set]) => [...set])
+    const things = over.flatMap(([, bag]) => bag.things())
     if (things.length > 0) this.#come(things)
   }
 }

@@ -3,6 +3,8 @@ import type { Permit, Policy, Refusal } from '../core/decide.ts'
 import type { Passage } from '../core/passage.ts'
 import { Problem } from '../core/problem.ts'
 import type { Waiver } from '../core/waiver.ts'
+import type { Place } from './bag.ts'
+import type { Ending } from './ends.ts'
 
 /** What was decided of something that goes on for a while. */
 export type Decided = Permit | Passage | Waiver
@@ -18,6 +20,9 @@ export class Stay {
   readonly asking: Asking
   /** By which it goes on now: another grant may have taken the place of the first. */
   decided: Decided
+  /** Where it is kept as long as it is under way, and until when it may be; for who keeps it. */
+  place: Place<Stay> | undefined
+  ending: Ending<Stay> | undefined
   #cutBy: Problem | undefined
   #listener: ((problem: Problem) => void) | undefined
 

@@ -1,6 +1,7 @@
 import type { Caller } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Refusal } from '../core/decide.ts'
+import { Bag } from './bag.ts'
 import { Ends } from './ends.ts'
 import type { Snapshot } from './snapshot.ts'
 import { type Asking, type Decided, Stay } from './stay.ts'
@@ -27,9 +28,9 @@ export class UnderWay {
   readonly #snapshot: () => Snapshot
   readonly #onFault: (error: unknown) => void
   readonly #now: () => number
-  readonly #asks = new Set<Stay>()
+  readonly #asks = new Bag<Stay>()
   /** Tunnels that are opened here. They are judged last: what is under way in one is to be cut, and recorded, by itself. */
-  readonly #openings = new Set<Stay>()
+  readonly #openings = new Bag<Stay>()
   readonly #ends: Ends<Stay>
   #queue: readonly Stay[] = []
   #at = 0
@@ -57,24 +58,24 @@ export class UnderWay {
   /** In the same turn as the decision, so that no change comes between. */
   begin(asking: Asking, decided: Decided): Stay {
     const stay = new Stay(asking, decided)
-    this.#setOf(decided).add(stay)
-    this.#ends.add(stay, decided.until)
+    stay.place = this.#bagOf(decided).add(stay)
+    stay.ending = this.#ends.add(stay, decided.until)
     return stay
   }
 
   /** Idempotent. */
   end(stay: Stay): void {
-    this.#setOf(stay.decided).delete(stay)
-    this.#ends.remove(stay, stay.decided.until)
+    if (stay.place) this.#bagOf(stay.decided).remove(stay.place)
+    this.#ends.remove(stay.ending)
   }
 
   /** The snapshot is another one. What would be refused by it is cut in this turn, or in the next ones if it is much. */
   policyChanged(): void {
     if (this.#isRunning) this.#isChanged = true
-    else this.#judgeAll([...this.#asks, ...this.#openings])
+    else this.#judgeAll([...this.#asks.things(), ...this.#openings.things()])
   }
 
-  #setOf(decided: Decided): Set<Stay> {
+  #bagOf(decided: Decided): Bag<Stay> {
     return 'tls' in decided && decided.tls !== 'pass' ? this.#openings : this.#asks
   }
 
@@ -108,13 +109,12 @@ export class UnderWay {
   }
 
   #judge(stay: Stay): void {
-    const set = this.#setOf(stay.decided)
-    if (!set.has(stay) || stay.isCut) return
+    if (stay.place?.at === -1 || stay.isCut) return
     const verdict = this.#verdict(stay)
     if (!verdict.permitted) return this.#cut(stay, verdict)
-    this.#ends.remove(stay, stay.decided.until)
+    this.#ends.remove(stay.ending)
     stay.decided = verdict
-    this.#ends.add(stay, verdict.until)
+    stay.ending = this.#ends.add(stay, verdict.until)
   }
 
   /** What goes wrong with one must not let the others go on. */

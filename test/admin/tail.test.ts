@@ -48,13 +48,27 @@ test('lines come as events, as they were written, in order', async () => {
 test('who comes back goes on where it was', async () => {
   const tail = new Tail()
   const door = await openTestDoor({ over: { tail } })
-  for (let seq = 1; seq <= 5; seq++) tail.push(lineOf(seq))
+  const leave = tail.join(() => undefined)
+  for (let seq = 1; seq <= 3; seq++) tail.push(lineOf(seq))
+  leave()
+  for (let seq = 4; seq <= 5; seq++) tail.push(lineOf(seq))
   const { ids, text } = await follow(door, '/v1/audit/tail', { 'Last-Event-ID': 'run:3' })
   await until(() => ids().length === 2, 'what was missed')
   tail.push(lineOf(6))
   await until(() => ids().length === 3, 'what came after it')
   expect(ids()).toEqual(['run:4', 'run:5', 'run:6'])
   expect(text()).not.toContain('event: gap')
+})
+
+test('where nobody follows, nothing is kept', async () => {
+  const tail = new Tail({ keptMs: 1 })
+  tail.push(lineOf(1))
+  expect(tail.after('run:1')).toBeUndefined()
+  const leave = tail.join(() => undefined)
+  tail.push(lineOf(2))
+  expect(tail.after('run:2')).toEqual([])
+  leave()
+  await until(() => tail.after('run:2') === undefined, 'what was kept to be forgotten')
 })
 
 test.each(['run:3', 'nonsense'])('who comes back too late, with %s, is told that there is a gap', async (id) => {

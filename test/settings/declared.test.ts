@@ -29,13 +29,21 @@ async function declared() {
 test('grants and connections of the settings are as the API shows them', async () => {
   const { grants, connections, callers } = await declared()
   expect(grants).toEqual([
-    { id: 'grants[0]', holder: { caller: 'checkout' }, connection: 'crm', rules: [], until: undefined },
+    {
+      id: 'grants[0]',
+      holder: { caller: 'checkout' },
+      connection: 'crm',
+      rules: [],
+      until: undefined,
+      mode: 'enforce',
+    },
     {
       id: 'grants[1]',
       holder: { group: 'west' },
       connection: 'crm',
       rules: [{ methods: ['GET'] }],
       until: Date.UTC(2100, 0),
+      mode: 'enforce',
     },
   ])
   expect(connections.get('crm')).toMatchObject({ port: 443, source: 'static', injection: 'query', disabled: false })
