@@ -69,7 +69,7 @@ test('the bundle may stand elsewhere, and is written anew at each start', async 
   expect(readdirSync(place.directory).toSorted()).toEqual(['authority.pem', 'ca.pem'])
 })
 
-test('F08: ten processes that start at once end up with one authority', async () => {
+test('F08: ten processes that start at once end up with one authority', { timeout: 60_000 }, async () => {
   const place = newPlace()
   const children = Array.from({ length: 10 }, () => starting(place.directory))
   await Promise.all(children.map((child) => once(child.stdout, 'data')))
