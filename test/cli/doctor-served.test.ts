@@ -22,6 +22,9 @@ async function intercepting(settings: object = {}) {
   return { listen, settings: { listeners, admin: undefined, ca: { directory: 'authority' }, ...settings } }
 }
 
+/** Several programs are started, one after another. */
+const TIME = { timeout: 60_000 }
+
 /** No client is found in it. */
 function nobody() {
   return { PATH: emptyDirectory() }
@@ -42,7 +45,7 @@ test('a sidecar that serves the authority on the disk is told to, and nothing go
   expect(entry).not.toHaveProperty('code')
 })
 
-test('after a rotation it serves another one until it is started again, and that is a failure', async () => {
+test('after a rotation it serves another one until it is started again, and that is a failure', TIME, async () => {
   const { listen, settings } = await intercepting()
   const { config, directory, running, whole } = await sidecarFor(upstream.port, settings)
   await runCli(['ca', 'rotate', '--config', config])
