@@ -7,6 +7,7 @@ import { type Format, formats } from './env-formats.ts'
 import { EXIT } from './exit-codes.ts'
 import { addCompletion } from './operator/complete.ts'
 import { registerOperatorVerbs } from './operator/register.ts'
+import { type LiveWhyOptions, whyLive } from './operator/why.ts'
 import { runCommand } from './run.ts'
 import { serve } from './serve.ts'
 import { why } from './why.ts'
@@ -38,13 +39,20 @@ program
   .command('why')
   .description('print what would be decided, and why; exit 0 for a permit, 1 for a refusal')
   .argument('<url>', 'where to, as in http://api.crm.example.com/v1/contacts')
-  .requiredOption(...CONFIG)
+  .addOption(new Option(...CONFIG).env('SALLYPORT_CONFIG'))
+  .option('--live', 'ask the running sidecar, which knows what operators have granted while it runs')
+  .addOption(new Option('--admin <address>', 'with --live: its admin door').env('SALLYPORT_ADMIN'))
+  .addOption(
+    new Option('--token-file <file>', 'with --live: file of the operator’s token').env('SALLYPORT_ADMIN_TOKEN_FILE'),
+  )
   .requiredOption('--caller <name>', 'who asks')
   .option('--group <name>', 'a group that the proof of the caller names; more than once for several', collect)
   .option('--scope <scope>', 'a scope that the proof of the caller is limited to; as for --group', collect)
   .option('--method <method>', 'HTTP method, or CONNECT', 'GET')
   .option('--json', 'print JSON')
-  .action(async (url: string, options: Parameters<typeof why>[1]) => why(url, options))
+  .action(async (url: string, options: Parameters<typeof why>[1] & LiveWhyOptions & { readonly live?: true }) =>
+    options.live ? whyLive(url, options) : why(url, options),
+  )
 
 program
   .command('run')

@@ -9,7 +9,7 @@ import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
 
 interface WhyOptions {
-  readonly config: string
+  readonly config?: string | undefined
   readonly caller: string
   /** Those that the proof of the caller would name. */
   readonly group?: readonly string[]
@@ -21,6 +21,7 @@ interface WhyOptions {
 /** `sallyport why`: the very decision that a door would make, from the settings alone; nothing is sent anywhere. */
 export async function why(url: string, options: WhyOptions): Promise<void> {
   await orSettingsExit(async () => {
+    if (options.config === undefined) throw new Error('use --config FILE, or --live and --admin ADDRESS')
     const { settings } = await loadSettings(options.config)
     const caller = callerOf(options, settings)
     const told = tellWhy({ caller, method: options.method, url, at: Date.now() }, compilePolicy(settings))
@@ -38,7 +39,16 @@ function callerOf({ caller: name, group, scope }: WhyOptions, { callers }: Setti
   return { name, method, ...(group && { groups: group }), ...(scopes && { scopes }) }
 }
 
-function inWords({ decision, tunnel, reason, code, wouldRefuse, remedy }: Told): string {
+/** What is told of a decision, whoever made it. */
+type Words = Pick<Told, 'decision' | 'reason'> & {
+  readonly tunnel?: Told['tunnel'] | undefined
+  readonly code?: string | undefined
+  readonly wouldRefuse?: string | undefined
+  readonly remedy?: string | undefined
+}
+
+/** A decision for people. */
+export function inWords({ decision, tunnel, reason, code, wouldRefuse, remedy }: Words): string {
   if (code) return `${decision}: ${reason} (${code})\n${remedy}\n`
   const passage = tunnel ? TUNNELS[tunnel] : ''
   return wouldRefuse

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -18,12 +18,13 @@ afterAll(() => rmSync(clone, { recursive: true }))
 const home = mkdtempSync(join(tmpdir(), 'sallyport-home-'))
 afterAll(() => rmSync(home, { recursive: true }))
 
+const { NODE_OPTIONS: _unused, XDG_STATE_HOME: _other, ...rest } = process.env
+/** With a Node of the machine, or none: the right one comes with the packages. */
+const ENV = { ...rest, HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin' }
+
 /** Runs these blocks one after another in one shell, as whoever follows the page has it, in the clone. */
 function run(...scripts: readonly string[]) {
-  const { NODE_OPTIONS: _unused, XDG_STATE_HOME: _other, ...rest } = process.env
-  // With a Node of the machine, or none: the right one comes with the packages.
-  const env = { ...rest, HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin' }
-  return spawnSync('sh', ['-ec', scripts.join('\n')], { cwd: clone, encoding: 'utf8', env })
+  return spawnSync('sh', ['-ec', scripts.join('\n')], { cwd: clone, encoding: 'utf8', env: ENV })
 }
 
 /** What the blocks before leave in a shell. */
@@ -59,11 +60,34 @@ test('the commands for apps that insist on https:// work as they are printed', {
   expect(asked.stderr).toContain('curl: (56) ')
   const shown = /^# (sallyport: refused: .*) \[\.\.\.\]$/m.exec(blocks[3] ?? '')?.[1] ?? 'nothing'
   expect(asked.stderr).toContain(shown)
-  expect(asked.stderr).toContain(`sallyport: recorded in ${home}/.local/state/sallyport/audit.jsonl\n`)
+  expect(asked.stderr).toContain(`sallyport: recorded in ${home}/sallyport-demo/audit.jsonl\n`)
   expect(printed.join('\n')).toContain('value: "http://checkout:$(SALLYPORT_KEY)@127.0.0.1:15001"')
   // Nothing of it is there: no sidecar is running, and no name resolves.
   expect(asked.stdout).toMatch(/^ {2}failed {3}forward 127\.0\.0\.1:15001: nothing listens there/m)
   expect(asked.stdout).toMatch(/^(\d+) failed, .*\n\1 to mend\n$/m)
+})
+
+test('the commands of an operator work as they are printed, against the sidecar of "Your own"', {
+  timeout: 60_000,
+}, async () => {
+  const served = spawn('sh', ['-ec', `${THERE}; exec sallyport serve --config sallyport.yaml`], { env: ENV })
+  try {
+    await new Promise((resolve) => served.stdout.once('data', resolve))
+    const asked = run(THERE, blocks[4] ?? '')
+    expect(asked.status, asked.stderr).toBe(0)
+    const key = readFileSync(join(home, 'sallyport-demo', 'reporting.key'), 'utf8')
+    expect(key).toMatch(/^sp_[\w-]{43}\n$/)
+    for (const line of [
+      /^reporting may use crm \(GET \/v1\/contacts\/\*\*\), until /m,
+      /^permit: grant \S+, rule 0 lets reporting use crm$/m,
+      /^revoked: reporting may use crm /m,
+      /^crm is off for everybody$/m,
+      /^intact: \d+ lines of /m,
+    ])
+      expect(asked.stdout).toMatch(line)
+  } finally {
+    served.kill()
+  }
 })
 
 function filesIn(directory: string): readonly string[] {
@@ -73,7 +97,7 @@ function filesIn(directory: string): readonly string[] {
 }
 
 test('every sh block is one of those', () => {
-  expect(blocks).toHaveLength(4)
+  expect(blocks).toHaveLength(5)
 })
 
 test.each([

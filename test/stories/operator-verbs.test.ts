@@ -101,6 +101,11 @@ test('a caller is added, granted, used, revoked: each with the very next request
   expect(await statusOf('checkout', key)).toBe(200)
   expect(await statusOf('checkout', key, 'PUT')).toBe(403)
 
+  const live = await sp('why', '--live', '--caller', 'checkout', 'http://api.crm.test/v1/things')
+  expect(live.stdout).toMatch(/^permit: grant \S+, rule 0 lets checkout use crm\n$/)
+  const refused = await sp('why', '--live', '--caller', 'checkout', '--method', 'PUT', 'http://api.crm.test/v1/things')
+  expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('(rule-not-matched)')])
+
   const listed = await sp('grants', '--caller', 'checkout', '--json')
   expect(JSON.parse(listed.stdout)).toMatchObject([{ caller: 'checkout', connection: 'crm', source: 'stored' }])
 
