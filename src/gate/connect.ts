@@ -36,9 +36,10 @@ export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: G
     const snapshot = gate.snapshot()
     const passage = admitPassage(asked, caller, snapshot, { trace, gate })
     const stay = beginTunnel(asked, passage, gate)
-    if (passage.tls !== 'pass') return trace.relayed(await open({ passage, knock, stay, gate }))
+    const errand = { passage, connection: connectionOf(passage, snapshot), knock, stay, gate }
+    if (passage.tls !== 'pass') return trace.relayed(await open(errand))
     try {
-      trace.relayed(await pass({ passage, connection: connectionOf(passage, snapshot), knock, stay, gate }))
+      trace.relayed(await pass(errand))
     } finally {
       gate.underWay.end(stay)
     }
@@ -46,17 +47,32 @@ export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: G
 }
 
 /** A tunnel that is opened here is under way until it closes, also between two requests in it. */
-async function open({ passage, knock, stay, gate }: Omit<Errand, 'connection'>): Promise<Outcome> {
+async function open({ passage, connection, knock, stay, gate }: Errand): Promise<Outcome> {
   const { socket } = knock
   let cutBy: Problem | undefined
-  socket.once('close', () => gate.underWay.end(stay))
-  if (socket.destroyed) gate.underWay.end(stay)
+  const leave = enterTunnel(passage, connection, () => gate.underWay.end(stay))
+  const over = () => {
+    gate.underWay.end(stay)
+    leave()
+  }
+  if (socket.closed) over()
+  else socket.once('close', over)
   stay.onCut((problem) => {
     cutBy = problem
     breakOff(socket)
   })
   const outcome = await knock.open(passage)
   return cutBy ? { ...outcome, ended: 'broken', problem: cutBy } : outcome
+}
+
+/** What does not come in is not under way. @throws Problem `too-many-requests` */
+function enterTunnel({ caller }: Passage, { upstream }: Connection, end: () => void): () => void {
+  try {
+    return upstream.enterTunnel(caller.name)
+  } catch (error) {
+    end()
+    throw error
+  }
 }
 
 async function pass(errand: Errand): Promise<Outcome> {

@@ -1,10 +1,10 @@
 import type { BlockList } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { type buildConnector, Pool } from 'undici'
-import { Problem } from '../core/problem.ts'
 import type { Destination, Dialer } from '../wire/dial.ts'
 import { Negotiated } from './negotiated.ts'
 import type { Sender } from './sender.ts'
+import { Slots } from './slots.ts'
 
 /** Bounds of one connection; times in ms. */
 export interface Limits {
@@ -13,6 +13,8 @@ export interface Limits {
   readonly idleTimeoutMs: number
   /** Requests in flight at once, for each caller. */
   readonly maxConcurrent: number
+  /** Opened tunnels at once, for each caller. */
+  readonly maxTunnels: number
   readonly maxRequestBytes: number
   /** That an unopened tunnel may last in all. */
   readonly tunnelTimeoutMs: number
@@ -41,10 +43,13 @@ export class Upstream {
   readonly #pools = new Map<string, Sender>()
   /** The last one in that order: whoever asks next is most often who asked before. */
   #latest: { readonly key: string; readonly pool: Sender } | undefined
-  readonly #inFlight = new Map<string, number>()
+  readonly #requests: Slots
+  readonly #tunnels: Slots
 
   constructor(terms: UpstreamTerms) {
     this.#terms = terms
+    this.#requests = new Slots(terms.limits.maxConcurrent, 'requests')
+    this.#tunnels = new Slots(terms.limits.maxTunnels, 'opened tunnels')
   }
 
   get limits(): Limits {
@@ -83,20 +88,16 @@ export class Upstream {
   }
 
   /**
-   * Counts a request in; call what it returns when the request is over.
+   * Counts a request, or an unopened tunnel, in; call what it returns when it is over.
    * @throws Problem `too-many-requests`
    */
   enter(caller: string): () => void {
-    const count = this.#inFlight.get(caller) ?? 0
-    if (count >= this.#terms.limits.maxConcurrent) {
-      throw new Problem('too-many-requests', { reason: `${count} requests of ${caller} are in flight`, retryAfter: 1 })
-    }
-    this.#inFlight.set(caller, count + 1)
-    return () => {
-      const left = (this.#inFlight.get(caller) ?? 1) - 1
-      if (left > 0) this.#inFlight.set(caller, left)
-      else this.#inFlight.delete(caller)
-    }
+    return this.#requests.take(caller)
+  }
+
+  /** The same for a tunnel that is opened here: what comes through it counts by itself. @throws Problem `too-many-requests` */
+  enterTunnel(caller: string): () => void {
+    return this.#tunnels.take(caller)
   }
 
   /** Cuts every socket; idempotent. */

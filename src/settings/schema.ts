@@ -33,6 +33,9 @@ const limits = z
       .max(10_000)
       .default(256)
       .meta({ description: 'requests in flight at once, for each caller' }),
+    maxTunnels: z.int().min(1).max(100_000).default(1024).meta({
+      description: 'opened `CONNECT` tunnels at once, for each caller; what comes through them counts by itself',
+    }),
     maxRequestBytes: z
       .int()
       .min(0)

@@ -53,6 +53,7 @@ const LIMITS: Limits = {
   responseTimeoutMs: 5_000,
   idleTimeoutMs: 5_000,
   maxConcurrent: 256,
+  maxTunnels: 256,
   maxRequestBytes: 10_000_000,
   tunnelTimeoutMs: 5_000,
 }
