@@ -1,30 +1,4 @@
-/** Asks of the past that are alike, and that another policy would decide otherwise. */
-export interface Shift {
-  readonly caller: string
-  readonly connection: string | undefined
-  readonly host: string | undefined
-  readonly method: string
-  /** With `*` for ids, without the query; absent of a CONNECT. */
-  readonly path: string | undefined
-  readonly count: number
-  /** Why it would be decided so. */
-  readonly reason: string
-  /** Of the refusal that it would be. */
-  readonly code: string | undefined
-  /** One of them, by the id that its entry has. */
-  readonly example: { readonly time: string; readonly id: string; readonly path?: string | undefined }
-}
-
-/** What another policy would have changed. */
-export interface Replay {
-  readonly newlyDenied: readonly Shift[]
-  readonly newlyAllowed: readonly Shift[]
-  /** Given a credential that they did not have. */
-  readonly newlyCredentialed: readonly Shift[]
-  readonly replayed: number
-  /** Asks of which too little is known to decide them anew. */
-  readonly skipped: number
-}
+import type { Replay } from '../review/replay.ts'
 
 /** Settings that the past would have needed. */
 export interface Suggestion {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { CandidateError, type PolicyHistory, type Shift } from '../../src/admin/policy-history.ts'
+import { CandidateError, type PolicyHistory } from '../../src/admin/policy-history.ts'
+import type { Shift } from '../../src/review/replay.ts'
 import { openTestDoor } from './door.ts'
 
 const SINCE = '2026-06-01T00:00:00+02:00'

@@ -1,6 +1,7 @@
 import { z } from '../../forms/zod.ts'
+import type { Shift } from '../../review/replay.ts'
 import { AdminProblem, inputInvalid } from '../admin-problem.ts'
-import { CandidateError, type PolicyHistory, type Shift } from '../policy-history.ts'
+import { CandidateError, type PolicyHistory } from '../policy-history.ts'
 import type { AdminPorts } from '../ports.ts'
 import { look, type Route } from '../route.ts'
 import { instant, named } from '../shapes.ts'
