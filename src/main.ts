@@ -78,6 +78,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     openSockets: () => countSockets(doors),
     expiries: () => expiriesOf(live.snapshot()),
     auditWaiting: () => audit.waitingBytes(),
+    storeAge: () => store && clock.monotonic() - store.confirmedAt(),
   })
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })

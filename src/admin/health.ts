@@ -8,7 +8,7 @@ import { iso } from './shapes.ts'
  * issuer that is down must not restart a sidecar that still serves from its cache, so credentials are shown and do not
  * decide.
  */
-export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metrics'>): Hono {
+export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metrics' | 'store'>): Hono {
   const app = new Hono()
   app.get('/livez', (context) => context.json({ status: 'ok' }))
   // This door opens after all others: to be answered is the answer.
@@ -17,6 +17,8 @@ export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metr
     context.json(
       {
         status: ports.isReady() ? 'ok' : 'not ready',
+        // It decides nothing here either: what was known goes on being served for a while.
+        ...(ports.store && { store: ports.store.state() }),
         connections: Object.fromEntries([...ports.supplies()].map(shown)),
       },
       ports.isReady() ? 200 : 503,

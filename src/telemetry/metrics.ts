@@ -19,6 +19,8 @@ export interface Gauges {
   expiries(): ReadonlyMap<string, number>
   /** Bytes of the audit that are not where they belong yet, by sink. */
   auditWaiting(): ReadonlyMap<string, number>
+  /** Ms since the store was known to be confirmed; undefined where there is none. */
+  storeAge(): number | undefined
 }
 
 const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 1, 5, 30]
@@ -97,6 +99,16 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
     collect() {
       expiries.reset()
       for (const [connection, at] of gauges.expiries()) expiries.set({ connection }, at / 1000)
+    },
+  })
+  const storeAge = new Gauge({
+    name: 'sallyport_store_unconfirmed_seconds',
+    help: 'How long ago what operators have granted was last known to be the newest; absent without a store',
+    registers: [registry],
+    collect() {
+      const age = gauges.storeAge()
+      if (age === undefined) storeAge.remove()
+      else storeAge.set(age / 1000)
     },
   })
   const waiting = new Gauge({

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -219,4 +219,21 @@ test('where no sidecar answers, that is said, and it is exit 2', async () => {
   expect(code).toBe(2)
   expect(stderr).toContain('nobody answers at http://127.0.0.1:9 (ECONNREFUSED): is the sidecar running?')
   expect((await runCli(['grants'])).stderr).toContain('use --config FILE, or --admin')
+})
+
+test('health and metrics tell how it stands with the store, and so does the doctor', async () => {
+  const { stdout } = await runCli(['doctor', '--config', config, '--json'])
+  const { findings } = JSON.parse(stdout)
+  expect(findings).toContainEqual(expect.objectContaining({ check: 'sidecar', subject: 'store', state: 'ok' }))
+  const socket = sallyport.admin?.replace('unix:', '') ?? ''
+  const asked = spawnSync('curl', [
+    '-sS',
+    '--unix-socket',
+    socket,
+    'http://localhost/readyz',
+    'http://localhost/metrics',
+  ])
+  const text = asked.stdout.toString()
+  expect(JSON.parse(text.slice(0, text.indexOf('# ')))).toMatchObject({ status: 'ok', store: { phase: 'confirmed' } })
+  expect(Number(/^sallyport_store_unconfirmed_seconds ([\d.]+)$/m.exec(text)?.[1])).toBeLessThan(5)
 })

@@ -34,6 +34,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
     openSockets: () => new Map(),
     expiries: () => new Map(),
     auditWaiting: () => new Map(),
+    storeAge: () => undefined,
   })
   const strict = createDialer({ resolver: createResolver({ hosts: settings.dns.hosts }) })
   const relaxed = (to: Destination) => ({ ...to, allowPrivate: toBlockList(['127.0.0.0/8']) })

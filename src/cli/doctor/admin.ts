@@ -13,7 +13,12 @@ const state = z.object({
   nextAttemptAt: z.string().optional(),
   lastError: z.object({ code: z.string(), reason: z.string(), at: z.string() }).optional(),
 })
-const readiness = z.object({ status: z.string(), connections: z.record(z.string(), state) })
+const store = z.object({ phase: z.string(), fault: z.string().optional() })
+const readiness = z.object({
+  status: z.string(),
+  store: store.optional(),
+  connections: z.record(z.string(), state),
+})
 
 /** What the operator's door of a running sidecar says of it. */
 export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
@@ -28,7 +33,11 @@ export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
       return { subject, state: 'failed', says: `nobody answers (${answer.code})`, remedy: serveLine(loaded.file) }
     const parsed = readiness.safeParse(parse(answer))
     if (!parsed.success) return { subject, state: 'failed', says: 'what answers is no Sallyport', remedy: OTHER_PORT }
-    return [statusTold(subject, parsed.data), ...Object.entries(parsed.data.connections).map(connectionTold)]
+    return [
+      statusTold(subject, parsed.data),
+      ...storeTold(parsed.data.store),
+      ...Object.entries(parsed.data.connections).map(connectionTold),
+    ]
   })
 }
 
@@ -53,6 +62,15 @@ function statusTold(subject: string, { status, connections }: z.infer<typeof rea
     return { subject, state: 'ok', says: `the sidecar is ready${but}` }
   }
   return { subject, state: 'failed', says: `the sidecar is ${status}`, remedy: 'look at its log: it is shutting down' }
+}
+
+/** What it knew goes on being served for `store.staleMs`, and then everything is refused. */
+function storeTold(found: z.infer<typeof store> | undefined): readonly Told[] {
+  if (!found) return []
+  if (found.phase === 'confirmed')
+    return [{ subject: 'store', state: 'ok', says: 'what operators have granted is known' }]
+  const says = `the store is ${found.phase}: ${found.fault ?? 'nobody knows why'}`
+  return [{ subject: 'store', state: 'failed', says, remedy: 'bring it back within store.staleMs, or all is refused' }]
 }
 
 function connectionTold([name, shown]: readonly [string, Shown]): Told {

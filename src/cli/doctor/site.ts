@@ -79,7 +79,12 @@ function onlyWith(name: string, loaded: Loaded): Loaded {
 function silence() {
   return {
     log: createLogger('silent'),
-    metrics: createMetrics({ openSockets: () => new Map(), expiries: () => new Map(), auditWaiting: () => new Map() }),
+    metrics: createMetrics({
+      openSockets: () => new Map(),
+      expiries: () => new Map(),
+      auditWaiting: () => new Map(),
+      storeAge: () => undefined,
+    }),
   }
 }
 
