@@ -82,7 +82,8 @@ export const accessProblems = {
     title: 'The caller has no grant for this connection',
     blame: 'caller',
     proxyError: 'http_request_denied',
-    remedy: 'The caller does not have USE CONNECTION here. The operator can add it to "grants".',
+    remedy:
+      'The caller may not use this connection. The operator can add it to "grants" of the settings, or run "sallyport grant".',
   },
   'grant-expired': {
     status: 403,

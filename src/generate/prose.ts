@@ -278,7 +278,7 @@ When Sallyport itself says no, the answer is a problem of RFC 9457 (\`applicatio
   "type": "urn:sallyport:problem:grant-missing",
   "title": "The caller has no grant for this connection",
   "status": 403,
-  "detail": "The caller does not have USE CONNECTION here. The operator can add it to \\"grants\\".",
+  "detail": "The caller may not use this connection. The operator can add it to \\"grants\\" of the settings, or run \\"sallyport grant\\".",
   "code": "grant-missing",
   "instance": "urn:uuid:0199c6e0-7c11-7d3e-9d27-5d2a4f0f8a11"
 }

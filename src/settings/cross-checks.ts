@@ -30,6 +30,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
   return [
     ...unreachableHosts(settings),
     ...unspilledSinks(settings),
+    ...passingFingerprints(settings),
     ...pastGrants(settings, now),
     ...unusedPeers(settings),
     ...unusedCertificates(settings),
@@ -192,15 +193,26 @@ function unspilledSinks({ audit }: Settings): SettingsFault[] {
   return [{ path: ['audit', 'spill'], message: 'is not set: what waits for a sink is lost when the process is killed' }]
 }
 
+/** What is searched for later has to be called the same then. */
+function passingFingerprints({ audit }: Settings): SettingsFault[] {
+  const isKept = audit.sinks.some(({ kind }) => kind === 'store')
+  if (!isKept || audit.fingerprintKey) return []
+  const message =
+    'is not set: after a restart the same credential has another fingerprint, and its secret another version'
+  return [{ path: ['audit', 'fingerprintKey'], message }]
+}
+
 function unreachableHosts(settings: Settings): SettingsFault[] {
   const { connections } = settings
-  const { hosts: allowlist } = allowlistOf(settings)
+  const { hosts: allowlist, mode } = allowlistOf(settings)
+  const message =
+    mode === 'report'
+      ? 'is not on the allowlist: by report mode its requests go out, without a credential and without this connection'
+      : 'is not on the allowlist, so it is refused'
   const table = new HostTable(allowlist.map((pattern) => [pattern, pattern]))
   return Object.entries(connections).flatMap(([name, { hosts }]) =>
     hosts.flatMap((host, index) => {
-      return isReachable(host, table, allowlist)
-        ? []
-        : [{ path: ['connections', name, 'hosts', index], message: 'is not on the allowlist, so it is refused' }]
+      return isReachable(host, table, allowlist) ? [] : [{ path: ['connections', name, 'hosts', index], message }]
     }),
   )
 }

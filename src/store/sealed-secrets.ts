@@ -66,7 +66,10 @@ export class SqlSecrets implements SealedSecrets {
       db.selectFrom('secrets').selectAll().where('name', '=', name).where('sealed', 'is not', null).executeTakeFirst(),
     )
     if (!row)
-      throw new StoreError('missing', `the store has no secret ${name}: \`sallyport secret set ${name}\` puts it there`)
+      throw new StoreError(
+        'missing',
+        `the store has no secret ${name}: \`sallyport secret set ${name} --offline --config FILE < VALUE\` puts it there`,
+      )
     return { secret: this.#unsealed(row), version: row.version }
   }
 

@@ -24,6 +24,7 @@ const NEEDED: Readonly<Record<string, Role>> = {
   'GET /v1/audit': 'viewer',
   'GET /v1/audit/blast-radius': 'viewer',
   'GET /v1/audit/export': 'viewer',
+  'GET /v1/audit/misfiled': 'viewer',
   'GET /v1/audit/tail': 'viewer',
   'GET /v1/inventory': 'viewer',
   'POST /v1/policy/replay': 'viewer',

@@ -85,7 +85,9 @@ describe.each(kinds)('secrets in the store %s', (kind) => {
 
   test_('say which is missing, and how it comes there', async () => {
     await expect(store.secrets.open('crm')).rejects.toMatchObject({ code: 'missing' })
-    await expect(store.secrets.open('crm')).rejects.toThrow('`sallyport secret set crm` puts it there')
+    await expect(store.secrets.open('crm')).rejects.toThrow(
+      '`sallyport secret set crm --offline --config FILE < VALUE` puts it there',
+    )
   })
 
   test_.for([['../x'], [''], ['a b'], ['é'], ['a'.repeat(129)]])('refuse the name %j', async ([name]) => {

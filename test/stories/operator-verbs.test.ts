@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CLI } from '../cli/running.ts'
@@ -200,6 +201,51 @@ test('the audit is searched, followed, exported and verified', async () => {
   expect(verified.stdout).toMatch(/^not intact: line \d+, instance .*altered/)
 })
 
+test('a row that is filed under another name is reported, though the chain is whole', async () => {
+  const { verified } = await withRow('host', 'elsewhere.example.com')
+  expect(verified.code).toBe(1)
+  expect(verified.stdout).toMatch(/^intact: .*\nnot as filed: searches do not find 1 lines .* run \S+, entry \d+\n$/)
+  expect((await sp('audit', 'verify')).code).toBe(0)
+})
+
+/** Verifies while one row of the store has another value in a column, and sets the row right again. */
+async function withRow(column: string, value: string) {
+  const database = new DatabaseSync(join(directory, 'state/sallyport.db'))
+  try {
+    database.exec('pragma busy_timeout = 5000')
+    const row = database.prepare(`select rowid, ${column} as was from audit where kind = 'ask' limit 1`).get()
+    const put = database.prepare(`update audit set ${column} = ? where rowid = ?`)
+    put.run(value, row?.['rowid'] ?? null)
+    const verified = await sp('audit', 'verify')
+    put.run(row?.['was'] ?? null, row?.['rowid'] ?? null)
+    return { verified }
+  } finally {
+    database.close()
+  }
+}
+
+test('a grant is revoked by its id alone', async () => {
+  const key = (await sp('caller', 'add', 'brief')).stdout.trim()
+  const granted = await sp('grant', 'crm', '--to', 'brief')
+  const id = granted.stdout.trim().split(' ').at(-1) ?? ''
+  expect(await statusOf('brief', key)).toBe(200)
+  expect((await sp('revoke', '--id', id)).stdout).toBe(`revoked: ${id}\n`)
+  expect(await statusOf('brief', key)).toBe(403)
+})
+
+test('the secret that a sidecar needs to start is set without one', async () => {
+  const other = join(directory, 'offline.yaml')
+  const settings = readFileSync(config, 'utf8')
+  writeFileSync(other, settings.replace('"file": "crm.secret"', '"store": "offline"'))
+  expect(readFileSync(other, 'utf8')).not.toBe(settings)
+  const value = randomBytes(16).toString('hex')
+  const [program = '', ...flags] = CLI
+  const set = ['secret', 'set', 'offline', '--offline', '--config', other]
+  const child = spawnSync(program, [...flags, ...set], { input: value, encoding: 'utf8' })
+  expect([child.status, child.stderr, child.stdout]).toEqual([0, '', 'offline@1\n'])
+  expect((await sp('secret', 'list')).stdout).toContain('offline@1')
+})
+
 test('the inventory says who holds what, and whether it was used', async () => {
   const { items, secrets } = JSON.parse((await sp('inventory', '--json')).stdout)
   expect(items).toContainEqual(expect.objectContaining({ group: 'auditors', count: 0, isUnused: expect.any(Boolean) }))
@@ -211,7 +257,18 @@ test('a shell completes live names', async () => {
   expect(stdout).toContain('crm')
   const holders = await runCli(['complete', '--', 'grant', 'crm', '--to', ''], { env: { SALLYPORT_CONFIG: config } })
   expect(holders.stdout).toContain('mobile')
-  expect((await runCli(['complete', 'bash'])).stdout).toContain('complete')
+})
+
+test('a shell runs nothing of what is typed while it completes', async () => {
+  const { stdout: script } = await runCli(['complete', 'bash'])
+  const trace = join(directory, 'run-by-completion')
+  const typed = `COMP_WORDS=(sallyport grant '$(touch ${trace})' gr); COMP_CWORD=3; _sallyport`
+  const shell = spawnSync('bash', [
+    '-ec',
+    `${script}\nsallyport() { printf 'grants\\twhat there is\\n:4\\n'; }\n${typed}\necho "$COMPREPLY"`,
+  ])
+  expect([shell.stdout.toString(), shell.stderr.toString()]).toEqual(['grants\n', ''])
+  expect(existsSync(trace)).toBe(false)
 })
 
 test('where no sidecar answers, that is said, and it is exit 2', async () => {

@@ -1,3 +1,4 @@
+import { findMisfiled } from '../../audit/misfiled.ts'
 import { blastRadius, type Search } from '../../audit/rows.ts'
 import { z } from '../../forms/zod.ts'
 import type { AuditFilter } from '../../store/audit-rows.ts'
@@ -30,6 +31,15 @@ const radius = named(
   z.strictObject({
     summary: blastRadiusSummary.optional().meta({ description: 'of all requests; with the first part alone' }),
     ...list.shape,
+  }),
+)
+
+const misfiled = named(
+  'Misfiled',
+  z.strictObject({
+    rows: z.int().meta({ description: 'how many were looked at' }),
+    misfiled: z.int(),
+    first: z.strictObject({ instance: z.string(), run: z.string(), seq: z.int() }).optional(),
   }),
 )
 
@@ -67,6 +77,18 @@ export const auditRoutes: readonly Route[] = [
     response: 'application/x-ndjson',
     problems: ['store-missing', 'store-lost'],
     handle: ({ query }, ports) => exportLines(storeOf(ports).audit, filterOf(query)),
+  }),
+  look({
+    path: '/v1/audit/misfiled',
+    summary: 'Whether every record is found by what its line says: no chain tells, because the hash is over the line',
+    role: 'viewer',
+    response: misfiled,
+    problems: ['store-missing', 'store-lost'],
+    async handle(_asked, ports) {
+      const { rows, misfiled: count, first } = await findMisfiled(storeOf(ports).audit)
+      const spot = first && { instance: first.instance, run: first.run, seq: first.seq }
+      return { rows, misfiled: count, ...(spot && { first: spot }) }
+    },
   }),
   stream({
     path: '/v1/audit/tail',

@@ -31,6 +31,7 @@ const record = z.looseObject({
   status: z.int().optional(),
   code: z.string().optional(),
   reason: z.string().optional(),
+  wouldRefuse: z.string().optional(),
   operator: z.string().optional(),
   action: z.string().optional(),
   subject: z.string().optional(),
@@ -88,7 +89,7 @@ async function follow(options: VerbOptions, source: Source): Promise<void> {
     const end = new AbortController()
     process.once('SIGINT', () => end.abort())
     // A reader that has seen enough, as `head` has.
-    process.stdout.once('error', () => end.abort())
+    process.stdout.on('error', () => end.abort())
     for await (const line of source(await findDoor(options), end.signal)) {
       if (!process.stdout.write(`${line}\n`) && !end.signal.aborted) await drained(end.signal)
     }
@@ -124,7 +125,8 @@ const COLUMNS: readonly Column<Record>[] = [
   { head: 'CONNECTION', text: ({ connection, subject }) => connection ?? subject },
   { head: 'WHAT', text: whatText },
   { head: 'STATUS', text: ({ status }) => (status === undefined ? undefined : String(status)) },
-  { head: 'CODE', text: ({ code }) => code },
+  { head: 'CODE', text: ({ code, wouldRefuse }) => code ?? (wouldRefuse && `would be ${wouldRefuse}`) },
+  { head: 'REASON', text: ({ reason }) => reason },
 ]
 
 function whatText({ msg, action, method = '', host = '', path = '' }: Record): string {

@@ -122,7 +122,8 @@ function refusalOf(body: string, status: number): Error {
   const all = errors.map((error) => `  ${error.pointer.replace(/^#\//, '')}: ${error.detail}`)
   // Where each field has its own line, the detail is all of them at once.
   const rest = all.length > 0 || detail === undefined ? all : [detail]
-  return new Refused(code, [`${title} (${code})`, ...rest].join('\n'))
+  const hint = status === 401 ? ['Name the file of your token with --token-file.'] : []
+  return new Refused(code, [`${title} (${code})`, ...rest, ...hint].join('\n'))
 }
 
 function json(body: string): unknown {

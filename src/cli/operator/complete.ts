@@ -1,6 +1,6 @@
-import tab from '@bomb.sh/tab/commander'
 import type { Command } from 'commander'
 import { z } from '../../forms/zod.ts'
+import { BASH_COMPLETION } from './bash-completion.ts'
 import { ask } from './client.ts'
 import { type DoorOptions, findDoor } from './door.ts'
 
@@ -15,9 +15,13 @@ interface Names {
  * the running sidecar where one is found by --config, --admin or the environment.
  */
 export async function addCompletion(program: Command, argv: readonly string[]): Promise<void> {
+  // For every other verb it is a line of the help, and costs nothing.
+  if (argv[0] !== 'complete') return void describe(program)
+  if (argv[1] === 'bash') return void describe(program).action(() => void process.stdout.write(BASH_COMPLETION))
+  const { default: tab } = await import('@bomb.sh/tab/commander')
   const completion = tab(program)
   // The script asks by `complete -- WORDS`; nobody else waits for names.
-  if (argv[0] !== 'complete' || argv[1] !== '--') return
+  if (argv[1] !== '--') return
   const { callers, connections } = await namesFrom(doorIn(argv.slice(2)))
   const holders = callers.map(String)
   for (const [command, option, names] of [
@@ -47,6 +51,13 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
   ] as const) {
     completion.commands.get(command)?.argument(argument, offer(names))
   }
+}
+
+function describe(program: Command): Command {
+  return program
+    .command('complete')
+    .argument('<shell>', 'bash, zsh, fish or powershell')
+    .description('print a script that completes words and live names, as in: source <(sallyport complete bash)')
 }
 
 function offer(names: readonly string[]) {

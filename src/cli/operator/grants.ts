@@ -2,9 +2,10 @@ import { type GrantView, grant as grantShape } from '../../admin/grant-view.ts'
 import { z } from '../../forms/zod.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ask, askAll } from './client.ts'
+import type { OperatorDoor } from './door.ts'
 import { type Column, tableOf } from './output.ts'
 import { timeAhead } from './time.ts'
-import { type VerbOptions, viaDoor } from './verb.ts'
+import { type Said, type VerbOptions, viaDoor } from './verb.ts'
 
 interface GrantOptions extends VerbOptions {
   readonly to: string
@@ -30,21 +31,31 @@ export function grant(connection: string, options: GrantOptions): Promise<void> 
 }
 
 interface RevokeOptions extends VerbOptions {
-  readonly from: string
+  readonly from?: string
+  readonly id?: string
 }
 
 const revoked = z.object({ revoked: z.array(grantShape), declared: z.array(grantShape) })
 
 /** `sallyport revoke`: the very next request is refused, and what is under way is cut. Exit 1 where a declared grant goes on. */
-export function revoke(connection: string, options: RevokeOptions): Promise<void> {
+export function revoke(connection: string | undefined, options: RevokeOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const body = { ...holderOf(options.from), connection }
+    const { from, id } = options
+    if (id !== undefined && connection === undefined && from === undefined) return revokeOne(door, id)
+    if (id !== undefined || connection === undefined || from === undefined)
+      throw new Error('use a connection and --from HOLDER, or --id ID alone')
+    const body = { ...holderOf(from), connection }
     const answer = await ask(door, revoked, { method: 'POST', path: '/v1/grants/revoke', body })
     const words = answer.revoked.map((one) => `revoked: ${inWords(one)}\n`).join('')
     if (answer.declared.length === 0) return { json: answer, words }
-    const note = `${options.from} can still use ${connection}: take ${answer.declared.map(({ id }) => id).join(', ')} out of the settings file`
+    const note = `${from} can still use ${connection}: take ${answer.declared.map(({ id }) => id).join(', ')} out of the settings file`
     return { json: answer, words, note, exitCode: EXIT.refused }
   })
+}
+
+async function revokeOne(door: OperatorDoor, id: string): Promise<Said> {
+  await ask(door, z.undefined(), { method: 'DELETE', path: `/v1/grants/${encodeURIComponent(id)}` })
+  return { json: { revoked: id }, words: `revoked: ${id}\n` }
 }
 
 interface ListOptions extends VerbOptions {

@@ -55,8 +55,9 @@ function registerGrants(program: Command): void {
     .action(grant)
   operator(program.command('revoke'))
     .description('take it back: the very next request is refused, what is under way is cut')
-    .argument('<connection>')
-    .requiredOption('--from <holder>', 'name of a caller, or group:NAME')
+    .argument('[connection]')
+    .option('--from <holder>', 'name of a caller, or group:NAME')
+    .option('--id <id>', 'that grant alone, as `grants` lists it; instead of a connection and --from')
     .action(revoke)
   operator(program.command('grants'))
     .description('list grants, those of the settings file and those made while running')
@@ -98,7 +99,11 @@ function registerConnections(connection: Command): void {
 }
 
 function registerSecrets(secret: Command): void {
-  operator(secret.command('set')).description('seal a secret from standard input').argument('<name>').action(setSecret)
+  operator(secret.command('set'))
+    .description('seal a secret from standard input')
+    .argument('<name>')
+    .option('--offline', 'open the store of --config by itself, where no sidecar can start without this secret')
+    .action(setSecret)
   operator(secret.command('rotate')).description('seal its next version').argument('<name>').action(rotateSecret)
   operator(secret.command('list')).description('list secrets, without them').action(listSecrets)
 }
@@ -120,7 +125,11 @@ function registerAudit(audit: Command): void {
       '[files...]',
       'of a json-lines sink, oldest first; without any, what the running sidecar has in its store',
     )
-    .option('--public-key <file...>', 'PEM of the keys whose checkpoints count; without it signatures prove nothing')
+    .option(
+      '--public-key <file>',
+      'PEM of a key whose checkpoints count, as often as there are keys; without it signatures prove nothing',
+      collect,
+    )
     .action(verify)
   operator(audit.command('blast-radius'))
     .description('every request that spent a credential, or any credential of a long-lived secret')
@@ -155,6 +164,10 @@ function registerPolicy(policy: Command): void {
     .description('print the allowlist and the rules that what was asked needs')
     .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
     .action(suggest)
+}
+
+function collect(one: string, before: readonly string[] = []): readonly string[] {
+  return [...before, one]
 }
 
 function listOf(text: string): readonly string[] {

@@ -1,16 +1,35 @@
 import { text } from 'node:stream/consumers'
+import { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
+import { orSettingsExit } from '../failing.ts'
 import { ask, askAll } from './client.ts'
 import type { OperatorDoor } from './door.ts'
-import { type Column, tableOf } from './output.ts'
+import { withStore } from './offline.ts'
+import { type Column, jsonOf, tableOf } from './output.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
 const version = z.object({ name: z.string(), version: z.int(), createdAt: z.string(), createdBy: z.string() })
 type Version = z.infer<typeof version>
 
 /** `sallyport secret set`: a value from standard input, never from the command line, where every user could read it. */
-export function setSecret(name: string, options: VerbOptions): Promise<void> {
+export function setSecret(name: string, options: SetOptions): Promise<void> {
+  if (options.offline) return setOffline(name, options)
   return viaDoor(options, async (door) => put(door, name))
+}
+
+interface SetOptions extends VerbOptions {
+  readonly offline?: true
+}
+
+/** Before the first start: a sidecar whose secret is not there does not open. */
+async function setOffline(name: string, { config, json }: SetOptions): Promise<void> {
+  await orSettingsExit(async () => {
+    const value = new Secret(await valueFor(name))
+    const made = await withStore(config, ({ secrets }) =>
+      secrets.put(name, value, `uid-${process.geteuid?.()} offline`),
+    )
+    process.stdout.write(json ? jsonOf(made) : `${made.name}@${made.version}\n`)
+  })
 }
 
 /** `sallyport secret rotate`: the next version of a secret that is there. */
@@ -23,11 +42,16 @@ export function rotateSecret(name: string, options: VerbOptions): Promise<void> 
   })
 }
 
-async function put(door: OperatorDoor, name: string) {
+async function valueFor(name: string): Promise<string> {
   if (process.stdin.isTTY)
     throw new Error(`pipe the value in, so that nobody sees it: sallyport secret set ${name} < FILE`)
   const value = (await text(process.stdin)).replace(/\r?\n$/, '')
   if (value === '') throw new Error('standard input is empty: pipe the value of the secret in')
+  return value
+}
+
+async function put(door: OperatorDoor, name: string) {
+  const value = await valueFor(name)
   const made = await ask(door, version, {
     method: 'PUT',
     path: `/v1/secrets/${encodeURIComponent(name)}`,
