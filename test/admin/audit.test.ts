@@ -83,29 +83,57 @@ test('an export has every line to the byte, oldest first, however many', async (
   expect([empty.status, empty.text]).toEqual([200, ''])
 })
 
-test('an export that the store breaks off does not look whole', async () => {
-  const origin = await withLines(Array.from({ length: 2500 }, (_, at) => lineOf(at + 1)))
-  let pages = 0
-  const audit = Object.create(origin.store.audit, {
-    find: {
-      value: (filter: object) =>
-        ++pages === 2 ? Promise.reject(new StoreError('lost', 'gone')) : origin.store.audit.find(filter),
-    },
-  })
-  const store = Object.create(origin.store, { audit: { value: audit } })
-  const door = await openTestDoor({ over: { store } })
-  const response = await new Promise<http.IncomingMessage>((resolve) =>
-    http.get(
-      `http://${door.address}/v1/audit/export`,
-      { agent: false, headers: { Authorization: `Bearer ${door.keys.viewer}` } },
-      resolve,
+test('an export of everything is in the order of the chain: what took longer began before what is above it', async () => {
+  const [slow, quick, last] = [lineOf(2), lineOf(1), lineOf(3)]
+  const swapped = { ...slow, keys: { ...slow.keys, time: quick.keys.time - 1 } }
+  const door = await withLines([quick, swapped, last])
+  const { text } = await door.ask('GET', '/v1/audit/export')
+  expect(
+    seqs(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
     ),
-  )
-  await expect(text(response)).rejects.toThrow(/aborted/)
+  ).toEqual([1, 2, 3])
+  const some = await door.ask('GET', '/v1/audit/export?kind=ask')
+  expect(
+    seqs(
+      some.text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ),
+  ).toEqual([2, 1, 3])
 })
 
+test.each(['walk', 'find'] as const)(
+  'an export that the store breaks off (%s) does not look whole',
+  async (reading) => {
+    const origin = await withLines(Array.from({ length: 2500 }, (_, at) => lineOf(at + 1)))
+    let pages = 0
+    const audit = Object.create(origin.store.audit, {
+      [reading]: {
+        value: (...asked: [never, never]) =>
+          ++pages === 2 ? Promise.reject(new StoreError('lost', 'gone')) : origin.store.audit[reading](...asked),
+      },
+    })
+    const store = Object.create(origin.store, { audit: { value: audit } })
+    const door = await openTestDoor({ over: { store } })
+    const response = await new Promise<http.IncomingMessage>((resolve) =>
+      http.get(
+        `http://${door.address}/v1/audit/export${reading === 'find' ? '?kind=ask' : ''}`,
+        { agent: false, headers: { Authorization: `Bearer ${door.keys.viewer}` } },
+        resolve,
+      ),
+    )
+    await expect(text(response)).rejects.toThrow(/aborted/)
+  },
+)
+
 test('a store that is lost is told as that', async () => {
-  const audit = { find: () => Promise.reject(new StoreError('lost', 'gone')) }
+  const lost = () => Promise.reject(new StoreError('lost', 'gone'))
+  const audit = { find: lost, walk: lost }
   const faults: string[] = []
   const origin = await openTestDoor()
   const store = Object.create(origin.store, { audit: { value: audit } })
