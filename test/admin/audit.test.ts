@@ -184,3 +184,33 @@ test('an inventory says who holds what, and whether it is used', async () => {
   const later = await door.ask('GET', '/v1/inventory?oldAfterDays=101')
   expect(later.json['secrets']).toEqual([{ ...secret, isOld: false }])
 })
+
+test('whoever fills the audit does not keep what it has: what takes away is done, and recorded when there is room', async () => {
+  let isFull = false
+  const door = await openTestDoor({ over: { isAuditFull: () => isFull } })
+  const name = 'billing'
+  await door.ask('POST', '/v1/callers', { body: { name } })
+  const { json } = await door.ask('POST', '/v1/grants', { body: { caller: name, connection: 'crm' } })
+  isFull = true
+  const statuses: number[] = []
+  for (const [method, path, body] of [
+    ['POST', '/v1/grants', { caller: name, connection: 'crm' }],
+    ['POST', '/v1/connections/crm/enable', undefined],
+    ['DELETE', `/v1/grants/${json['id']}`, undefined],
+    ['POST', '/v1/connections/crm/disable', undefined],
+    ['DELETE', `/v1/callers/${name}`, undefined],
+  ] as const)
+    statuses.push((await door.ask(method, path, { body })).status)
+  expect(statuses).toEqual([503, 503, 204, 200, 204])
+  expect(door.changes.map(({ action }) => action).slice(2)).toEqual([
+    'grant.remove',
+    'connection.disable',
+    'caller.remove',
+  ])
+})
+
+test('from the end of the audit on nothing is changed at all', async () => {
+  const door = await openTestDoor({ over: { isAuditFull: () => true, isReady: () => false } })
+  const { status, json } = await door.ask('POST', '/v1/connections/crm/disable')
+  expect([status, json['code']]).toEqual([503, 'audit-full'])
+})
