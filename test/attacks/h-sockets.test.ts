@@ -33,7 +33,7 @@ async function askHandedOn(path: string): Promise<string> {
   const socket = connect(siege.sallyport.doors[3]?.address.replace('unix:', '') ?? '')
   await once(socket, 'connect')
   const request = `GET ${path} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n`
-  const [command = 'sh', ...args] = [...BECOME, 'sh', '-c', `id -u; printf '${request}' >&0; exec cat <&0`]
+  const [command, ...args] = [...BECOME, 'sh', '-c', `id -u; printf '${request}' >&0; exec cat <&0`]
   const child = spawn(command, args, { stdio: [socket, 'pipe', 'inherit'] })
   socket.destroy()
   return text(child.stdout)
