@@ -140,5 +140,5 @@ test('of more paths than anybody reads, one row stands for the rest, and the cou
 
 /** Of letters alone: what has digits is an id. */
 function word(at: number): string {
-  return [...String(at)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
+  return String(at).replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)] ?? '')
 }

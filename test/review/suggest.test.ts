@@ -160,5 +160,5 @@ test('a caller that makes up paths fills neither the memory nor the rules: what 
 
 /** Of letters alone: what has digits is an id. */
 function letters(at: number): string {
-  return [...String(at)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
+  return String(at).replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)] ?? '')
 }
