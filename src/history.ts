@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { CandidateError, type PolicyHistory } from './admin/policy-history.ts'
 import { ceilingOf } from './callers/ceiling-of.ts'
+import { additionsOf } from './live.ts'
 import { parseRecorded, type Recorded } from './review/recorded.ts'
 import { type Candidate, Replaying } from './review/replay.ts'
 import { Suggesting } from './review/suggest.ts'
@@ -15,7 +16,7 @@ export function historyOf({ file, settings }: Loaded, store: Store | undefined):
   if (!store) return undefined
   return {
     async replay(text, since) {
-      const replaying = new Replaying(await candidateOf(text, join(dirname(file), 'candidate')))
+      const replaying = new Replaying(await candidateOf(text, join(dirname(file), 'candidate'), store))
       for await (const entry of asksIn(store, since)) replaying.take(entry)
       return replaying.end()
     },
@@ -31,13 +32,13 @@ export function historyOf({ file, settings }: Loaded, store: Store | undefined):
   }
 }
 
-/** @throws CandidateError */
-async function candidateOf(text: string, file: string): Promise<Candidate> {
+/** What operators have added stays when the settings are replaced. @throws CandidateError */
+async function candidateOf(text: string, file: string, store: Store): Promise<Candidate> {
   try {
     const { settings } = await parseSettings(text, file)
     const injecting = Object.entries(settings.connections).filter(([, { credential }]) => credential.kind !== 'none')
     return {
-      policy: compilePolicy(settings),
+      policy: compilePolicy(settings, additionsOf(store.holdings())),
       injecting: new Set(injecting.map(([name]) => name)),
       ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, settings.callers),
     }

@@ -4,6 +4,7 @@ import type { Clock } from './core/clock.ts'
 import type { Grant } from './core/grants.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from './core/holdings.ts'
 import { compileRule } from './core/rule.ts'
+import { steadyTime } from './core/steady-time.ts'
 import type { Snapshot } from './gate/snapshot.ts'
 import { type Additions, compileDeclared, type Declared, policyOf } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
@@ -16,7 +17,7 @@ interface Parts extends Pick<Snapshot, 'connections' | 'unlisted'> {
   identifyWith(stored: readonly StoredCaller[]): Identify
 }
 
-/** How often it is asked whether the store has been lost for too long. */
+/** How often it is asked whether the store has been lost for too long, and whether a key has ended. */
 const LOOK_MS = 250
 
 /**
@@ -25,6 +26,7 @@ const LOOK_MS = 250
  */
 export class Live {
   readonly #parts: Parts
+  readonly #now: () => number
   readonly #declared: Declared
   readonly #listeners: (() => void)[] = []
   readonly #stopFollowing: (() => void) | undefined
@@ -32,14 +34,20 @@ export class Live {
   #callers: readonly StoredCaller[]
   #additions: Additions
   #isLost = false
+  /** The store has said something that is not understood here. */
+  #isObscure = false
+  /** When the next key in the store ends; ms since the epoch. */
+  #keyEnd: number
   #snapshot: Snapshot
 
   constructor(parts: Parts) {
     const { settings, store, identifyWith } = parts
     const holdings = store?.holdings() ?? NO_HOLDINGS
     this.#parts = parts
+    this.#now = steadyTime(parts.clock)
     this.#declared = compileDeclared(settings)
     this.#callers = holdings.callers
+    this.#keyEnd = nextEnd(holdings.callers, this.#now())
     this.#additions = additionsOf(holdings)
     this.#snapshot = this.#make(identifyWith(holdings.callers))
     this.#stopFollowing = store?.onChange((latest) => this.#follow(latest))
@@ -65,31 +73,54 @@ export class Live {
     this.#stopFollowing?.()
   }
 
+  /** What cannot be compiled may have taken something back: until it can be, nothing goes out. */
   #follow(latest: Holdings): void {
-    const identify =
-      latest.callers === this.#callers ? this.#snapshot.identify : this.#parts.identifyWith(latest.callers)
+    try {
+      this.#swap(this.#take(latest))
+    } catch (error) {
+      this.#isObscure = true
+      this.#swap(this.#snapshot.identify)
+      throw error
+    }
+  }
+
+  #take(latest: Holdings): Identify {
+    const additions = additionsOf(latest)
+    const isSame = latest.callers === this.#callers
+    const identify = isSame ? this.#snapshot.identify : this.#parts.identifyWith(latest.callers)
     this.#callers = latest.callers
-    this.#additions = additionsOf(latest)
-    this.#swap(identify)
+    this.#keyEnd = nextEnd(latest.callers, this.#now())
+    this.#additions = additions
+    this.#isObscure = false
+    return identify
   }
 
   /** What nobody has confirmed for that long may have been taken back long ago. */
   #look(store: Store): void {
     const { clock, settings } = this.#parts
     const isLost = clock.monotonic() - store.confirmedAt() > (settings.store?.staleMs ?? Number.POSITIVE_INFINITY)
-    if (isLost === this.#isLost) return
-    this.#isLost = isLost
-    this.#swap(this.#snapshot.identify)
+    if (isLost !== this.#isLost) {
+      this.#isLost = isLost
+      this.#swap(this.#snapshot.identify)
+    } else if (this.#now() >= this.#keyEnd) {
+      // What it began ends with it, as with one that was taken back.
+      this.#keyEnd = nextEnd(this.#callers, this.#now())
+      this.#tell()
+    }
   }
 
   #swap(identify: Identify): void {
     this.#snapshot = this.#make(identify)
+    this.#tell()
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener()
   }
 
   #make(identify: Identify): Snapshot {
     const { settings, connections, unlisted } = this.#parts
-    const policy = { ...policyOf(this.#declared, this.#additions), isLost: this.#isLost }
+    const policy = { ...policyOf(this.#declared, this.#additions), isLost: this.#isLost || this.#isObscure }
     return Object.freeze({
       policy,
       identify,
@@ -98,6 +129,12 @@ export class Live {
       unlisted,
     })
   }
+}
+
+/** The nearest end of a key behind `now`. */
+function nextEnd(callers: readonly StoredCaller[], now: number): number {
+  const ends = callers.flatMap(({ keys }) => keys.map(({ expiresAt = Number.POSITIVE_INFINITY }) => expiresAt))
+  return ends.reduce((nearest, end) => (end > now ? Math.min(nearest, end) : nearest), Number.POSITIVE_INFINITY)
 }
 
 /** What operators have added, as a policy is compiled of it. */

@@ -91,6 +91,8 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const { snapshot } = live
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
   live.onChange(() => gate.underWay.policyChanged())
+  // It may be the key of a caller: what the one before it has begun ends.
+  references.onChange(() => gate.underWay.policyChanged())
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const directory = dirname(loaded.file)
   const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')

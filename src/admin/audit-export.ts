@@ -1,23 +1,44 @@
 import { Readable } from 'node:stream'
-import type { AuditFilter, AuditRows } from '../store/audit-rows.ts'
+import type { AuditFilter, AuditLine, AuditRows } from '../store/audit-rows.ts'
 
 /** Rows that are read at once: what a client has not taken yet is not read. */
 const ROWS = 1000
 
 /**
- * Lines as they were written. The first part is read before the answer begins, so that a lost store is an answer of its
- * own; later it breaks the answer off, because a file that ends early must not look whole.
+ * Lines as they were written. All of them come in the order of the chain, which is verified by it: an ask has the time at
+ * which it came, and may end after later ones. The first part is read before the answer begins, so that a lost store is an
+ * answer of its own; later it breaks the answer off, because a file that ends early must not look whole.
  * @throws StoreError
  */
 export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<Readable> {
-  const first = await audit.find({ ...filter, order: 'oldest', limit: ROWS })
-  return Readable.from(textOf(first), { objectMode: false })
+  const isWhole = Object.values(filter).every((one) => one === undefined)
+  const parts = isWhole ? chained(audit) : found(audit, filter)
+  const first = await parts.next()
+  return Readable.from(textOf(first, parts), { objectMode: false })
+}
 
-  async function* textOf(page: typeof first): AsyncGenerator<Buffer> {
-    for (let part = page; ; ) {
-      if (part.lines.length > 0) yield Buffer.from(part.lines.map(({ line }) => `${line}\n`).join(''))
-      if (part.cursor === undefined) return
-      part = await audit.find({ ...filter, order: 'oldest', limit: ROWS, cursor: part.cursor })
-    }
+type Parts = AsyncGenerator<readonly AuditLine[], undefined>
+
+async function* textOf(first: Awaited<ReturnType<Parts['next']>>, parts: Parts): AsyncGenerator<Buffer> {
+  for (let part = first; !part.done; part = await parts.next()) {
+    if (part.value.length > 0) yield Buffer.from(part.value.map(({ line }) => `${line}\n`).join(''))
   }
+}
+
+/** Ends at a part that is not full: lines come faster than a slow client could take the last ones. */
+async function* chained(audit: AuditRows): Parts {
+  let lines: readonly AuditLine[] = []
+  do {
+    lines = await audit.walk(lines.at(-1), ROWS)
+    yield lines
+  } while (lines.length === ROWS)
+}
+
+async function* found(audit: AuditRows, filter: AuditFilter): Parts {
+  let cursor: string | undefined
+  do {
+    const page = await audit.find({ ...filter, order: 'oldest', limit: ROWS, cursor })
+    yield page.lines
+    cursor = page.cursor
+  } while (cursor !== undefined)
 }

@@ -53,6 +53,8 @@ export interface Description {
   readonly problems: readonly AdminProblemCode[]
   /** Of what changes something: its name in the audit. */
   readonly action: string | undefined
+  /** It only takes away: it is done, and kept to be recorded, even where the audit can take no more. */
+  readonly isTaking: boolean
 }
 
 /** One line of the route table: what it says of itself, and what it does with a request that fits. */
@@ -92,6 +94,7 @@ export function look<
     status: 200,
     response,
     action: undefined,
+    isTaking: false,
     subject: () => undefined,
     handle: async (asked, ports) => ({ answer: await handle(asked, ports), effects: [] }),
   }
@@ -110,6 +113,7 @@ export function stream<Q extends z.ZodObject = Empty>({ response, handle, ...wor
     status: 200,
     response,
     action: undefined,
+    isTaking: false,
     subject: () => undefined,
     handle: async (asked, ports) => ({ answer: await handle(asked, ports), effects: [] }),
   }
@@ -121,6 +125,7 @@ interface Change<P extends z.ZodObject, B extends z.ZodObject, R extends z.ZodOb
   /** Without it the answer is 204. */
   readonly response?: R
   readonly action: string
+  readonly isTaking?: true
   /** What it is about, where the path does not say it. */
   subject?(asked: Asked<z.output<P>, object, z.output<B>>): string
   handle(
@@ -135,6 +140,7 @@ export function change<R extends z.ZodObject = never, P extends z.ZodObject = Em
   status,
   response,
   action,
+  isTaking,
   subject,
   handle,
   ...words
@@ -146,6 +152,7 @@ export function change<R extends z.ZodObject = never, P extends z.ZodObject = Em
     status: status ?? success,
     response,
     action,
+    isTaking: isTaking ?? false,
     subject: subject ?? (() => undefined),
     handle,
   }

@@ -44,7 +44,7 @@ export async function serve(
   try {
     operator = await recognize(request, ports, wrong)
     if (!reaches(operator.role, route.role)) throw new AdminProblem('role-insufficient', { detail: needs(route) })
-    if (route.action !== undefined && ports.isAuditFull()) throw new AdminProblem('audit-full')
+    if (!mayBegin(route, ports)) throw new AdminProblem('audit-full')
     const body = route.body ? await readJson(request.incoming) : undefined
     const input = parseInput(route, { ...request, body })
     // Each handler is given what its own schemas have made of the request, and nothing else.
@@ -74,6 +74,14 @@ async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: 
   const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (address ?? ''), clock.now())
   if (retryAfter !== undefined) throw new AdminProblem('operator-throttled', { retryAfter })
   throw new AdminProblem(operators.isEmpty ? 'operators-missing' : 'operator-unknown')
+}
+
+/**
+ * What could not be recorded is not done. But whoever fills the audit must not keep what it has: what takes away is few, and
+ * is kept until it can be recorded, as long as this process has an audit.
+ */
+function mayBegin({ action, isTaking }: Route, { isAuditFull, isReady }: AdminPorts): boolean {
+  return action === undefined || !isAuditFull() || (isTaking && isReady())
 }
 
 function needs({ role }: Route): string {

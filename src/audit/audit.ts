@@ -30,6 +30,7 @@ export class Audit {
   readonly #chain: Chain
   readonly #gaps: Gap[] = []
   #hasBegun = false
+  #isClosed = false
   #timer: NodeJS.Timeout | undefined
   #signedAt = Number.NEGATIVE_INFINITY
 
@@ -72,6 +73,7 @@ export class Audit {
   /** Whether what happens now could go unrecorded, and therefore must not happen. */
   isFull(): boolean {
     const { whenFull, sinks } = this.#parts
+    if (this.#isClosed) return true
     return whenFull === 'refuse' && sinks.some(({ sink }) => sink.isFull())
   }
 
@@ -84,10 +86,13 @@ export class Audit {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     if (this.#hasBegun) this.#checkpoint()
+    this.#isClosed = true
     await Promise.all(this.#parts.sinks.map(({ sink }) => sink.close()))
   }
 
   #write(record: AuditRecord): void {
+    if (this.#isClosed)
+      return this.#parts.onFault('chain', `the audit is closed: of kind ${record.kind}, and not recorded`)
     const line = this.#guarded('chain', () => this.#chain.link(record))
     if (!line) return
     for (const { name, sink } of this.#parts.sinks) this.#guarded(name, () => sink.write(line))

@@ -32,6 +32,7 @@ export class LineWriter {
   #bytes = 0
   #fault: string | undefined
   #isScheduled = false
+  #isClosed = false
 
   constructor(options: Options) {
     this.#options = options
@@ -54,8 +55,10 @@ export class LineWriter {
     return this.#fault !== undefined && this.#fault !== 'EAGAIN'
   }
 
-  /** `line` ends with its line feed. */
+  /** `line` ends with its line feed; after `close` it goes nowhere. */
   write(line: string): void {
+    // Its number may be another file's by now.
+    if (this.#isClosed) return
     this.#lines.push(line)
     this.#bytes += line.length
     if (this.#fault !== undefined) return
@@ -73,7 +76,7 @@ export class LineWriter {
   }
 
   flush(): void {
-    if (this.#bytes === 0) return
+    if (this.#bytes === 0 || this.#isClosed) return
     const gathered = Buffer.from(this.#lines.join(''))
     this.#rest = this.#rest.length === 0 ? gathered : Buffer.concat([this.#rest, gathered])
     this.#lines = []
@@ -90,7 +93,9 @@ export class LineWriter {
     clearInterval(this.#timer)
     process.off('exit', this.#atExit)
     process.off('SIGHUP', this.#reopen)
+    if (this.#isClosed) return
     this.flush()
+    this.#isClosed = true
     if (this.#options.file !== undefined) closeSync(this.#fd)
   }
 

@@ -1,4 +1,3 @@
-import type { Clock } from '../core/clock.ts'
 import type { StoredCaller, StoredKey } from '../core/holdings.ts'
 import { type KeyEntry, KeyIndex } from './key-index.ts'
 import type { CallerMethod, Finding } from './method.ts'
@@ -8,10 +7,11 @@ interface StoredEntry extends KeyEntry, Pick<StoredKey, 'expiresAt'> {}
 /**
  * Callers that operators added while Sallyport runs: keys like those of the settings. Built anew with each change of the
  * store. One whose name the settings have, too, proves nobody: what is declared is not to be taken over from outside.
+ * `now`: ms since the epoch, never behind what has passed: whoever sets the wall clock back makes no key last longer.
  */
 export function storedKeys(
   stored: readonly StoredCaller[],
-  { clock, isDeclared }: { readonly clock: Clock; isDeclared(name: string): boolean },
+  { now, isDeclared }: { now(): number; isDeclared(name: string): boolean },
 ): CallerMethod {
   const index = new KeyIndex(stored.filter(({ name }) => !isDeclared(name)).flatMap(entriesOf))
   return {
@@ -20,7 +20,7 @@ export function storedKeys(
       if (unreadable) return 'wrong'
       if (!shown) return 'silent'
       const found = others.length === 0 ? index.find(shown) : undefined
-      return found && isGood(found, clock.now()) ? { caller: found.caller } : 'wrong'
+      return found && isGood(found, now()) ? { caller: found.caller } : 'wrong'
     },
   }
 }

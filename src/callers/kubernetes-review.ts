@@ -24,6 +24,8 @@ const PATH = '/apis/authentication.k8s.io/v1/tokenreviews'
 const API_VERSION = 'authentication.k8s.io/v1'
 /** After a failure nobody waits for the next one so soon. */
 const PAUSE_MS = 1_000
+/** At once; each is a connection of its own, and whoever makes up tokens would decide how many there are. */
+const MAX_REVIEWS = 100
 
 /**
  * Asks the cluster whether it still stands by a token. An empty list of audiences would mean the API server's own, for
@@ -32,6 +34,7 @@ const PAUSE_MS = 1_000
  */
 export class TokenReviewer {
   readonly #options: ReviewerOptions
+  #underWay = 0
   #failure: { readonly at: number; readonly reason: string } | undefined
 
   constructor(options: ReviewerOptions) {
@@ -42,6 +45,8 @@ export class TokenReviewer {
     const { clock } = this.#options
     if (this.#failure && clock.monotonic() - this.#failure.at < PAUSE_MS)
       return { fault: this.#failure.reason, isOurs: true }
+    if (this.#underWay >= MAX_REVIEWS) return { fault: 'too many reviews are under way', isOurs: true }
+    this.#underWay++
     try {
       const review = this.#read(await this.#ask(token))
       this.#failure = undefined
@@ -51,6 +56,8 @@ export class TokenReviewer {
       if (!this.#failure) this.#options.onFault(reason)
       this.#failure = { at: clock.monotonic(), reason }
       return { fault: reason, isOurs: true }
+    } finally {
+      this.#underWay--
     }
   }
 

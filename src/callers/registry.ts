@@ -1,4 +1,5 @@
 import type { StoredCaller } from '../core/holdings.ts'
+import { steadyTime } from '../core/steady-time.ts'
 import { kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import { apiKey } from './api-key.ts'
@@ -55,10 +56,11 @@ export function buildCallers(
   const places = methods.flatMap(({ kind, method }) => (kind.proofIs === 'place' ? [method] : standing(method)))
   const readsTokens = methods.some(({ kind }) => kind.readsTokens)
   const failures = new FailureLimit(tools.clock)
+  const now = steadyTime(tools.clock)
   const makers = makersAmong(callers)
   const isDeclared = (name: string) => Object.hasOwn(callers, name)
   return function identifyWith(stored) {
-    const keys = stored.length === 0 ? [] : [storedKeys(stored, { clock: tools.clock, isDeclared })]
+    const keys = stored.length === 0 ? [] : [storedKeys(stored, { now, isDeclared })]
     const names = namesAmong([...Object.keys(callers), ...stored.map(({ name }) => name)], makers)
     // The settings' own keys come first: what is declared is not to be taken over.
     const [own, others] = [shown.filter(isOfKeys), shown.filter((method) => !isOfKeys(method))]

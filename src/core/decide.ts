@@ -219,7 +219,10 @@ export function beyondScope({ name, scopes }: Caller, { id, connection }: Grant)
 }
 
 /** Told before anything else: what the policy says is not known any more. */
-export const LOST: Refusal = refuse('store-lost', 'the store has been lost for longer than store.staleMs')
+export const LOST: Refusal = refuse(
+  'store-lost',
+  'the store has been lost for longer than store.staleMs, or holds what is not understood here',
+)
 
 /** No grant at all. */
 export function ungranted(caller: Caller, connection: string): Refusal {

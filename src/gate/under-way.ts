@@ -1,11 +1,11 @@
 import type { Caller } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Refusal } from '../core/decide.ts'
+import { steadyTime } from '../core/steady-time.ts'
 import { Bag } from './bag.ts'
 import { Ends } from './ends.ts'
 import type { Snapshot } from './snapshot.ts'
 import { type Asking, type Decided, Stay } from './stay.ts'
-import { steadyTime } from './steady-time.ts'
 
 /** What one turn of the event loop may take for this, in ms and in things cut or judged. */
 const TURN_MS = 5

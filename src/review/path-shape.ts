@@ -5,16 +5,18 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 /** Digests, object ids of databases, ULIDs and their kin have digits in them; a long word has not. */
 const LONG_ID = /^(?=.*[0-9])[0-9A-Za-z_-]{16,}$/
 
+/** Of an API hardly any has a third of it; callers make up paths of thousands, and gathering those would stop everything. */
+const DEEPEST = 32
+const ANY_DEPTH = '**'
+
 /**
- * A path with `*` for what looks like an id: a number, a UUID, a long run with digits in it. As a pattern it matches that
- * path. Undefined: servers read the path in more than one way, so no pattern can match it.
+ * A path with `*` for what looks like an id: a number, a UUID, a long run with digits in it; with `**` for what is
+ * too deep. As a pattern it matches that path. Undefined: servers read the path in more than one way, so no pattern can match it.
  */
 export function shapeOf(path: string): string | undefined {
   if (!path.startsWith('/') || !hasOneReading(path)) return undefined
-  return path
-    .split('/')
-    .map((segment) => (isId(segment) ? '*' : segment))
-    .join('/')
+  const segments = path.split('/').map((segment) => (isId(segment) ? '*' : segment))
+  return (segments.length > DEEPEST ? [...segments.slice(0, DEEPEST), ANY_DEPTH] : segments).join('/')
 }
 
 /** A star in a path is one in a pattern, too, where it would mean more. */
@@ -35,7 +37,7 @@ export function gather(shapes: Iterable<string>): readonly string[] {
 
 function gatherAt(at: number, all: readonly (readonly string[])[]): string[][] {
   const open = (segments: readonly string[]) =>
-    segments.map((segment, index) => (index === at && segment !== '' ? '*' : segment))
+    segments.map((segment, index) => (index === at && segment !== '' && segment !== ANY_DEPTH ? '*' : segment))
   const groups = Map.groupBy(all, (segments) => open(segments).join('/'))
   return [...groups.values()].flatMap((group) =>
     new Set(group.map((segments) => segments[at])).size > SIBLINGS_AT_MOST

@@ -49,13 +49,18 @@ export function suggest(entries: Iterable<Recorded>, basePaths: BasePaths): Sugg
   return suggesting.end()
 }
 
-/** The same, entry by entry: memory grows with the paths that were asked for, not with how often they were. */
+/** Paths of one caller at one connection, and notes: callers make up as many as they like, of thousands of characters each. */
+const MAX_SHAPES = 2_000
+const MAX_NOTES = 200
+const MAX_NOTE = 300
+
+/** The same, entry by entry: memory grows with the paths that were asked for, up to a bound, not with how often they were. */
 export class Suggesting {
   readonly #basePaths: BasePaths
   readonly #hosts = new Set<string>()
   readonly #connections = new Map<string, SuggestedConnection>()
   readonly #uses = new Map<string, Map<string, Gathered>>()
-  readonly #notes = new Set<string>()
+  readonly #notes = new Notes()
   #asks = 0
   #since: string | undefined
   #until: string | undefined
@@ -89,11 +94,26 @@ export class Suggesting {
       allowlist: [...this.#hosts].toSorted(),
       connections: [...this.#connections.values()],
       grants,
-      notes: [...this.#notes],
+      notes: this.#notes.all(),
       asks: this.#asks,
       since: this.#since,
       until: this.#until,
     }
+  }
+}
+
+/** Each once, as many and as long as people read. */
+class Notes {
+  readonly #all = new Set<string>()
+
+  add(text: string): void {
+    if (this.#all.size > MAX_NOTES) return
+    const note = text.length > MAX_NOTE ? `${text.slice(0, MAX_NOTE)}…` : text
+    this.#all.add(this.#all.size < MAX_NOTES || this.#all.has(note) ? note : 'and more than is told here')
+  }
+
+  all(): readonly string[] {
+    return [...this.#all]
   }
 }
 
@@ -132,7 +152,7 @@ function gatheredFor(uses: Map<string, Map<string, Gathered>>, caller: string, c
 
 interface Place {
   readonly basePath: string
-  readonly notes: Set<string>
+  readonly notes: Notes
 }
 
 function note(entry: Recorded, gathered: Gathered, { basePath, notes }: Place): void {
@@ -146,6 +166,10 @@ function note(entry: Recorded, gathered: Gathered, { basePath, notes }: Place): 
   const shape = shapeOf(isReverse(entry) ? basePath + path : path)
   if (shape === undefined || !METHOD.test(method)) {
     notes.add(`${caller} asks ${host} for ${method} ${path}, which no rule can name`)
+    return
+  }
+  if (!gathered.shapes.has(shape) && gathered.shapes.size >= MAX_SHAPES) {
+    notes.add(`${caller} asks ${host} for more paths than are looked at: write its rules by hand`)
     return
   }
   const methods = gathered.shapes.get(shape) ?? new Set()

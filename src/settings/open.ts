@@ -16,6 +16,8 @@ export interface OpenReferences extends References {
   readonly left: readonly string[]
   /** Opens those. @throws SettingsError with everything that could not be opened */
   openStored(stored: StoredSecrets): Promise<void>
+  /** Calls the listener after each change of a secret, whichever, when it is in use already. */
+  onChange(listener: () => void): void
   close(): void
 }
 
@@ -27,7 +29,7 @@ export interface OpenReferences extends References {
  */
 export async function openReferences(loaded: Loaded, onFault: (message: string) => void): Promise<OpenReferences> {
   const base = { directory: dirname(loaded.file), onFault }
-  const opened: Opened = { secrets: new Map(), files: new Map() }
+  const opened: Opened = { secrets: new Map(), files: new Map(), listeners: [] }
   const all = referencesIn(loaded.settings)
   const stored = all.filter((one) => isStored(one, loaded))
   await openAll(
@@ -39,6 +41,7 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
     ...lookingUpIn(opened),
     left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
     openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
+    onChange: (listener) => void opened.listeners.push(listener),
     close: () => closeAll(opened),
   }
 }
@@ -46,6 +49,7 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
 interface Opened {
   readonly secrets: Map<SecretReference, OpenSecret>
   readonly files: Map<FileReference, Pick<OpenText, 'current' | 'close'>>
+  readonly listeners: (() => void)[]
 }
 
 interface Opening {
@@ -56,7 +60,7 @@ interface Opening {
 
 /** Closes everything, when one cannot be opened. */
 async function openAll(references: readonly Found[], { opened, loaded, base }: Opening): Promise<void> {
-  const openOnce = openerFor(loaded, base)
+  const openOnce = openerFor(loaded, base, () => opened.listeners.forEach((listener) => listener()))
   const faults: SettingsFault[] = []
   for (const { path, reference } of references) {
     try {
@@ -104,15 +108,21 @@ async function openFile({ file, faultOfText, whenGone }: FileReference, { direct
 }
 
 /** One file is one secret, however many places name it: it is read, watched and complained of once, with all of them. */
-function openerFor({ settings }: Loaded, base: SecretBase) {
+function openerFor({ settings }: Loaded, base: SecretBase, onChange: () => void) {
   const { directory, onFault = () => undefined } = base
   const places = Map.groupBy(referencesIn(settings), ({ reference }) => sourceOf(reference, directory))
   const opened = new Map<string, Promise<OpenSecret>>()
   return (reference: SecretReference): Promise<OpenSecret> => {
     const source = sourceOf(reference, directory)
     const named = (places.get(source) ?? []).map(({ path }) => pathText(path)).join(', ')
-    const opening =
-      opened.get(source) ?? openSecret(reference, { ...base, onFault: (message) => onFault(`${named}: ${message}`) })
+    const known = opened.get(source)
+    if (known) return known
+    const opening = openSecret(reference, { ...base, onFault: (message) => onFault(`${named}: ${message}`) }).then(
+      (one) => {
+        one.onChange(onChange)
+        return one
+      },
+    )
     opened.set(source, opening)
     return opening
   }

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Rule } from '../core/rule.ts'
 import { type ApiDescription, readDescription } from './api-description.ts'
@@ -73,9 +74,7 @@ async function describe(file: string, { hosts, read }: Reading): Promise<ApiDesc
 
 /** YAML 1.2 takes JSON too, but not that fast, and descriptions are long. */
 async function readAny(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path} cannot be read (${error.code}): use the path of an OpenAPI description`)
-  })
+  const text = await textOf(path)
   if (text.trimStart().startsWith('{')) {
     try {
       return JSON.parse(text)
@@ -86,4 +85,23 @@ async function readAny(path: string): Promise<unknown> {
   const { value, faults } = readDocument(text, path)
   if (faults.length > 0) throw new Error(faults[0])
   return value
+}
+
+/** The longest that are published have a third of it. */
+const MAX_BYTES = 32 * 1024 * 1024
+
+/** Operators who may only look name files too, in a candidate: none of them may keep a thread waiting, or fill the memory. */
+async function textOf(path: string): Promise<string> {
+  // Not blocking: opening a FIFO would otherwise wait for a writer.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${path} cannot be read (${error.code}): use the path of an OpenAPI description`)
+  })
+  try {
+    const found = await handle.stat()
+    if (!found.isFile()) throw new Error(`${path} is no regular file: use the path of an OpenAPI description`)
+    if (found.size > MAX_BYTES) throw new Error(`${path} has more than 32 MiB: use a smaller description`)
+    return await handle.readFile('utf8')
+  } finally {
+    await handle.close()
+  }
 }

@@ -83,29 +83,57 @@ test('an export has every line to the byte, oldest first, however many', async (
   expect([empty.status, empty.text]).toEqual([200, ''])
 })
 
-test('an export that the store breaks off does not look whole', async () => {
-  const origin = await withLines(Array.from({ length: 2500 }, (_, at) => lineOf(at + 1)))
-  let pages = 0
-  const audit = Object.create(origin.store.audit, {
-    find: {
-      value: (filter: object) =>
-        ++pages === 2 ? Promise.reject(new StoreError('lost', 'gone')) : origin.store.audit.find(filter),
-    },
-  })
-  const store = Object.create(origin.store, { audit: { value: audit } })
-  const door = await openTestDoor({ over: { store } })
-  const response = await new Promise<http.IncomingMessage>((resolve) =>
-    http.get(
-      `http://${door.address}/v1/audit/export`,
-      { agent: false, headers: { Authorization: `Bearer ${door.keys.viewer}` } },
-      resolve,
+test('an export of everything is in the order of the chain: what took longer began before what is above it', async () => {
+  const [slow, quick, last] = [lineOf(2), lineOf(1), lineOf(3)]
+  const swapped = { ...slow, keys: { ...slow.keys, time: quick.keys.time - 1 } }
+  const door = await withLines([quick, swapped, last])
+  const { text } = await door.ask('GET', '/v1/audit/export')
+  expect(
+    seqs(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
     ),
-  )
-  await expect(text(response)).rejects.toThrow(/aborted/)
+  ).toEqual([1, 2, 3])
+  const some = await door.ask('GET', '/v1/audit/export?kind=ask')
+  expect(
+    seqs(
+      some.text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ),
+  ).toEqual([2, 1, 3])
 })
 
+test.each(['walk', 'find'] as const)(
+  'an export that the store breaks off (%s) does not look whole',
+  async (reading) => {
+    const origin = await withLines(Array.from({ length: 2500 }, (_, at) => lineOf(at + 1)))
+    let pages = 0
+    const audit = Object.create(origin.store.audit, {
+      [reading]: {
+        value: (...asked: [never, never]) =>
+          ++pages === 2 ? Promise.reject(new StoreError('lost', 'gone')) : origin.store.audit[reading](...asked),
+      },
+    })
+    const store = Object.create(origin.store, { audit: { value: audit } })
+    const door = await openTestDoor({ over: { store } })
+    const response = await new Promise<http.IncomingMessage>((resolve) =>
+      http.get(
+        `http://${door.address}/v1/audit/export${reading === 'find' ? '?kind=ask' : ''}`,
+        { agent: false, headers: { Authorization: `Bearer ${door.keys.viewer}` } },
+        resolve,
+      ),
+    )
+    await expect(text(response)).rejects.toThrow(/aborted/)
+  },
+)
+
 test('a store that is lost is told as that', async () => {
-  const audit = { find: () => Promise.reject(new StoreError('lost', 'gone')) }
+  const lost = () => Promise.reject(new StoreError('lost', 'gone'))
+  const audit = { find: lost, walk: lost }
   const faults: string[] = []
   const origin = await openTestDoor()
   const store = Object.create(origin.store, { audit: { value: audit } })
@@ -155,4 +183,34 @@ test('an inventory says who holds what, and whether it is used', async () => {
   expect(json['secrets']).toEqual([{ ...secret, isOld: true }])
   const later = await door.ask('GET', '/v1/inventory?oldAfterDays=101')
   expect(later.json['secrets']).toEqual([{ ...secret, isOld: false }])
+})
+
+test('whoever fills the audit does not keep what it has: what takes away is done, and recorded when there is room', async () => {
+  let isFull = false
+  const door = await openTestDoor({ over: { isAuditFull: () => isFull } })
+  const name = 'billing'
+  await door.ask('POST', '/v1/callers', { body: { name } })
+  const { json } = await door.ask('POST', '/v1/grants', { body: { caller: name, connection: 'crm' } })
+  isFull = true
+  const statuses: number[] = []
+  for (const [method, path, body] of [
+    ['POST', '/v1/grants', { caller: name, connection: 'crm' }],
+    ['POST', '/v1/connections/crm/enable', undefined],
+    ['DELETE', `/v1/grants/${json['id']}`, undefined],
+    ['POST', '/v1/connections/crm/disable', undefined],
+    ['DELETE', `/v1/callers/${name}`, undefined],
+  ] as const)
+    statuses.push((await door.ask(method, path, { body })).status)
+  expect(statuses).toEqual([503, 503, 204, 200, 204])
+  expect(door.changes.map(({ action }) => action).slice(2)).toEqual([
+    'grant.remove',
+    'connection.disable',
+    'caller.remove',
+  ])
+})
+
+test('from the end of the audit on nothing is changed at all', async () => {
+  const door = await openTestDoor({ over: { isAuditFull: () => true, isReady: () => false } })
+  const { status, json } = await door.ask('POST', '/v1/connections/crm/disable')
+  expect([status, json['code']]).toEqual([503, 'audit-full'])
 })

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -46,4 +46,16 @@ test('I13: a disk that is full is told once, ends nothing, and the lines wait', 
   }
   writer.close()
   expect(faults).toEqual([expect.stringContaining('ENOSPC')])
+})
+
+test('what comes after the end goes nowhere: the number of its file may be that of another by then', () => {
+  const writer = new LineWriter({ file: join(directory, 'closed'), onFault: () => undefined })
+  writer.close()
+  const other = join(directory, 'other')
+  const taken = Array.from({ length: 8 }, () => openSync(other, 'a'))
+  writer.write('late\n')
+  writer.flush()
+  writer.close()
+  expect(readFileSync(other, 'utf8')).toBe('')
+  for (const fd of taken) closeSync(fd)
 })

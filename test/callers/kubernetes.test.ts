@@ -239,6 +239,17 @@ describe('by review of the API server (a fake one)', () => {
     },
   )
 
+  test('a flood of tokens that it is slow to judge is a hundred questions at once, and no more', async () => {
+    const { told, token } = scene({ ...online(), timeoutMs: 2_000 })
+    api.instead({ instead: 'silence' })
+    const before = api.requests.length
+    const tokens = await Promise.all(Array.from({ length: 150 }, (_, at) => token({ jti: `flood ${at}` })))
+    const answers = await Promise.all(tokens.map(told))
+    expect(answers.filter((answer) => answer === 'token-rejected: too many reviews are under way')).toHaveLength(50)
+    expect(api.requests.length - before).toBeLessThanOrEqual(100)
+    api.instead(undefined)
+  })
+
   test('our own token is read anew for each question', async () => {
     const { told, token, clock, changeOwn } = scene(online())
     const text = await token()

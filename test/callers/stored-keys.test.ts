@@ -60,6 +60,14 @@ describe('a caller of the store', () => {
     expect(await name('old')).toBeUndefined()
   })
 
+  test('H03: has a key no longer because somebody has set the clock back', async () => {
+    const { identifyWith, clock } = scene()
+    const identify = identifyWith([stored('added', ['old', clock.now() + 1_000])])
+    clock.advance(1_000)
+    clock.jumpWall(-3_600_000)
+    expect((await identify(shows('old'))).name).toBeUndefined()
+  })
+
   test('is an api-key caller in the record', async () => {
     const { identifyWith } = scene()
     expect(await identifyWith([stored('added', 'its key')])(shows('its key'))).toEqual({

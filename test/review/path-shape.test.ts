@@ -27,6 +27,17 @@ test('a few siblings are named one by one, many are names of things', () => {
   expect(gather([...users, '/users'])).toEqual(['/users', '/users/*/photo'])
 })
 
+test('what is deeper than any API is not looked into: a caller that asks for such paths stops nobody', () => {
+  const deep = Array.from({ length: 200 }, (_, at) => `${'/a'.repeat(3_000)}/${at}x`)
+  const start = performance.now()
+  const shapes = gather(deep.map((path) => shapeOf(path) ?? ''))
+  expect(performance.now() - start).toBeLessThan(1_000)
+  expect(shapes).toEqual([`${'/a'.repeat(31)}/**`])
+  expect(compileRule({ paths: shapes }).matches('GET', deep[0] ?? '')).toBe(true)
+  const mixed = [...shapes, ...Array.from({ length: 9 }, (_, at) => `${'/a'.repeat(31)}/${'bcdefghij'[at]}`)]
+  expect(gather(mixed)).toContain(shapes[0])
+})
+
 test('whatever the paths are, the patterns are right, and each path matches one of them', () => {
   const segment = fc.oneof(
     fc.stringMatching(/^[!-.0-~]{0,6}$/),

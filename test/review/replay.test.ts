@@ -130,3 +130,15 @@ test('a line of the audit is an ask, or something else', () => {
     expect(parseRecorded(other)).toBeUndefined()
   }
 })
+
+test('of more paths than anybody reads, one row stands for the rest, and the count stays whole', async () => {
+  const entries = Array.from({ length: 3_000 }, (_, at) => entry({ path: `/${word(at)}` }))
+  const { newlyDenied, replayed: all } = await replayed(entries, '')
+  expect([newlyDenied.length, all]).toEqual([2_001, 3_000])
+  expect(newlyDenied[0]).toMatchObject({ path: '/**', count: 1_000 })
+})
+
+/** Of letters alone: what has digits is an id. */
+function word(at: number): string {
+  return String(at).replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)] ?? '')
+}

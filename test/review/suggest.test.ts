@@ -146,3 +146,19 @@ test('whatever was recorded, the suggestion is right settings that let all of it
     { numRuns: 60 },
   )
 })
+
+test('a caller that makes up paths fills neither the memory nor the rules: what is too much is named', () => {
+  const odd = Array.from({ length: 500 }, (_, at) => entry({ path: `/a//${'x'.repeat(5_000)}${at}` }))
+  const words = Array.from({ length: 3_000 }, (_, at) => entry({ path: `/${'abc'.repeat(at % 50)}/${letters(at)}` }))
+  const { notes, grants } = suggest([...words, ...odd.map((one, at) => ({ ...one, caller: `c${at}` }))], BASE_PATHS)
+  expect(notes).toHaveLength(201)
+  expect(notes).toContain('checkout asks api.crm.test for more paths than are looked at: write its rules by hand')
+  expect(notes.at(-1)).toBe('and more than is told here')
+  expect(Math.max(...notes.map(({ length }) => length))).toBeLessThanOrEqual(301)
+  expect(grants.map(({ caller }) => caller)).toEqual(['checkout'])
+})
+
+/** Of letters alone: what has digits is an id. */
+function letters(at: number): string {
+  return String(at).replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)] ?? '')
+}

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -211,4 +212,22 @@ test('whatever a template is, its rule takes every request of it, and none with 
       expect(compiled.matches('GET', path)).toBe(false)
     }),
   )
+})
+
+test('a pipe, a device, a directory or a file without end is refused at once, and keeps no thread', async () => {
+  const file = await fileWith('{ openapi: { file: pipe }, operations: [ x ] }')
+  execFileSync('mkfifo', [join(dirname(file), 'pipe')])
+  expect((await refusalOf(loadSettings(file))).join('\n')).toContain(
+    'pipe is no regular file: use the path of an OpenAPI description',
+  )
+  for (const path of ['/dev/zero', '/']) {
+    const text = (
+      await refusalOf(loadSettings(await fileWith(`{ openapi: { file: ${path} }, operations: [ x ] }`)))
+    ).join('\n')
+    expect(text).toContain(`${path} is no regular file`)
+  }
+  const vast = await fileWith('{ openapi: { file: vast.yaml }, operations: [ x ] }')
+  await writeFile(join(dirname(vast), 'vast.yaml'), '{}')
+  await truncate(join(dirname(vast), 'vast.yaml'), 33 * 1024 * 1024)
+  expect((await refusalOf(loadSettings(vast))).join('\n')).toContain('has more than 32 MiB: use a smaller description')
 })

@@ -33,6 +33,8 @@ export interface Going {
 /** A sidecar in this process, and everything that can be under way in it. */
 export interface Stage {
   readonly sallyport: HouseInside
+  /** Where its settings and its secrets are. */
+  readonly directory: string
   /** Starts one, and waits until it is really under way; by name. */
   readonly things: Readonly<Record<string, () => Promise<Going>>>
   close(): Promise<void>
@@ -169,6 +171,7 @@ export async function openStage(clock?: Clock): Promise<Stage> {
   }
   return {
     sallyport,
+    directory,
     things,
     async close() {
       await sallyport.house.close()

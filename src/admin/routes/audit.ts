@@ -71,7 +71,8 @@ export const auditRoutes: readonly Route[] = [
   }),
   stream({
     path: '/v1/audit/export',
-    summary: 'Audit records, one a line, exactly as they were written, oldest first',
+    summary:
+      'Audit records, one a line, exactly as they were written: all of them in the order of the chain, some of them oldest first',
     role: 'viewer',
     query: z.strictObject(auditPeriod),
     response: 'application/x-ndjson',

@@ -64,6 +64,7 @@ export const callerRoutes: readonly Route[] = [
     role: 'granter',
     params,
     action: 'caller.remove',
+    isTaking: true,
     problems: ['not-found', 'caller-declared', 'store-missing', 'store-lost'],
     async handle({ params: { name } }, ports) {
       const store = storeOf(ports)

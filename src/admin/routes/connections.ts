@@ -49,6 +49,7 @@ export const connectionRoutes: readonly Route[] = [
     isBodyOptional: true,
     response: connection,
     action: 'connection.disable',
+    isTaking: true,
     problems: ['not-found', 'store-missing', 'store-lost'],
     async handle({ params: { name }, body, operator }, ports) {
       const before = switchOf(name, declaredOf(name, ports), ports)

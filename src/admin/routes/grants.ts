@@ -81,6 +81,7 @@ export const grantRoutes: readonly Route[] = [
     role: 'granter',
     params: z.strictObject({ id }),
     action: 'grant.remove',
+    isTaking: true,
     problems: ['not-found', 'grant-declared', 'store-missing', 'store-lost'],
     async handle({ params }, ports) {
       if (ports.declared().grants.some((one) => one.id === params.id)) throw new AdminProblem('grant-declared')
@@ -97,6 +98,7 @@ export const grantRoutes: readonly Route[] = [
     body: revocation,
     response: revoked,
     action: 'grant.remove',
+    isTaking: true,
     problems: ['not-found', 'grant-declared', 'store-missing', 'store-lost'],
     subject: ({ body }) => subjectOf(body),
     async handle({ body }, ports) {

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import type { Clock } from './clock.ts'
 
 /**
  * The time by which grants are judged, ms since the epoch: never behind what has passed since the start. Whoever sets the
