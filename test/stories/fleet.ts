@@ -135,12 +135,12 @@ export interface Load {
 export function startLoad(sidecars: readonly Running[], proofs: readonly string[]): Load {
   const sent = new Set<string>()
   const answered = new Set<string>()
-  let isOver = false
+  const over = new AbortController()
   const ask = async (running: Running, index: number, proof: string) => {
     const [host, port] = doorOf(running, 'forward').split(':')
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     const value = proof.slice('Proxy-Authorization: '.length).trim()
-    for (let serial = 0; !isOver; serial++) {
+    for (let serial = 0; !over.signal.aborted; serial++) {
       const path = `/load/${index}/${proofs.indexOf(proof)}/${serial}`
       sent.add(path)
       const headers = { Host: 'api.crm.test', 'Proxy-Authorization': value }
@@ -156,7 +156,7 @@ export function startLoad(sidecars: readonly Running[], proofs: readonly string[
     sent,
     answered,
     async end() {
-      isOver = true
+      over.abort()
       await Promise.all(loops)
     },
   }
