@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -42,6 +42,7 @@ interface Sidecar {
   readonly name: string
   readonly child: ChildProcess
   readonly port: number
+  readonly admin: string
   readonly place: string
   readonly loads: Measured[]
 }
@@ -51,7 +52,9 @@ try {
   if (spawnSync('taskset', ['-V']).status === 0) spawnSync('taskset', ['-cp', '1', String(process.pid)])
   await startAll()
   for (let round = 0; round <= ROUNDS; round++)
-    for (const sidecar of sidecars) {
+    // Whoever is second has the machine as the first has left it: they take turns at that, too.
+    for (const sidecar of round % 2 === 0 ? sidecars : sidecars.toReversed()) {
+      await drained(sidecars)
       const measured = await load(sidecar.port, round === 0 ? 3 : SECONDS)
       // The first round warms up.
       if (round > 0) sidecar.loads.push(measured)
@@ -83,6 +86,7 @@ async function startAll(): Promise<void> {
 function settings(port: number): object {
   return {
     listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    admin: { listen: '127.0.0.1:0' },
     allowlist: ['api.bench.test'],
     callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
     connections: {
@@ -100,7 +104,7 @@ function settings(port: number): object {
   }
 }
 
-async function start(place: string): Promise<{ child: ChildProcess; port: number }> {
+async function start(place: string): Promise<{ child: ChildProcess; port: number; admin: string }> {
   const cli = new URL('../../src/cli.ts', import.meta.url).pathname
   // Started by us, who are on one core; its threads may use every other one.
   const child = spawn(
@@ -111,8 +115,19 @@ async function start(place: string): Promise<{ child: ChildProcess; port: number
     },
   )
   const [line] = await once(child.stdout, 'data')
-  const { listeners } = JSON.parse(String(line).split('\n')[0] ?? '')
-  return { child, port: Number(listeners[0].address.split(':')[1]) }
+  const { listeners, admin } = JSON.parse(String(line).split('\n')[0] ?? '')
+  return { child, admin, port: Number(listeners[0].address.split(':')[1]) }
+}
+
+/** What one has still to bring to its store would be measured in the turn of the other. */
+async function drained(all: readonly Sidecar[]): Promise<void> {
+  for (const { name, admin } of all) {
+    const isDrained = async () => {
+      const text = await (await fetch(`http://${admin}/metrics`)).text()
+      return /audit_waiting_bytes\{sink="store"\} [1-9]/.test(text) ? undefined : true
+    }
+    await eventually(isDrained, `the store of ${name} to have everything`, 60_000)
+  }
 }
 
 /** Sends what is due each time round, on whatever connection is free; never sleeps, see bench.ts. */
@@ -161,15 +176,36 @@ async function open(port: number): Promise<Socket> {
 
 function report(): void {
   process.stdout.write(`${ROUNDS} rounds of ${SECONDS} s, ${RATE} requests a second; medians\n`)
-  process.stdout.write('| sinks | entries/s | p50 ms | p99 ms |\n|---|---|---|---|\n')
+  process.stdout.write('| sinks | entries/s | p50 ms | p99 ms | p99 of each round |\n|---|---|---|---|---|\n')
   for (const { name, loads } of sidecars)
     process.stdout.write(
-      `| ${name} | ${Math.round(median(loads, 'rate'))} | ${median(loads, 'p50').toFixed(2)} | ${median(loads, 'p99').toFixed(2)} |\n`,
+      `| ${name} | ${Math.round(median(loads, 'rate'))} | ${median(loads, 'p50').toFixed(2)} | ${median(loads, 'p99').toFixed(2)} | ${loads.map(({ p99 }) => p99.toFixed(1)).join(' ')} |\n`,
     )
+  for (const { name, child, loads } of sidecars) {
+    const entries = loads.reduce((sum, { rate }) => sum + rate * SECONDS, 0)
+    const { main, others } = processorTime(child.pid ?? 0)
+    const each = (ms: number) => `${((ms * 1000) / entries).toFixed(1)} µs`
+    process.stdout.write(
+      `processor time an entry, start and warming up included, ${name}: ${each(main)} where doors are, ${each(others)} elsewhere\n`,
+    )
+  }
   const [without, withStore] = sidecars.map(({ loads }) => median(loads, 'p99'))
   process.stdout.write(
     `p99 with the store: ${Math.round(((withStore ?? 0) / (without ?? 1)) * 100)} % of that without\n`,
   )
+}
+
+/** Of the thread that answers, and of all its others; ms. Unlike a latency it is the same whoever else is at work. */
+function processorTime(pid: number): { readonly main: number; readonly others: number } {
+  const spent = (thread: string) => {
+    const fields = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    // utime and stime, in hundredths of a second. @see proc(5)
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  }
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const all = threads.reduce((sum, thread) => sum + spent(thread), 0)
+  const main = spent(String(pid))
+  return { main, others: all - main }
 }
 
 function median(loads: readonly Measured[], what: keyof Measured): number {
