@@ -29,7 +29,8 @@ export async function openStoreOf({ loaded, log, references, clock, closers }: S
   const settings = loaded.settings.store
   if (!settings) return undefined
   const onFault = (reason: string) => log.error({ reason }, 'the store is not as it should be')
-  const store = await openStore(settings, { references, clock, directory: dirname(loaded.file), onFault })
+  const onHealed = () => log.info({}, 'the store is as it should be again')
+  const store = await openStore(settings, { references, clock, directory: dirname(loaded.file), onFault, onHealed })
   closers.push(() => store.close())
   await references.openStored(store.secrets)
   return store

@@ -15,7 +15,8 @@ interface Bucket {
 
 /**
  * Counts the wrong proofs of each peer: a uid at a Unix socket where the kernel told it, an address on TCP. Good proofs are
- * not counted, and nothing here keeps them out. All of a machine's processes on loopback are one peer.
+ * not counted, and those that are known already are let by while their peer is over the limit. All of a machine's processes on
+ * loopback are one peer.
  */
 export class FailureLimit {
   readonly #clock: Clock

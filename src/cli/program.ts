@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import about from '../../package.json' with { type: 'json' }
 import { exportCertificate, printBundlePath, rotate } from './ca.ts'
 import { check } from './check.ts'
 import { doctor } from './doctor.ts'
@@ -12,11 +13,14 @@ import { runCommand } from './run.ts'
 import { serve } from './serve.ts'
 import { why } from './why.ts'
 
-const CONFIG = ['--config <file>', 'settings file'] as const
+function configOption(): Option {
+  return new Option('--config <file>', 'settings file').env('SALLYPORT_CONFIG')
+}
 
 /** The command line. */
 const program = new Command('sallyport')
   .description('Mints short-lived credentials and injects them into outbound requests, so that apps never hold one.')
+  .version(about.version)
   .showHelpAfterError()
   // So that `run` can leave the options behind its command to the command.
   .enablePositionalOptions()
@@ -26,20 +30,20 @@ const program = new Command('sallyport')
 program
   .command('serve')
   .description('open the doors and serve until SIGTERM')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .action(async ({ config }: { config: string }) => serve(config))
 
 program
   .command('check')
   .description('read the settings and everything they refer to; exit 0 when all is right, 2 with the faults otherwise')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .action(async ({ config }: { config: string }) => check(config))
 
 program
   .command('why')
   .description('print what would be decided, and why; exit 0 for a permit, 1 for a refusal')
   .argument('<url>', 'where to, as in http://api.crm.example.com/v1/contacts')
-  .addOption(new Option(...CONFIG).env('SALLYPORT_CONFIG'))
+  .addOption(configOption())
   .option('--live', 'ask the running sidecar, which knows what operators have granted while it runs')
   .addOption(new Option('--admin <address>', 'with --live: its admin door').env('SALLYPORT_ADMIN'))
   .addOption(
@@ -75,7 +79,7 @@ program
 program
   .command('env')
   .description('print the environment of an app that uses the sidecar of these settings; the key is not in it')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .option('--caller <name>', 'as whom it asks; may be left out where the settings name one caller')
   .addOption(new Option('--format <format>', 'how').choices(Object.keys(formats)).default('shell' satisfies Format))
   .option('--json', 'the same as --format json')
@@ -85,7 +89,7 @@ const ca = program.command('ca').description('the authority that answers for int
 
 ca.command('export')
   .description('print the certificate that clients are to trust')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .option('--bundle', 'behind the public ones, because most clients trust one file and nothing else')
   .action(async (options: Parameters<typeof exportCertificate>[0]) => exportCertificate(options))
 
@@ -93,18 +97,18 @@ ca.command('path')
   .description(
     'print the path of the bundle, public certificates and ours; makes the authority where there is none yet',
   )
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .action(async (options: Parameters<typeof printBundlePath>[0]) => printBundlePath(options))
 
 ca.command('rotate')
   .description('make a new key and certificate; whoever trusts the old one has to be given the new one')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .action(async (options: Parameters<typeof rotate>[0]) => rotate(options))
 
 program
   .command('doctor')
   .description('say what is wrong from here, and the line that mends it; the exit code is the number of failures')
-  .requiredOption(...CONFIG)
+  .addOption(configOption().makeOptionMandatory())
   .option('--json', 'print JSON')
   .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
 

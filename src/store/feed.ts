@@ -12,6 +12,8 @@ export interface FeedTerms {
   wordsOf(error: unknown): string
   /** Told when the store is lost, once; and again when it is for another reason. */
   onFault(message: string): void
+  /** Told when it is confirmed again. */
+  onHealed(): void
 }
 
 const FIRST_WAIT_MS = 200
@@ -77,11 +79,14 @@ export class Feed {
     try {
       await this.#terms.catchUp()
       this.#confirmedAt = askedAt
-      this.#failures = 0
-      this.#fault = undefined
     } catch (error) {
       this.#fail(this.#terms.wordsOf(error))
+      return
     }
+    const wasLost = this.#fault !== undefined
+    this.#failures = 0
+    this.#fault = undefined
+    if (wasLost) this.#terms.onHealed()
   }
 
   #fail(words: string): void {

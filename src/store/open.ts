@@ -11,6 +11,8 @@ export interface StoreTools {
   readonly directory: string
   /** Told when the store is lost, and once for each other fault. No secret is in the message. */
   onFault(message: string): void
+  /** Told when it is there again. */
+  onHealed?(): void
   /** From 0 up to but not including 1; Math.random without it. */
   random?(): number
 }

@@ -40,6 +40,7 @@ function follow(ledger: Ledger, { pollMs }: StoreSettings, tools: StoreTools, co
       catchUp: () => whenFree(() => ledger.catchUp(), database),
       wordsOf: (error) => database.faultOf(error).words,
       onFault: tools.onFault,
+      onHealed: () => tools.onHealed?.(),
     },
     confirmedAt,
   )

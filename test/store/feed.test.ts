@@ -6,12 +6,14 @@ import { until } from '../support/stores.ts'
 let clock: HandClock
 let looks: number
 let faults: string[]
+let healed: number
 let look: () => Promise<void>
 
 beforeEach(() => {
   clock = new HandClock()
   looks = 0
   faults = []
+  healed = 0
   look = async () => undefined
 })
 
@@ -27,6 +29,7 @@ function follow(pollMs: number): Feed {
       },
       wordsOf: (error) => (error as Error).message,
       onFault: (message) => faults.push(message),
+      onHealed: () => healed++,
     },
     clock.monotonic(),
   )
@@ -69,7 +72,7 @@ test('stands still while it fails, says so once for each cause, and goes on when
   expect(feed.state()).toEqual({ phase: 'lost', fault: 'still gone, otherwise' })
   look = async () => undefined
   await until(() => feed.state().phase === 'confirmed', 5_000)
-  expect(feed.confirmedAt()).toBe(before + 1_000)
+  expect([feed.confirmedAt(), healed]).toEqual([before + 1_000, 1])
   look = async () => {
     throw new Error('gone')
   }
