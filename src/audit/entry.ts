@@ -9,6 +9,8 @@ export interface Entry {
   readonly door: string
   readonly method: string
   readonly host: string | undefined
+  /** Absent where the caller named none. */
+  readonly port: number | undefined
   /** Without the query. */
   readonly path: string | undefined
   readonly caller: string | undefined

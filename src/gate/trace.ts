@@ -86,6 +86,7 @@ export class Trace {
       door,
       method: printable(method),
       host: permit ? permit.host : target?.kind === 'name' ? target.host : undefined,
+      port: target?.kind === 'name' ? target.port : undefined,
       path: path === undefined ? undefined : printable(path),
       caller: this.#caller?.name,
       proof: this.#caller?.method,

@@ -4,12 +4,13 @@ import type { Ceiling } from '../core/ceiling.ts'
 import type { Question } from '../core/decide.ts'
 import type { PassageQuestion } from '../core/passage.ts'
 
-/** One ask as the audit tells of it. Entries carry no query and no port, so nothing here is about those. */
+/** One ask as the audit tells of it. Entries carry no query, so nothing here is about it. */
 export type Recorded = Pick<Entry, 'time' | 'id' | 'door' | 'method' | 'decision'> &
   Partial<
     Pick<
       Entry,
       | 'host'
+      | 'port'
       | 'path'
       | 'caller'
       | 'proof'
@@ -56,11 +57,11 @@ export function questionOf(entry: Recorded, ceilingOf: CeilingOf): Question | un
   return { caller, target, method: entry.method, path: entry.path, at: Date.parse(entry.time) }
 }
 
-/** The same of a CONNECT; its port is taken to have been `port`. */
+/** The same of a CONNECT; to `port`, where its own was not recorded. */
 export function passageQuestionOf(entry: Recorded, port: number, ceilingOf: CeilingOf): PassageQuestion | undefined {
   const caller = callerOf(entry, ceilingOf)
   if (!caller || entry.host === undefined) return undefined
-  return { caller, host: entry.host, port, at: Date.parse(entry.time) }
+  return { caller, host: entry.host, port: entry.port ?? port, at: Date.parse(entry.time) }
 }
 
 /** Whether it came in at a door where the connection is named, and not its host. */
@@ -69,7 +70,7 @@ export function isReverse({ door }: Recorded): boolean {
 }
 
 function targetOf(entry: Recorded): Target | undefined {
-  const { host, connection } = entry
+  const { host, port, connection } = entry
   if (isReverse(entry)) return connection === undefined ? undefined : { kind: 'connection', name: connection }
-  return host === undefined ? undefined : { kind: 'name', host, port: undefined }
+  return host === undefined ? undefined : { kind: 'name', host, port }
 }

@@ -91,6 +91,7 @@ export class Replaying {
 /** Refusals that another policy could have spared. */
 const OF_POLICY: ReadonlySet<string> = new Set<ProblemCode>([
   'host-not-allowed',
+  'port-not-allowed',
   'connection-missing',
   'connection-unknown',
   'connection-disabled',

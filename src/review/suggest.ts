@@ -21,6 +21,8 @@ export interface Suggestion {
 export interface SuggestedConnection {
   readonly name: string
   readonly host: string
+  /** Undefined: the usual one. */
+  readonly port: number | undefined
   /** Somebody had a tunnel to it that passed unopened. */
   readonly isTunnelled: boolean
 }
@@ -81,7 +83,8 @@ export class Suggesting {
     }
     this.#hosts.add(host)
     const basePaths = this.#basePaths
-    const connection = entry.connection ?? suggestConnection(entry, host, { connections: this.#connections, basePaths })
+    const names = { connections: this.#connections, basePaths, notes: this.#notes }
+    const connection = entry.connection ?? suggestConnection(entry, host, names)
     const basePath = basePaths.get(connection) ?? ''
     note(entry, gatheredFor(this.#uses, caller, connection), { basePath, notes: this.#notes })
   }
@@ -120,14 +123,21 @@ class Notes {
 interface Names {
   readonly connections: Map<string, SuggestedConnection>
   readonly basePaths: BasePaths
+  readonly notes: Notes
 }
 
+const USUAL_PORTS: ReadonlySet<number> = new Set([80, 443])
+
 /** Its name is that of the host, or the host and a number where a connection is called so already. */
-function suggestConnection({ method, tunnel }: Recorded, host: string, { connections, basePaths }: Names): string {
+function suggestConnection(entry: Recorded, host: string, { connections, basePaths, notes }: Names): string {
+  const { method, tunnel } = entry
   const before = connections.get(host)
+  const asked = entry.port === undefined || USUAL_PORTS.has(entry.port) ? undefined : entry.port
+  const port = before ? before.port : asked
+  if (port !== asked) notes.add(`${host} is asked for at port ${asked ?? 443}, too: a connection has one port`)
   const isTunnelled = before?.isTunnelled === true || (method === 'CONNECT' && tunnel === 'unopened')
   const name = before?.name ?? freeName(host, (taken) => basePaths.has(taken))
-  connections.set(host, { name, host, isTunnelled })
+  connections.set(host, { name, host, port, isTunnelled })
   return name
 }
 

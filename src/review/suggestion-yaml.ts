@@ -28,9 +28,10 @@ function connectionLines(connections: Suggestion['connections']): readonly strin
   return [
     '# Beside those that are there. What went out as plain HTTP goes as verified HTTPS by these.',
     'connections:',
-    ...connections.map(({ name, host, isTunnelled }) => {
+    ...connections.map(({ name, host, port, isTunnelled }) => {
+      const at = port === undefined ? '' : `, port: ${port}`
       const connect = isTunnelled ? ', connect: tunnel' : ''
-      return `  ${JSON.stringify(name)}: { hosts: [${JSON.stringify(host)}], credential: { kind: none }${connect} }`
+      return `  ${JSON.stringify(name)}: { hosts: [${JSON.stringify(host)}]${at}, credential: { kind: none }${connect} }`
     }),
   ]
 }

@@ -56,6 +56,22 @@ test('alike asks are one row, with a count and the first of them for an example;
   })
 })
 
+test('the port that was asked for has its say', async () => {
+  const crm = await replayed([entry({ port: 8443 }), entry({ port: 443 })], CRM)
+  expect(crm.newlyDenied).toMatchObject([{ code: 'port-not-allowed', count: 1 }])
+  const connect = { method: 'CONNECT', host: 'passed.test', path: undefined, connection: 'passed', ...REFUSED } as const
+  const grants = '{ caller: checkout, connection: passed }'
+  const before = { code: 'port-not-allowed' } as const
+  const passed = await replayed(
+    [
+      { ...entry({ ...connect, ...before }), port: 8443 },
+      { ...entry({ ...connect, ...before }), port: 22 },
+    ],
+    grants,
+  )
+  expect(passed.newlyAllowed).toMatchObject([{ host: 'passed.test', count: 1 }])
+})
+
 describe('newly', () => {
   test.each<[string, Partial<Recorded>, string, readonly string[]]>([
     ['denied: let through, and refused now', {}, '', ['newlyDenied']],

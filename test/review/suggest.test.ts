@@ -25,6 +25,21 @@ async function settingsWith(yaml: string) {
   return loadSettings(await settingsFile(DOOR + CALLERS + pasted))
 }
 
+test('a connection that it suggests has the port that was asked for, and there is but one', () => {
+  const bare = {
+    connection: undefined,
+    credential: undefined,
+    wouldRefuse: 'host-not-allowed',
+    host: 'cdn.test',
+  } as const
+  const { connections, notes } = suggest([entry({ ...bare, port: 8443 }), entry({ ...bare, port: 443 })], BASE_PATHS)
+  expect(connections).toMatchObject([{ host: 'cdn.test', port: 8443 }])
+  expect(notes).toEqual(['cdn.test is asked for at port 443, too: a connection has one port'])
+  expect(yamlOf([entry({ ...bare, port: 8443 })])).toContain(
+    '"cdn.test": { hosts: ["cdn.test"], port: 8443, credential: { kind: none } }',
+  )
+})
+
 test('says the least that the traffic needs, as settings', () => {
   const entries = [
     entry({ path: '/v1/contacts/7' }),
@@ -93,7 +108,7 @@ test('a tunnel that passes unopened has no rules, and a new connection to it say
     ],
     BASE_PATHS,
   )
-  expect(connections).toEqual([{ name: 'git.test', host: 'git.test', isTunnelled: true }])
+  expect(connections).toEqual([{ name: 'git.test', host: 'git.test', port: undefined, isTunnelled: true }])
   expect(grants).toEqual([
     { caller: 'checkout', connection: 'git.test', rules: undefined },
     { caller: 'checkout', connection: 'passed', rules: undefined },

@@ -15,6 +15,7 @@ export function entryOf(changes: Partial<Entry> = {}): Entry {
     door: 'forward 127.0.0.1:15001',
     method: 'GET',
     host: 'api.crm.test',
+    port: undefined,
     path: '/v1/contacts/7',
     caller: 'checkout',
     proof: 'api-key',
