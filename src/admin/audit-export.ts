@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { partsOf } from '../audit/rows.ts'
 import type { AuditFilter, AuditLine, AuditRows } from '../store/audit-rows.ts'
 
 /** Rows that are read at once: what a client has not taken yet is not read. */
@@ -12,7 +13,7 @@ const ROWS = 1000
  */
 export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<Readable> {
   const isWhole = Object.values(filter).every((one) => one === undefined)
-  const parts = isWhole ? chained(audit) : found(audit, filter)
+  const parts = isWhole ? partsOf(audit, ROWS) : found(audit, filter)
   const first = await parts.next()
   return Readable.from(textOf(first, parts), { objectMode: false })
 }
@@ -23,15 +24,6 @@ async function* textOf(first: Awaited<ReturnType<Parts['next']>>, parts: Parts):
   for (let part = first; !part.done; part = await parts.next()) {
     if (part.value.length > 0) yield Buffer.from(part.value.map(({ line }) => `${line}\n`).join(''))
   }
-}
-
-/** Ends at a part that is not full: lines come faster than a slow client could take the last ones. */
-async function* chained(audit: AuditRows): Parts {
-  let lines: readonly AuditLine[] = []
-  do {
-    lines = await audit.walk(lines.at(-1), ROWS)
-    yield lines
-  } while (lines.length === ROWS)
 }
 
 async function* found(audit: AuditRows, filter: AuditFilter): Parts {

@@ -1,4 +1,4 @@
-import { faultOfPath } from '../core/rule.ts'
+import { checkPath } from '../forms/rule.ts'
 import { z } from '../forms/zod.ts'
 
 /**
@@ -63,13 +63,7 @@ export function iso(ms: number): string {
   return new Date(ms).toISOString()
 }
 
-const pathPattern = z
-  .string()
-  .max(1024)
-  .superRefine((pattern, context) => {
-    const fault = faultOfPath(pattern)
-    if (fault) context.addIssue({ code: 'custom', message: fault })
-  })
+const pathPattern = z.string().max(1024).superRefine(checkPath)
 
 const MOST = 100
 

@@ -1,6 +1,6 @@
 import type { AuditKind, AuditLine } from '../core/audit-line.ts'
 import { keysOf } from './keys.ts'
-import type { WalkedRows } from './rows.ts'
+import { partsOf, type WalkedRows } from './rows.ts'
 
 /** Rows that are filed under other keys than their lines say. */
 export interface Misfiled {
@@ -21,17 +21,13 @@ const PAGE = 500
 export async function findMisfiled(rows: WalkedRows): Promise<Misfiled> {
   let [count, misfiled] = [0, 0]
   let first: AuditLine | undefined
-  let after: AuditLine | undefined
-  do {
-    const lines = await rows.walk(after, PAGE)
-    for (const line of lines) {
+  for await (const part of partsOf(rows, PAGE))
+    for (const line of part) {
       count++
       if (isFiled(line)) continue
       misfiled++
       first ??= line
     }
-    after = lines.at(-1)
-  } while (after)
   return { rows: count, misfiled, first }
 }
 

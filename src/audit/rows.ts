@@ -6,14 +6,16 @@ export interface WalkedRows {
   walk(after: Pick<AuditLine, 'instance' | 'run' | 'seq'> | undefined, limit: number): Promise<readonly AuditLine[]>
 }
 
-/** Every line of the store, in the order in which `verifyAudit` reads them; so many are in memory at once. */
-export async function* linesOfRows(rows: WalkedRows, page = 500): AsyncGenerator<string, void, undefined> {
-  let after: AuditLine | undefined
+/**
+ * All rows, in the order in which `verifyAudit` reads them, so many at once. Ends at a part that is not full: lines may come
+ * faster than somebody slow takes the last ones. The first part is there even if it is empty.
+ */
+export async function* partsOf(rows: WalkedRows, size: number): AsyncGenerator<readonly AuditLine[], undefined> {
+  let part: readonly AuditLine[] = []
   do {
-    const lines = await rows.walk(after, page)
-    yield* lines.map(({ line }) => line)
-    after = lines.at(-1)
-  } while (after)
+    part = await rows.walk(part.at(-1), size)
+    yield part
+  } while (part.length === size)
 }
 
 /** Rows of the store, as far as they are searched here. */

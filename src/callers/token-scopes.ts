@@ -1,13 +1,9 @@
 import type { Allowance, Ceiling } from '../core/ceiling.ts'
-import { compileRule, faultOfPath } from '../core/rule.ts'
+import { compileRule } from '../core/rule.ts'
+import { methods, paths } from '../forms/rule.ts'
 import { z } from '../forms/zod.ts'
 import { namesIn } from './claims-groups.ts'
 import type { Members } from './token.ts'
-
-const path = z.string().superRefine((pattern, context) => {
-  const fault = faultOfPath(pattern)
-  if (fault) context.addIssue({ code: 'custom', message: fault })
-})
 
 const reach = z.strictObject({
   connections: z
@@ -15,16 +11,8 @@ const reach = z.strictObject({
     .min(1, 'name at least one connection, or leave connections out for all')
     .optional()
     .meta({ description: 'connections it reaches; absent: all' }),
-  methods: z
-    .array(z.string().regex(/^[A-Z][A-Z-]*$/, 'use the method as it is sent, as in "GET"'))
-    .min(1, 'name at least one method, or leave methods out for all')
-    .optional()
-    .meta({ description: 'methods, compared exactly; absent: any' }),
-  paths: z
-    .array(path)
-    .min(1, 'name at least one path, or leave paths out for all')
-    .optional()
-    .meta({ description: 'paths as in the rules of a grant; absent: any' }),
+  methods,
+  paths: paths.meta({ description: 'paths as in the rules of a grant; absent: any' }),
 })
 
 /** What each scope of a token lets it ask for. */

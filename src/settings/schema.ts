@@ -4,9 +4,10 @@ import { auditSettings } from '../audit/settings.ts'
 import { callerSettings } from '../callers/registry.ts'
 import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
-import { faultOfPath, type Rule } from '../core/rule.ts'
+import type { Rule } from '../core/rule.ts'
 import { sourceSettings } from '../credentials/registry.ts'
 import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
+import { methods, paths } from '../forms/rule.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
@@ -108,23 +109,10 @@ const connection = z
   })
   .meta({ id: 'Connection', description: 'a named upstream: its hosts, its credential, its injection' })
 
-const pathPattern = z.string().superRefine((pattern, context) => {
-  const fault = faultOfPath(pattern)
-  if (fault) context.addIssue({ code: 'custom', message: fault })
-})
-
 const rule = z
   .strictObject({
-    methods: z
-      .array(z.string().regex(/^[A-Z][A-Z-]*$/, 'use the method as it is sent, as in "GET"'))
-      .min(1, 'name at least one method, or leave methods out for all')
-      .optional()
-      .meta({ description: 'methods, compared exactly; absent: any' }),
-    paths: z
-      .array(pathPattern)
-      .min(1, 'name at least one path, or leave paths out for all')
-      .optional()
-      .meta({ description: 'paths as sent upstream; `*` is one segment or part of one, `**` any number; absent: any' }),
+    methods,
+    paths,
     openapi: apiReference.optional(),
     operations: operationIds.optional(),
   })

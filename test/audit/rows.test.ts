@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { blastRadius, linesOfRows, type SearchedRows } from '../../src/audit/rows.ts'
+import { blastRadius, type SearchedRows } from '../../src/audit/rows.ts'
 import type { AuditLine } from '../../src/core/audit-line.ts'
-import { entryOf, makeChain } from '../support/audit.ts'
+import { entryOf, linesOfRows, makeChain } from '../support/audit.ts'
 
 const credential = { source: 'static', version: 'secret 1' }
 const chain = makeChain()

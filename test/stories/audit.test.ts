@@ -195,7 +195,7 @@ test('rows of a store are the same chain, and go on from the last one there', as
   const { openStore } = await import('../../src/store/open.ts')
   const { systemClock } = await import('../../src/wire/system-clock.ts')
   const { storeSettings } = await import('../../src/store/registry.ts')
-  const { linesOfRows } = await import('../../src/audit/rows.ts')
+  const { linesOfRows } = await import('../support/audit.ts')
   const directory = crmDirectory()
   onTestFinished(() => remove(directory))
   const sqlite = { kind: 'sqlite', path: 'state/audit.db' }

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { Chain } from '../../src/audit/chain.ts'
 import type { Entry } from '../../src/audit/entry.ts'
+import { partsOf, type WalkedRows } from '../../src/audit/rows.ts'
 import type { RowStore, SinkTools } from '../../src/audit/sink.ts'
 import type { AuditHead, AuditLine } from '../../src/core/audit-line.ts'
 import { createDialer } from '../../src/wire/dial.ts'
@@ -119,4 +120,9 @@ export class KnobRows implements RowStore {
   async latest(instance: string): Promise<AuditHead | undefined> {
     return [...this.rows.values()].findLast((line) => line.instance === instance)
   }
+}
+
+/** Every line of the store, as `verifyAudit` takes them. */
+export async function* linesOfRows(rows: WalkedRows, size = 500): AsyncGenerator<string, void, undefined> {
+  for await (const part of partsOf(rows, size)) yield* part.map(({ line }) => line)
 }
