@@ -67,8 +67,10 @@ export class RunLedger {
     this.#sign(line)
   }
 
-  #open({ seq, prev }: ReadLine, line: number): void {
+  #open({ seq, prev, keys }: ReadLine, line: number): void {
     const hole = { from: this.#head.seq + 1, to: seq - 1, before: this.#head.hash || undefined, after: prev, line }
+    // There may have been a checkpoint among them. That they are missing is told, or excused by a record of the chain.
+    if (this.#signedAt !== undefined) this.#signedAt = Math.max(this.#signedAt, keys.time)
     if (this.#holes.length < MOST_HOLES) this.#holes.push(hole)
     else this.#missing(hole)
   }
