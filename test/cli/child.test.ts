@@ -74,7 +74,8 @@ test.each([
     const place = placeFor(upstream.port)
     const words = [...CLI, 'run', '--config', place.config, '--', process.execPath, '-e', COUNTING]
     const line = feed + words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-    const started = start(['script', '-qec', line, '/dev/null'], environmentOf(place))
+    // bash waits for what it started and says how that ended; dash dies of the Ctrl-C itself.
+    const started = start(['script', '-qec', line, '/dev/null'], { ...environmentOf(place), SHELL: '/bin/bash' })
     await started.said('ready')
     started.process.stdin?.write('\x03')
     expect(await started.ended()).toBe(1)

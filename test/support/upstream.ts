@@ -48,8 +48,10 @@ export async function startUpstream(
     })
     socket.on('data', (chunk) => {
       recorded.bytes += chunk.toString('latin1')
-      for (const heads = headsIn(recorded.bytes); answered < heads.length; answered++) {
-        void play(socket, script(heads[answered] ?? '', requests++))
+      // What was answered is not read again: a connection that lives long would be slower with each request.
+      for (const { head, end } of headsIn(recorded.bytes, answered)) {
+        answered = end
+        void play(socket, script(head, requests++))
       }
     })
   }
@@ -63,7 +65,7 @@ export async function startUpstream(
     port: (server.address() as { port: number }).port,
     connections,
     bytes: () => connections.map(({ bytes }) => bytes).join(''),
-    heads: () => connections.flatMap(({ bytes }) => headsIn(bytes)),
+    heads: () => connections.flatMap(({ bytes }) => headsIn(bytes).map(({ head }) => head)),
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
@@ -82,10 +84,10 @@ async function play(socket: Socket, steps: readonly Step[]): Promise<void> {
   }
 }
 
-/** Heads of requests in raw bytes. Bodies must not look like request lines. */
-function headsIn(bytes: string): string[] {
-  const heads: string[] = []
-  for (const match of bytes.matchAll(/(?:^|(?<=[\s\S]))([A-Z-]+ \S+ HTTP\/1\.1\r\n[\s\S]*?\r\n\r\n)/g))
-    heads.push(match[1] ?? '')
-  return heads
+/** Heads of requests in raw bytes from an index on, and where each ends. Bodies must not look like request lines. */
+function headsIn(bytes: string, from = 0): { readonly head: string; readonly end: number }[] {
+  return [...bytes.slice(from).matchAll(/[A-Z-]+ \S+ HTTP\/1\.1\r\n[\s\S]*?\r\n\r\n/g)].map((match) => ({
+    head: match[0],
+    end: from + match.index + match[0].length,
+  }))
 }
