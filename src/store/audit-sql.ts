@@ -22,8 +22,6 @@ const COLUMNS = {
   fingerprint: 'text',
   secret: 'text',
 } as const satisfies Readonly<Record<keyof AuditRow, 'text' | 'bigint'>>
-// Object.keys has forgotten the names of the keys.
-const NAMES = Object.keys(COLUMNS) as (keyof AuditRow)[]
 
 const EXACT = ['kind', 'caller', 'connection', 'grant', 'host', 'code', 'fingerprint', 'secret', 'instance'] as const
 const PAGE = 100
@@ -37,15 +35,10 @@ export class SqlAudit implements AuditRows {
     this.#database = database
   }
 
-  /** One statement, whose text is always the same, however many lines there are. */
   async insert(lines: readonly AuditLine[]): Promise<void> {
     if (lines.length === 0) return
-    const { bulk } = this.#database
-    const rows = this.#database.rowsOf(JSON.stringify(lines.map(rowOf)), COLUMNS)
-    const names = sql.join(NAMES.map((name) => sql.ref(name)))
-    // "where true": SQLite would read "on conflict" as a part of the from clause.
-    const insert = sql`insert into audit (${names}) select ${names} from ${rows} where true on conflict do nothing`
-    await guarded(() => insert.execute(bulk), this.#database)
+    const rows = { columns: COLUMNS, rows: lines.map(rowOf) }
+    await guarded(() => this.#database.insertNew('audit', rows), this.#database)
   }
 
   async find(filter: AuditFilter): Promise<AuditPage> {

@@ -1,4 +1,4 @@
-import type { Kysely, RawBuilder, Transaction } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import type { References } from '../secrets/reference.ts'
 import type { Tables } from './tables.ts'
 
@@ -21,12 +21,18 @@ export interface Database {
   onHint(listener: () => void): void
   /** Tells the others, once this transaction is committed. */
   announce(transaction: Transaction<Tables>): Promise<void>
-  /** The rows of a JSON array of objects as a table named `rows`: one parameter, however many there are. */
-  rowsOf(json: string, columns: Readonly<Record<string, 'text' | 'bigint'>>): RawBuilder<unknown>
+  /** Adds those rows that are not there yet: all of them or, if it throws, none. As durable as `bulk`. */
+  insertNew<Row extends object>(table: keyof Tables, rows: NewRows<Row>): Promise<void>
   /** What went wrong, in our words: what a database says may hold what was written into it. */
   faultOf(error: unknown): DatabaseFault
   /** Waits for nobody who does not answer. Idempotent. */
   close(): Promise<void>
+}
+
+/** Rows, and the columns that they have. */
+export interface NewRows<Row extends object> {
+  readonly columns: Readonly<Record<keyof Row, 'text' | 'bigint'>>
+  readonly rows: readonly Row[]
 }
 
 /** `busy`: another process is writing; worth another try. `taken`: what must be unique is there. `lost`: anything else. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { Kysely, PostgresDialect, type RawBuilder, sql, type Transaction } from 'kysely'
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import { Client, Pool, type PoolConfig } from 'pg'
-import type { Database, DatabaseFault } from './database.ts'
+import type { Database, DatabaseFault, NewRows } from './database.ts'
 import { clientConfig, poolOf } from './postgres-client.ts'
 import { postgresFault } from './postgres-fault.ts'
 import { Listener, NOTIFY } from './postgres-listener.ts'
@@ -72,9 +72,13 @@ export class PostgresServer implements Database {
     await sql.raw(NOTIFY).execute(transaction)
   }
 
-  rowsOf(json: string, columns: Readonly<Record<string, 'text' | 'bigint'>>): RawBuilder<unknown> {
-    const fields = Object.entries(columns).map(([name, type]) => sql`${sql.ref(name)} ${sql.raw(type)}`)
-    return sql`json_to_recordset(${json}) as rows(${sql.join(fields)})`
+  /** One parameter, however many rows there are: the text of the statement is always the same. */
+  async insertNew<Row extends object>(table: keyof Tables, { columns, rows }: NewRows<Row>): Promise<void> {
+    const names = sql.join(Object.keys(columns).map((name) => sql.ref(name)))
+    const typed = Object.entries<string>(columns).map(([name, type]) => sql`${sql.ref(name)} ${sql.raw(type)}`)
+    const source = sql`json_to_recordset(${JSON.stringify(rows)}) as rows(${sql.join(typed)})`
+    const insert = sql`insert into ${sql.table(table)} (${names}) select ${names} from ${source} on conflict do nothing`
+    await insert.execute(this.bulk)
   }
 
   faultOf(error: unknown): DatabaseFault {

@@ -12,11 +12,15 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 
-/** One statement, to be run in the order of asking. */
+/** One statement, once, or once for `each` of these parameters, and then for all of them or for none. */
+export type Work =
+  | { readonly sql: string; readonly parameters: readonly unknown[] }
+  | { readonly sql: string; readonly each: readonly (readonly unknown[])[] }
+
+/** Work is done in the order of asking. */
 export interface Question {
   readonly id: number
-  readonly sql: string
-  readonly parameters: readonly unknown[]
+  readonly work: Work
 }
 
 /** What came of it. */
@@ -35,19 +39,21 @@ const BUSY_MS = 5_000
 /** Beside this very file: as it is in a checkout, and as it is in the image. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.mjs', import.meta.url)
 
-/** Kysely over Node's own SQLite in a thread of its own: a slow disk stops nobody but those who wait for it. */
-export function sqliteThreadDialect(terms: ThreadTerms): Dialect {
+/** Kysely over such a thread. */
+export function sqliteThreadDialect(thread: SqliteThread): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new ThreadDriver(terms),
+    createDriver: () => thread,
     createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   }
 }
 
-type Waiting = PromiseWithResolvers<Extract<Answer, { changes: number }>>
+type Done = Extract<Answer, { changes: number }>
+type Waiting = PromiseWithResolvers<Done>
 
-class ThreadDriver implements Driver, DatabaseConnection {
+/** Node's own SQLite in a thread of its own: a slow disk stops nobody but those who wait for it. */
+export class SqliteThread implements Driver, DatabaseConnection {
   readonly #terms: ThreadTerms
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | undefined
@@ -83,6 +89,13 @@ class ThreadDriver implements Driver, DatabaseConnection {
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    const { rows, changes } = await this.run({ sql, parameters })
+    // What the query asks for is what its type says.
+    return { rows: rows as R[], numAffectedRows: BigInt(changes) }
+  }
+
+  /** @throws Error that carries the `errcode` of SQLite, where it has one */
+  async run(work: Work): Promise<Done> {
     if (this.#isDestroyed) throw new Error('the store was closed')
     const worker = this.#worker ?? this.#start()
     const id = ++this.#count
@@ -90,10 +103,8 @@ class ThreadDriver implements Driver, DatabaseConnection {
     this.#waiting.set(id, waiting)
     // A process that has nothing else to do waits for this answer, and for no more.
     worker.ref()
-    worker.postMessage({ id, sql, parameters } satisfies Question, [])
-    const { rows, changes } = await waiting.promise
-    // What the query asks for is what its type says.
-    return { rows: rows as R[], numAffectedRows: BigInt(changes) }
+    worker.postMessage({ id, work } satisfies Question, [])
+    return waiting.promise
   }
 
   // oxlint-disable-next-line require-yield

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Kysely, sql } from 'kysely'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { sqliteThreadDialect } from '../../src/store/sqlite-thread.ts'
+import { SqliteThread, sqliteThreadDialect } from '../../src/store/sqlite-thread.ts'
 
 let path: string
 
@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 
 function open(setUp = 'create table if not exists t (n integer primary key, s text)'): Kysely<unknown> {
-  return new Kysely({ dialect: sqliteThreadDialect({ path, setUp }) })
+  return new Kysely({ dialect: sqliteThreadDialect(new SqliteThread({ path, setUp })) })
 }
 
 async function all(db: Kysely<unknown>): Promise<unknown[]> {
@@ -44,6 +44,23 @@ test('keeps a transaction whole, and what others ask meanwhile out of it', async
   await beside
   expect(await all(db)).toEqual([2])
   await db.destroy()
+})
+
+test('runs a statement for each of many rows, for all of them or for none', async () => {
+  const thread = new SqliteThread({ path, setUp: 'create table t (n integer primary key, s text)' })
+  const insert = 'insert into t (n, s) values (?, ?)'
+  expect(await thread.run({ sql: insert, each: [] })).toMatchObject({ changes: 0 })
+  const each = [1, 2, 3].map((n) => [n, n === 2 ? null : `"ü${n}"`])
+  expect(await thread.run({ sql: insert, each })).toMatchObject({ changes: 3 })
+  const second = thread.run({ sql: insert, each: [...[4, 5].map((n) => [n, 'x']), [1, 'taken']] })
+  await expect(second).rejects.toMatchObject({ errcode: 1555 })
+  const { rows } = await thread.run({ sql: 'select n, s from t order by n', parameters: [] })
+  expect(rows.map((row) => ({ ...(row as object) }))).toEqual([
+    { n: 1, s: '"ü1"' },
+    { n: 2, s: null },
+    { n: 3, s: '"ü3"' },
+  ])
+  await thread.destroy()
 })
 
 test('waits for another process in its thread, and does not stop this one', async () => {
