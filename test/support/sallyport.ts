@@ -36,6 +36,9 @@ interface Options {
   readonly nodeFlags?: readonly string[]
 }
 
+/** For a machine that is busy with other things. How fast a start has to be is a matter of test/stories/lifecycle.test.ts. */
+const READY_MS = 40_000
+
 /** Starts `sallyport serve` from source on these settings, and waits until it is ready. */
 export async function startSallyport(directory: string, settings: object, options: Options = {}): Promise<Running> {
   const audit = join(directory, 'audit.jsonl')
@@ -103,7 +106,7 @@ function collect(child: ChildProcess) {
     text: () => out + err,
     stdout: () => out,
     stderr: () => err,
-    line: (pattern: RegExp) => eventually(() => pattern.exec(out)?.[0], 'a line that says ready'),
+    line: (pattern: RegExp) => eventually(() => pattern.exec(out)?.[0], 'a line that says ready', READY_MS),
   }
 }
 
