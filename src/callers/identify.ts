@@ -126,12 +126,17 @@ function isKeyProof({ isShown, evidence: { keys, keysAre } }: Inquiry): boolean 
   return isShown && keysAre === 'maybe' && keys.length > 0
 }
 
-function callerOf({ caller: name, groups, details, scopes }: Proved, method: string, keyIsProof: boolean): Caller {
+function callerOf(
+  { caller: name, groups, details, scopes, token }: Proved,
+  method: string,
+  keyIsProof: boolean,
+): Caller {
   return {
     name,
     method,
     ...(groups && { groups }),
     ...(scopes && { scopes }),
+    ...(token && { token }),
     ...(details && { details }),
     ...(keyIsProof && { keyIsProof }),
   }

@@ -12,7 +12,7 @@ import type { Dialer } from '../wire/dial.ts'
 export type Finding = Proved | 'silent' | 'wrong' | Wrong
 
 /** A caller by name, and what else its proof says of it. */
-export interface Proved extends Pick<Caller, 'groups' | 'details' | 'scopes'> {
+export interface Proved extends Pick<Caller, 'groups' | 'details' | 'scopes' | 'token'> {
   readonly caller: string
   /** The caller of the settings whose template made the name; absent where the name is one of the settings. */
   readonly madeBy?: string

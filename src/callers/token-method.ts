@@ -1,4 +1,4 @@
-import type { Evidence } from '../core/ask.ts'
+import type { Evidence, ProvenToken } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Secret } from '../core/secret.ts'
 import type { CallerMethod, Effort, Finding, Wrong } from './method.ts'
@@ -73,7 +73,9 @@ export class TokenMethod implements CallerMethod {
     if (judge === undefined) return 'silent'
     if (typeof judge !== 'function') return judge
     if (effort === 'known') return UNSEEN
-    return this.#cache.once(shown, () => this.#keep(shown, judge())).then(({ finding }) => finding)
+    const { secret, claims } = token
+    const judging = async () => withToken(await judge(), { secret, claims })
+    return this.#cache.once(shown, () => this.#keep(shown, judging())).then(({ finding }) => finding)
   }
 
   async #keep(shown: Secret, judging: Promise<Judgement>): Promise<Judgement> {
@@ -83,6 +85,12 @@ export class TokenMethod implements CallerMethod {
     else if (!isOurs(judgement.finding)) this.#cache.drop(shown)
     return judgement
   }
+}
+
+function withToken(judgement: Judgement, token: ProvenToken): Judgement {
+  const { finding } = judgement
+  if (typeof finding !== 'object' || finding.caller === undefined) return judgement
+  return { ...judgement, finding: { ...finding, token } }
 }
 
 function isOurs(finding: Finding): boolean {

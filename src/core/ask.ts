@@ -63,6 +63,12 @@ export interface PresentedKey {
   readonly key: Secret
 }
 
+/** A token of the caller's own: its issuer, audience, signature and time were in order when it was shown. */
+export interface ProvenToken {
+  readonly secret: Secret
+  readonly claims: ReadonlyMap<string, unknown>
+}
+
 /** Who asks, as proved by a method. */
 export interface Caller {
   readonly name: string
@@ -73,6 +79,8 @@ export interface Caller {
   readonly keyIsProof?: true | undefined
   /** How far its proof reaches, whatever was granted; absent: as far as the grants. */
   readonly scopes?: Ceiling | undefined
+  /** The token that proved it, for a source that exchanges it. Its claims have been verified. */
+  readonly token?: ProvenToken | undefined
   /** What else the proof says, for the record alone: pod, node, issuer. Nothing is decided by it. */
   readonly details?: Readonly<Record<string, string>> | undefined
 }

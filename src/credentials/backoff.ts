@@ -1,12 +1,11 @@
+import { RETRY_AFTER_CAP_MS } from '../oauth/answer.ts'
+
 const BASE_MS = 500
 const CAP_MS = 60_000
 const LEAST_MS = 100
 const BREAKER_AFTER = 5
 const LASTING_BASE_MS = 60_000
 const LASTING_CAP_MS = 600_000
-
-/** Longest time, ms, for which an issuer's Retry-After is believed. */
-export const RETRY_AFTER_CAP_MS = 600_000
 
 /** One more failure in a row, and what is known of it. */
 export interface Failure {

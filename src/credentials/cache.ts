@@ -1,8 +1,10 @@
 import type { Clock } from '../core/clock.ts'
+import type { Moment } from '../core/moment.ts'
 import { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
 import { delayAfter } from './backoff.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
-import { isLasting, type Mint, type Minted, type Moment } from './mint.ts'
+import { isLasting, type Mint, type Minted } from './mint.ts'
 import { isReached, lifeOf, lifeOfSame, type TokenLife } from './token-life.ts'
 import type { MintEvent } from './tools.ts'
 
@@ -59,19 +61,20 @@ export class MintedSupply implements Supply {
     this.#from = from
   }
 
-  obtain(): Credential | Promise<Credential> {
+  obtain(purpose?: Purpose): Credential | Promise<Credential> {
     const token = this.#usableToken()
-    if (!token) return this.#flight ?? this.#mintUnlessPaused()
-    if (isReached(token.life.refreshFrom, this.#now()) && !this.#flight && !this.#isPaused()) void this.#startFlight()
+    if (!token) return this.#flight ?? this.#mintUnlessPaused(purpose)
+    if (isReached(token.life.refreshFrom, this.#now()) && !this.#flight && !this.#isPaused())
+      void this.#startFlight(purpose)
     return token.credential
   }
 
-  async rejected(credential: Credential): Promise<Credential | undefined> {
+  async rejected(credential: Credential, purpose?: Purpose): Promise<Credential | undefined> {
     const token = this.#usableToken()
     const isCurrent = token?.credential.generation === credential.generation
     if (isCurrent && !this.#invalidate()) return undefined
     try {
-      const other = await this.obtain()
+      const other = await this.obtain(purpose)
       // An issuer with a cache of its own may give out the rejected text once more.
       return other.secret.equals(credential.secret) ? undefined : other
     } catch {
@@ -110,8 +113,9 @@ export class MintedSupply implements Supply {
     return this.#token
   }
 
-  #mintUnlessPaused(): Promise<Credential> {
-    return this.#setback && this.#isPaused() ? Promise.reject(this.#refusal(this.#setback)) : this.#startFlight()
+  #mintUnlessPaused(purpose: Purpose | undefined): Promise<Credential> {
+    if (this.#setback && this.#isPaused()) return Promise.reject(this.#refusal(this.#setback))
+    return this.#startFlight(purpose)
   }
 
   /**
@@ -126,8 +130,8 @@ export class MintedSupply implements Supply {
     return true
   }
 
-  #startFlight(): Promise<Credential> {
-    const flight = this.#fly().finally(() => {
+  #startFlight(purpose: Purpose | undefined): Promise<Credential> {
+    const flight = this.#fly(purpose).finally(() => {
       this.#flight = undefined
     })
     // A refresh has nobody waiting for it; the setback is what remains of its failure.
@@ -136,11 +140,11 @@ export class MintedSupply implements Supply {
     return flight
   }
 
-  async #fly(): Promise<Credential> {
+  async #fly(purpose: Purpose | undefined): Promise<Credential> {
     const startedAt = this.#now().monotonic
     const secretVersion = this.#from.secretVersion()
     try {
-      const minted = await this.#from.mint()
+      const minted = await this.#from.mint(purpose)
       const { credential } = this.#accept(minted)
       this.#report({ outcome: 'ok', version: credential.version, warnings: minted.warnings ?? [] }, startedAt)
       return credential

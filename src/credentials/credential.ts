@@ -1,4 +1,5 @@
 import type { ProblemCode } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
 
 /** What gets injected into a request. */
@@ -36,13 +37,14 @@ export interface Supply {
   /**
    * Called for every ask. At once when there is a good credential; a promise while one is being minted, which asks
    * that wait together share. Never an expired one. `undefined`: there is nothing to inject (kind `none` alone).
+   * `purpose`: absent where somebody looks whether there is one at all; who gives each caller its own has none then.
    * @throws Problem `credential-unavailable`, `credential-failed`, always as a rejected promise
    */
-  obtain(): Credential | undefined | Promise<Credential>
+  obtain(purpose?: Purpose): Credential | undefined | Promise<Credential>
   /**
    * Called when an upstream answered 401 to this credential. Resolves to another one to replay with, or to undefined
    * when there is none that is better. Never rejects, and may be called again with the same credential.
    */
-  rejected(credential: Credential): Promise<Credential | undefined>
+  rejected(credential: Credential, purpose?: Purpose): Promise<Credential | undefined>
   state(): SupplyState
 }

@@ -1,12 +1,7 @@
+import type { Moment } from '../core/moment.ts'
 import type { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
-
-/** One point in time on both clocks, ms: an expiry is judged by the one that comes first. */
-export interface Moment {
-  /** Ms since the epoch. */
-  readonly wall: number
-  readonly monotonic: number
-}
 
 /** A token as an authorization server has just given it. */
 export interface Minted {
@@ -23,9 +18,10 @@ export interface Minted {
 
 /**
  * Asks an authorization server for a token, once. Never called again before it has settled, and it must settle.
+ * `purpose`: of the ask that began it, where one did.
  * @throws Problem `credential-unavailable`: it may pass. `credential-failed`: see `isLasting`
  */
-export type Mint = () => Promise<Minted>
+export type Mint = (purpose?: Purpose) => Promise<Minted>
 
 /**
  * Whether asking again will end the same way until somebody changes something: a `credential-failed` that names no time

@@ -1,5 +1,6 @@
 import { buildKind, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
+import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
 import { none } from './none.ts'
@@ -16,6 +17,14 @@ export const sourceKinds = {
 /** Settings of one source. */
 export const sourceSettings = kindUnion(sourceKinds, 'Credential')
 export type SourceSettings = z.infer<typeof sourceSettings>
+
+/** Those that ask a token endpoint. */
+export type IssuerSettings = Extract<SourceSettings, EndpointSettings>
+
+/** The settings of a source that asks a token endpoint; undefined where it asks none. */
+export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {
+  return 'tokenParams' in settings ? settings : undefined
+}
 
 /** Builds what the settings describe. Does no I/O: the first credential is fetched when the first ask needs it. */
 export function buildSupply(settings: SourceSettings, tools: SourceTools): Supply {

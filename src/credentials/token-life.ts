@@ -1,4 +1,4 @@
-import type { Moment } from './mint.ts'
+import type { Moment } from '../core/moment.ts'
 
 const MARGIN_MS = 10_000
 const MARGIN_SHARE = 0.1

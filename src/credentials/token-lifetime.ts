@@ -1,4 +1,23 @@
+import { z } from '../forms/zod.ts'
 import { parseJsonObject } from '../wire/json-object.ts'
+
+const DAY_MS = 86_400_000
+
+/** Settings of every source that mints. */
+export const lifetimeFields = {
+  defaultLifetimeMs: z
+    .int()
+    .min(1000)
+    .max(DAY_MS)
+    .default(300_000)
+    .meta({ description: 'ms a token is taken to live when neither `expires_in` nor the token itself tells' }),
+  maxLifetimeMs: z
+    .int()
+    .min(1000)
+    .max(30 * DAY_MS)
+    .default(DAY_MS)
+    .meta({ description: 'ms after which a token is not used any more, whatever the issuer says' }),
+}
 
 /** Settings, ms. */
 export interface LifetimeLimits {

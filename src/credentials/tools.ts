@@ -4,6 +4,7 @@ import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
+import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
 
 /** How one mint went. `durationMs`: on the monotonic clock. */
@@ -25,6 +26,11 @@ export interface SourceTools extends References {
   random(): number
   /** Called once for each mint, for the log and the metrics. Must not throw. */
   onMint?(event: MintEvent): void
+}
+
+/** What a supply of minted tokens needs of them. */
+export function mintageOf(tools: SourceTools): Pick<Mintage, 'clock' | 'random' | 'onMint'> {
+  return { clock: tools.clock, random: () => tools.random(), onMint: (event) => tools.onMint?.(event) }
 }
 
 /** One place a credential can come from: one file, one line in the registry. */

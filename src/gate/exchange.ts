@@ -7,7 +7,7 @@ import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
 import { admit, beginStay, identify } from './admit.ts'
 import { lineageOf } from './lineage.ts'
-import { obtain, replace } from './obtain.ts'
+import { obtain, purposeOf, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate, Snapshot } from './snapshot.ts'
 import type { Decided, Stay } from './stay.ts'
@@ -27,7 +27,9 @@ export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAns
     try {
       const onGone = (listener: () => void) => answer.onGone(listener)
       const where = { trace, gate }
-      const credential = isPermit(permit) ? await obtain(permit, connection, where, { onGone, stay }) : undefined
+      const credential = isPermit(permit)
+        ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
+        : undefined
       trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
     } finally {
       gate.underWay.end(stay)
@@ -132,7 +134,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
     wants(status: number) {
       if (status !== 401 || !credential) return true
-      const renewed = replace(credential, connection, { trace, gate })
+      const renewed = replace(credential, connection, purposeOf(permit, ask), { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }

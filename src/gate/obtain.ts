@@ -1,5 +1,8 @@
+import type { Ask } from '../core/ask.ts'
 import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
+import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Where } from './admit.ts'
 import type { Connection } from './snapshot.ts'
@@ -12,6 +15,15 @@ interface Ending {
   readonly stay: Stay
 }
 
+interface Terms extends Ending {
+  readonly purpose: Purpose
+}
+
+/** Whom the credential of an ask is for. */
+export function purposeOf({ caller, path }: Permit | Waiver, { method, fields }: Ask): Purpose {
+  return { caller, method, path, fields }
+}
+
 /**
  * The credential that a permit stands for; undefined where the connection injects none. At once when there is a fresh
  * one, which is nearly always; a promise while it is being minted, which ends when the caller leaves or may no longer have it:
@@ -22,7 +34,7 @@ export function obtain(
   permit: Permit,
   connection: Connection,
   where: Where,
-  ending: Ending,
+  { purpose, ...ending }: Terms,
 ): Credential | undefined | Promise<Credential> {
   // The type keeps honest code honest; this keeps out what a cast or a prototype trick let through.
   if (!isPermit(permit) || permit.connection !== connection.name) {
@@ -34,13 +46,18 @@ export function obtain(
       reason: `grant ${permit.grant} is in report mode, which is never for credentials`,
     })
   }
-  const credential = connection.supply.obtain()
+  const credential = connection.supply.obtain(purpose)
   return credential instanceof Promise ? timed(unlessOver(credential, ending), where) : credential
 }
 
 /** Another credential in place of one that the upstream rejected; undefined when there is none that is any better. */
-export function replace(rejected: Credential, connection: Connection, where: Where): Promise<Credential | undefined> {
-  return timed(connection.supply.rejected(rejected), where)
+export function replace(
+  rejected: Credential,
+  connection: Connection,
+  purpose: Purpose,
+  where: Where,
+): Promise<Credential | undefined> {
+  return timed(connection.supply.rejected(rejected, purpose), where)
 }
 
 function unlessOver<T>(coming: Promise<T>, { onGone, stay }: Ending): Promise<T> {

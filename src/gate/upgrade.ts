@@ -12,7 +12,7 @@ import type { Framing } from '../wire/framing.ts'
 import { admit, beginStay, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
-import { obtain } from './obtain.ts'
+import { obtain, purposeOf } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
 import type { Stay } from './stay.ts'
@@ -44,7 +44,9 @@ export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate
     try {
       const onGone = (listener: () => void) => void switching.socket.once('close', listener)
       const where = { trace, gate }
-      const credential = isPermit(permit) ? await obtain(permit, connection, where, { onGone, stay }) : undefined
+      const credential = isPermit(permit)
+        ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
+        : undefined
       trace.relayed(await hand({ ask, switching, permit, connection, stay, trace, gate }, credential))
     } finally {
       gate.underWay.end(stay)
@@ -82,7 +84,7 @@ async function hand(errand: Errand, credential: Credential | undefined): Promise
     switched: () => switching.switched(),
   })
   // The handshake is gone with its socket; the next one gets a credential that may still be good.
-  if (outcome.status === 401 && credential) void connection.supply.rejected(credential)
+  if (outcome.status === 401 && credential) void connection.supply.rejected(credential, purposeOf(permit, ask))
   return outcome
 }
 

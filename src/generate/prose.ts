@@ -125,6 +125,9 @@ The port is part of the connection: a request for another port of the host is re
 
   credentials: 'Where the credential of a connection comes from. Callers never see it, and choose nothing about it.',
 
+  clientAuth: `How a client proves to an authorization server who it is: \`clientAuth\` of every source that asks a token endpoint. A
+way without settings of its own may be written as its name alone: \`clientAuth: body\`.`,
+
   injections: `How the credential enters a request. Whatever a caller put into that place is taken out first, in every spelling, and
 the credential comes in exactly once.`,
 

@@ -15,6 +15,7 @@ export const sections: readonly Section[] = [
   { title: 'Callers', text: texts.callers, parts: ['Caller'] },
   { title: 'Connections', text: texts.connections, parts: ['Connection'] },
   { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },
+  { title: 'Client authentication', text: texts.clientAuth, parts: ['ClientAuth'] },
   { title: 'Injections', text: texts.injections, parts: ['Injection'] },
   { title: 'Headers', text: texts.headers, parts: [] },
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },

@@ -1,5 +1,7 @@
 import { HostTable } from '../core/host-table.ts'
+import { issuerSettings } from '../credentials/registry.ts'
 import { toBlockList } from '../forms/network.ts'
+import { urlOf } from '../oauth/endpoint-settings.ts'
 import { classify, isAllowed } from '../wire/address.ts'
 import type { SettingsFault } from './fault.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
@@ -24,10 +26,10 @@ function upstreamRows([name, { hosts, allowPrivate }]: readonly [string, Connect
 }
 
 function issuerRows([name, { credential }]: readonly [string, ConnectionSettings]) {
-  if (credential.kind !== 'client-credentials') return []
-  const url = URL.parse(credential.tokenEndpoint ?? credential.issuer ?? '')
-  const dialler = { place: `connections.${name}.credential`, allowPrivate: credential.allowPrivate }
-  return url ? [[url.hostname, dialler] as const] : []
+  const issuer = issuerSettings(credential)
+  if (!issuer) return []
+  const dialler = { place: `connections.${name}.credential`, allowPrivate: issuer.allowPrivate }
+  return [[urlOf(issuer).hostname, dialler] as const]
 }
 
 function faultOf(host: string, addresses: readonly string[], dialler: Dialler | undefined): SettingsFault[] {

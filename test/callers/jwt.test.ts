@@ -38,7 +38,12 @@ test('a token proves its caller, and the record learns of whom it speaks, never 
   const { who, token } = scene()
   const text = await token({ sub: 'job' })
   const found = (await who(text)) as Caller
-  expect(found).toEqual({ name: 'job', method: 'jwt', details: { issuer: ISSUER, subject: 'job' } })
+  expect(found).toEqual({
+    name: 'job',
+    method: 'jwt',
+    details: { issuer: ISSUER, subject: 'job' },
+    token: { secret: expect.any(Secret), claims: expect.any(Map) },
+  })
   expect(JSON.stringify(found)).not.toContain(text)
 })
 

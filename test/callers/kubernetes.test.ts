@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildIdentify, type CallerSettings, callerSettings, faultsOfCallers } from '../../src/callers/registry.ts'
+import { Secret } from '../../src/core/secret.ts'
 import type { FileReference } from '../../src/forms/network.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
 import { makeAuthority } from '../support/certificates.ts'
@@ -71,6 +72,7 @@ describe('by the keys of the cluster', () => {
       method: 'kubernetes',
       groups: ['system:serviceaccounts', 'system:serviceaccounts:shop'],
       details: { issuer: ISSUER, subject: USER.username, pod: 'checkout-7d4', node: 'node-3' },
+      token: { secret: expect.any(Secret), claims: expect.any(Map) },
     })
   })
 

@@ -65,6 +65,7 @@ test('a JWT-SVID is the caller of its subject, with no issuer named', async () =
     name: 'billing',
     method: 'spiffe',
     details: { spiffeId: 'spiffe://prod.test/billing', svid: 'jwt' },
+    token: { secret: expect.any(Secret), claims: expect.any(Map) },
   })
   expect(await ask(await token({ aud: ['other', 'sallyport'] }))).toMatchObject({ name: 'billing' })
 })

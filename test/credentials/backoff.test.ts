@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { delayAfter, RETRY_AFTER_CAP_MS } from '../../src/credentials/backoff.ts'
+import { delayAfter } from '../../src/credentials/backoff.ts'
+import { RETRY_AFTER_CAP_MS } from '../../src/oauth/answer.ts'
 
 const passing = { isLasting: false, retryAfterMs: 0 }
 

@@ -15,7 +15,7 @@ function messagesFor(changes: object): string[] {
 
 test('needs an endpoint, an id and a secret, and knows the rest', () => {
   expect(sourceSettings.parse(least)).toMatchObject({
-    clientAuth: 'header',
+    clientAuth: { kind: 'header' },
     basicEncoding: 'rfc6749',
     tokenParams: {},
     defaultLifetimeMs: 300_000,

@@ -1,11 +1,12 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { clientCredentials } from '../../src/credentials/client-credentials.ts'
-import type { ClientCredentialsSettings } from '../../src/credentials/client-credentials-settings.ts'
 import type { Supply } from '../../src/credentials/credential.ts'
 import { type Authority, makeAuthority, makeSelfSigned } from '../support/certificates.ts'
 import { type Quirk, type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
 import { loopback, makeSourceTools, type TestTools, theAuthority, theSecret } from '../support/source-tools.ts'
+
+type ClientCredentialsSettings = Parameters<typeof clientCredentials.build>[0]
 
 const SECRET = 'LT_CANARY'
 const TOKEN = 'AT_CANARY'
@@ -29,7 +30,7 @@ function settingsFor(changes: Partial<ClientCredentialsSettings> = {}): ClientCr
     tokenEndpoint: `https://login.test:${issuer.port}/oauth2/token`,
     clientId: 'my-app',
     clientSecret: theSecret,
-    clientAuth: 'header',
+    clientAuth: { kind: 'header' },
     basicEncoding: 'rfc6749',
     tokenParams: {},
     defaultLifetimeMs: 300_000,
@@ -90,13 +91,13 @@ describe('the request', () => {
   })
 
   test('carries the secret in the body where the settings say so', async () => {
-    await build({ clientAuth: 'body' }).supply.obtain()
+    await build({ clientAuth: { kind: 'body' } }).supply.obtain()
     expect(issuer.requests[0]?.body).toBe(`grant_type=client_credentials&client_id=my-app&client_secret=${SECRET}`)
     expect(header('authorization')).toBeUndefined()
   })
 
   test('carries the secret as it stands at the time of the mint', async () => {
-    const { supply, clock, rotate } = build({ clientAuth: 'body' })
+    const { supply, clock, rotate } = build({ clientAuth: { kind: 'body' } })
     await supply.obtain()
     rotate('the-new-one')
     clock.advance(3_600_000)

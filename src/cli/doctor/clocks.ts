@@ -1,8 +1,8 @@
 import http from 'node:http'
 import { Problem } from '../../core/problem.ts'
+import type { IssuerSettings } from '../../credentials/registry.ts'
 import { toBlockList } from '../../forms/network.ts'
 import type { References } from '../../secrets/reference.ts'
-import type { ConnectionSettings } from '../../settings/schema.ts'
 import type { Destination } from '../../wire/dial.ts'
 import { trustOf } from '../../wire/trust.ts'
 import { responseTo } from './admin.ts'
@@ -12,9 +12,6 @@ import type { Site } from './site.ts'
 const NOTICED_S = 30
 /** Half of what a token lives at many issuers, and more than any of them lets a signed assertion be off. */
 const UNBEARABLE_S = 300
-
-/** Settings of a source that asks an authorization server. */
-type IssuerSettings = Extract<ConnectionSettings['credential'], { kind: 'client-credentials' }>
 
 /** An issuer whose clock is to be read. */
 export interface Issuer {

@@ -1,5 +1,7 @@
 import { Problem } from '../../core/problem.ts'
+import { issuerSettings } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
+import { urlOf } from '../../oauth/endpoint-settings.ts'
 import { clockTold } from './clocks.ts'
 import { type Dialled, dialFault } from './dial-fault.ts'
 import { examine, examineAll, type Told } from './finding.ts'
@@ -12,9 +14,9 @@ export function examineIssuers(site: Site): Promise<readonly Told[]> {
 }
 
 async function examineIssuer({ name, settings, opened }: Inspected, site: Site): Promise<readonly Told[]> {
-  const { credential } = settings
-  if (credential.kind !== 'client-credentials') return []
-  const url = new URL(credential.tokenEndpoint ?? credential.issuer ?? '')
+  const credential = issuerSettings(settings.credential)
+  if (!credential) return []
+  const url = urlOf(credential)
   const subject = `${name} ${url.host}`
   if (!opened) return [closed(subject)]
   // The mint has a limit of its own, which says more.

@@ -2,24 +2,27 @@ import {
   type AuthorizationServer,
   allowInsecureRequests,
   type ClientAuth,
-  clientCredentialsGrantRequest,
   customFetch,
-  processClientCredentialsResponse,
+  genericTokenEndpointRequest,
+  processGenericTokenEndpointResponse,
 } from 'oauth4webapi'
 import type { Clock } from '../core/clock.ts'
+import type { Moment } from '../core/moment.ts'
 import { Problem } from '../core/problem.ts'
 import { Secret } from '../core/secret.ts'
-import { exchange, type IssuerRoute } from './issuer-exchange.ts'
-import type { Moment } from './mint.ts'
-import { readTokenAnswer } from './token-answer.ts'
+import { readTokenAnswer, type TokenFields } from './answer.ts'
+import { exchange, type IssuerRoute } from './exchange.ts'
 
-/** One request for a token with the client's own credentials. */
+/** One request for a token. */
 export interface TokenRequest {
   readonly server: AuthorizationServer
   readonly clientId: string
   readonly authenticate: ClientAuth
+  readonly grantType: string
   /** Sent as they are, besides grant_type and what authenticates the client. */
   readonly parameters: URLSearchParams
+  /** Types of token that can be used, lower case. */
+  readonly tokenTypes: readonly string[]
   readonly route: IssuerRoute
   readonly clock: Clock
   /** Ends the exchange wherever it stands. */
@@ -29,12 +32,17 @@ export interface TokenRequest {
 /** What came back. */
 export interface TokenGrant {
   readonly accessToken: Secret
+  /** `bearer`, or another one of the types that could be used. */
+  readonly tokenType: string
   /** Taken before the request left. */
   readonly sentAt: Moment
   /** Seconds, as the issuer said; at least 0. */
   readonly expiresIn: number | undefined
   /** As the issuer said; absent means: as requested, or nothing at all. */
   readonly scope: string | undefined
+  readonly refreshToken: Secret | undefined
+  /** Of a token exchange: what was issued. */
+  readonly issuedTokenType: string | undefined
 }
 
 /**
@@ -42,18 +50,34 @@ export interface TokenGrant {
  * since it throws away an error's code behind a challenge, and stumbles over nulls, 201 and a 200 that is an error.
  * Whether http:// is allowed was decided when the settings and the metadata were read.
  * @throws Problem `credential-unavailable`, `credential-failed`
- * @see RFC 6749 section 4.4
+ * @see RFC 6749 section 5
  */
-export async function requestToken({ server, clientId, authenticate, ...request }: TokenRequest): Promise<TokenGrant> {
+export async function requestToken(request: TokenRequest): Promise<TokenGrant> {
+  const { server, clientId, authenticate, grantType, parameters, clock, signal } = request
   const client = { client_id: clientId }
-  const sentAt = { wall: request.clock.now(), monotonic: request.clock.monotonic() }
-  const response = await clientCredentialsGrantRequest(server, client, authenticate, request.parameters, {
+  const sentAt = { wall: clock.now(), monotonic: clock.monotonic() }
+  let fields: TokenFields | undefined
+  const response = await genericTokenEndpointRequest(server, client, authenticate, grantType, parameters, {
     [allowInsecureRequests]: true,
-    [customFetch]: (url, { headers, body }) => fetchToken(request, { url, headers, body: String(body) }),
-    signal: request.signal,
+    [customFetch]: async (url, { headers, body }) => {
+      fields = await fetchToken(request, { url, headers, body: String(body) })
+      return Response.json(fields)
+    },
+    signal,
   })
-  const granted = await processClientCredentialsResponse(server, client, response).catch(forgetCause)
-  return { accessToken: new Secret(granted.access_token), sentAt, expiresIn: granted.expires_in, scope: granted.scope }
+  const types = Object.fromEntries(request.tokenTypes.map((type) => [type, () => undefined]))
+  const granted = await processGenericTokenEndpointResponse(server, client, response, {
+    recognizedTokenTypes: types,
+  }).catch(forgetCause)
+  return {
+    accessToken: new Secret(granted.access_token),
+    tokenType: granted.token_type,
+    sentAt,
+    expiresIn: granted.expires_in,
+    scope: granted.scope,
+    refreshToken: granted.refresh_token === undefined ? undefined : new Secret(granted.refresh_token),
+    issuedTokenType: fields?.issued_token_type,
+  }
 }
 
 interface Sending {
@@ -62,14 +86,11 @@ interface Sending {
   readonly body: string
 }
 
-async function fetchToken(
-  { route, clock, signal }: Pick<TokenRequest, 'route' | 'clock' | 'signal'>,
-  sending: Sending,
-) {
+async function fetchToken({ route, clock, signal, tokenTypes: types }: TokenRequest, sending: Sending) {
   const url = new URL(sending.url)
   const { headers, body } = sending
   const answer = await exchange(route, { url, method: 'POST', headers, body, signal })
-  return Response.json(readTokenAnswer(answer, url.host, clock.now()))
+  return readTokenAnswer(answer, { host: url.host, now: clock.now(), types })
 }
 
 /** The library's errors carry the whole answer, token included. */

@@ -2,12 +2,12 @@ import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { allowPrivate, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { secretReference } from '../secrets/registry.ts'
+import { clientAuthSettings, showsSecret } from './client-auth/registry.ts'
 
-const DAY_MS = 86_400_000
-const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'scope'])
+const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'client_assertion', 'scope'])
 
-const shape = z.strictObject({
-  kind: z.literal('client-credentials'),
+/** The settings of a token endpoint and of the client that asks it; every source that asks one has them. */
+export const endpointFields = {
   tokenEndpoint: z.string().optional().meta({ description: 'URL of the token endpoint; use this or `issuer`' }),
   issuer: z.string().optional().meta({
     description:
@@ -17,10 +17,11 @@ const shape = z.strictObject({
     .string()
     .regex(/^[\x20-\x7e]+$/, 'use printable ASCII')
     .meta({ description: 'the id under which the authorization server knows this client' }),
-  clientSecret: secretReference.meta({ description: 'the long-lived client secret, by reference; printable ASCII' }),
-  clientAuth: z.enum(['header', 'body', 'header-and-body']).default('header').meta({
-    description:
-      'where the client secret goes: HTTP Basic, parameters of the body, or both, which strict servers refuse',
+  clientSecret: secretReference
+    .optional()
+    .meta({ description: 'the long-lived client secret, by reference; printable ASCII' }),
+  clientAuth: clientAuthSettings.prefault('header').meta({
+    description: 'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings',
   }),
   basicEncoding: z.enum(['rfc6749', 'raw']).default('rfc6749').meta({
     description:
@@ -34,18 +35,6 @@ const shape = z.strictObject({
       description:
         'further parameters of the token request, as they are: `audience`, `resource`; a list is sent as one parameter each',
     }),
-  defaultLifetimeMs: z
-    .int()
-    .min(1000)
-    .max(DAY_MS)
-    .default(300_000)
-    .meta({ description: 'ms a token is taken to live when neither `expires_in` nor the token itself tells' }),
-  maxLifetimeMs: z
-    .int()
-    .min(1000)
-    .max(30 * DAY_MS)
-    .default(DAY_MS)
-    .meta({ description: 'ms after which a token is not used any more, whatever the issuer says' }),
   timeoutMs: z
     .int()
     .min(100)
@@ -58,30 +47,27 @@ const shape = z.strictObject({
     .boolean()
     .default(false)
     .meta({ description: 'unsafe: lets the client secret travel over http://, for a test on one machine' }),
-})
+}
 
-/** What the settings of a client-credentials source say. */
-export type ClientCredentialsSettings = z.infer<typeof shape>
+/** What they say. */
+export type EndpointSettings = z.infer<z.ZodObject<typeof endpointFields>>
 
-/** The schema of a client-credentials source. */
-export const clientCredentialsSettings = shape
-  .superRefine((settings, context) => {
-    for (const { path, message } of faultsOf(settings)) context.addIssue({ code: 'custom', path, message })
-  })
-  .meta({
-    description: 'tokens minted with the client’s own credentials (RFC 6749 section 4.4), refreshed before they expire',
-  })
+/** Where these settings send the client: its token endpoint, or the issuer that tells of one. */
+export function urlOf({ tokenEndpoint, issuer }: Pick<EndpointSettings, 'tokenEndpoint' | 'issuer'>): URL {
+  return new URL(tokenEndpoint ?? issuer ?? '')
+}
 
 interface Fault {
   readonly path: string[]
   readonly message: string
 }
 
-function faultsOf(settings: ClientCredentialsSettings): Fault[] {
-  return [...faultsOfUrls(settings), ...faultsOfParameters(settings)]
+/** What is wrong with them taken together, for the refinement of a source; `reserved`: parameters that it sets itself. */
+export function faultsOfEndpoint(settings: EndpointSettings, reserved: readonly string[] = []): readonly Fault[] {
+  return [...faultsOfUrls(settings), ...faultsOfParameters(settings, reserved), ...faultsOfSecret(settings)]
 }
 
-function faultsOfUrls(settings: ClientCredentialsSettings): Fault[] {
+function faultsOfUrls(settings: EndpointSettings): Fault[] {
   const { tokenEndpoint, issuer, unsafeAllowPlaintextIssuer: plaintext } = settings
   if ((tokenEndpoint === undefined) === (issuer === undefined)) {
     return [{ path: [], message: 'use exactly one of tokenEndpoint and issuer' }]
@@ -92,11 +78,19 @@ function faultsOfUrls(settings: ClientCredentialsSettings): Fault[] {
   return issuer?.includes('?') ? [{ path, message: 'use an issuer without a query (RFC 8414 section 2)' }] : []
 }
 
-function faultsOfParameters({ tokenParams, clientAuth, basicEncoding, clientId }: ClientCredentialsSettings): Fault[] {
-  const named = Object.keys(tokenParams).filter((name) => RESERVED.has(name))
-  const faults = named.map((name) => ({ path: ['tokenParams', name], message: `${name} has a setting of its own` }))
-  const isAmbiguous = clientAuth !== 'body' && basicEncoding === 'raw' && clientId.includes(':')
-  return isAmbiguous
-    ? [...faults, { path: ['clientId'], message: 'use basicEncoding: rfc6749 for an id with a colon' }]
-    : faults
+function faultsOfParameters({ tokenParams }: EndpointSettings, reserved: readonly string[]): Fault[] {
+  return Object.keys(tokenParams)
+    .filter((name) => RESERVED.has(name) || reserved.includes(name))
+    .map((name) => ({ path: ['tokenParams', name], message: `${name} has a setting of its own` }))
+}
+
+function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {
+  const { kind } = clientAuth
+  const shows = showsSecret(clientAuth)
+  if (shows && !clientSecret)
+    return [{ path: ['clientSecret'], message: `add it: clientAuth ${kind} shows the client secret` }]
+  if (!shows && clientSecret)
+    return [{ path: ['clientSecret'], message: `leave it out: clientAuth ${kind} shows no client secret` }]
+  const isAmbiguous = shows && kind !== 'body' && basicEncoding === 'raw' && clientId.includes(':')
+  return isAmbiguous ? [{ path: ['clientId'], message: 'use basicEncoding: rfc6749 for an id with a colon' }] : []
 }

@@ -1,7 +1,10 @@
 import { Problem } from '../core/problem.ts'
 import { parseJsonObject } from '../wire/json-object.ts'
-import { RETRY_AFTER_CAP_MS } from './backoff.ts'
-import type { IssuerAnswer } from './issuer-exchange.ts'
+import type { IssuerAnswer } from './exchange.ts'
+import { IssuerRefusal } from './refusal.ts'
+
+/** Longest time, ms, for which an issuer's Retry-After is believed. */
+export const RETRY_AFTER_CAP_MS = 600_000
 
 /** Registered codes after which asking again ends the same way. @see RFC 6749 section 5.2, RFC 8707 section 2 */
 const LASTING_ERRORS = new Set([
@@ -24,17 +27,29 @@ export interface TokenFields {
   /** Seconds. */
   readonly expires_in?: number
   readonly scope?: string
+  readonly refresh_token?: string
+  readonly issued_token_type?: string
 }
 
 type Members = ReadonlyMap<string, unknown>
 
+/** How an answer is to be read. */
+export interface Reading {
+  /** Who answered, for messages. */
+  readonly host: string
+  /** Ms since the epoch, for a Retry-After that is a date. */
+  readonly now: number
+  /** Types of token that can be used, lower case. */
+  readonly types: readonly string[]
+}
+
 /**
  * What an answer of a token endpoint says, whatever dress it came in. Reasons name the status and a registered error
- * code, and nothing else of the answer. `now`: ms since the epoch, for a Retry-After that is a date.
+ * code, and nothing else of the answer.
  * @throws Problem `credential-unavailable` for 408, 429, 5xx; `credential-failed` for all other refusals and for
  * answers that make no sense, which may be tried again soon
  */
-export function readTokenAnswer(answer: IssuerAnswer, host: string, now: number): TokenFields {
+export function readTokenAnswer(answer: IssuerAnswer, { host, now, types }: Reading): TokenFields {
   const { status } = answer
   if (status >= 300 && status < 400) {
     throw new Problem('credential-failed', { reason: `${host} answered ${status}: redirects are not followed` })
@@ -45,7 +60,7 @@ export function readTokenAnswer(answer: IssuerAnswer, host: string, now: number)
   if (status >= 400 || error !== '') throw refused(status, error, host)
   if ((status !== 200 && status !== 201) || !members)
     throw senseless(host, `an answer ${status} that is not a JSON object`)
-  return tokenFields(members, host)
+  return tokenFields(members, host, types)
 }
 
 /** Ms, or undefined when there is none that can be read. At most ten minutes. @see RFC 9110 section 10.2.3 */
@@ -77,33 +92,48 @@ function unavailable(answer: IssuerAnswer, error: string, host: string, now: num
 function refused(status: number, error: string, host: string): Problem {
   const reason = `${host} answered ${status}${registered(error)}`
   const lasts = status === 401 || LASTING_ERRORS.has(error)
-  return new Problem('credential-failed', lasts ? { reason } : { reason, retryAfter: 1 })
+  return new IssuerRefusal(known(error), lasts ? { reason } : { reason, retryAfter: 1 })
+}
+
+function registered(error: string): string {
+  const code = known(error)
+  return code === '' ? '' : ` ${code}`
 }
 
 /** An unknown code is an issuer's text like any other. */
-function registered(error: string): string {
-  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) ? ` ${error}` : ''
+function known(error: string): string {
+  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) || error === 'use_dpop_nonce' ? error : ''
 }
 
-function tokenFields(members: Members, host: string): TokenFields {
+function tokenFields(members: Members, host: string, types: readonly string[]): TokenFields {
   const accessToken = members.get('access_token')
   if (typeof accessToken !== 'string' || !/^[\x20-\x7e]+$/.test(accessToken)) {
     throw senseless(host, 'an access_token that is missing or not printable ASCII')
   }
-  const scope = members.get('scope')
   return {
     access_token: accessToken,
-    token_type: tokenType(members, host),
+    token_type: tokenType(members, host, types),
     ...expiresIn(members.get('expires_in'), host),
-    ...(typeof scope === 'string' && { scope }),
+    ...textIn(members, 'scope'),
+    ...textIn(members, 'refresh_token'),
+    ...textIn(members, 'issued_token_type'),
   }
 }
 
 /** RFC 6749 section 7.1: a token of a type that is not understood must not be used. */
-function tokenType(members: Members, host: string): string {
-  const type = members.get('token_type')
-  if (typeof type === 'string' && type.toLowerCase() === 'bearer') return 'bearer'
-  throw senseless(host, 'a token_type that is not Bearer')
+function tokenType(members: Members, host: string, types: readonly string[]): string {
+  const type = String(members.get('token_type')).toLowerCase()
+  if (types.includes(type)) return type
+  throw senseless(host, `a token_type that is not ${types.map((name) => TYPE_NAMES[name] ?? name).join(' or ')}`)
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = { bearer: 'Bearer', dpop: 'DPoP', n_a: 'N_A' }
+
+/** A member that is a text; null, an empty one and anything else are as good as none. */
+function textIn<N extends string>(members: Members, name: N): { readonly [K in N]?: string } {
+  const value = members.get(name)
+  // TypeScript widens a computed name.
+  return typeof value === 'string' && value !== '' ? ({ [name]: value } as { readonly [K in N]: string }) : {}
 }
 
 /** A number, or a string of one ("3600", "3600s"); none when it is null or empty. */

@@ -1,20 +1,37 @@
 import { expect, test } from 'vitest'
-import { Secret } from '../../src/core/secret.ts'
-import { authenticateBySecret, type ClientAuthStyle } from '../../src/credentials/client-auth.ts'
+import { buildClientProof, clientAuthKinds } from '../../src/oauth/client-auth/registry.ts'
+import type { BasicEncoding } from '../../src/oauth/client-auth/secret-text.ts'
+import { makeSourceTools, theSecret } from '../support/source-tools.ts'
 
-function shown(secret: string, style: Partial<ClientAuthStyle>, clientId = 'my-app') {
+interface Style {
+  readonly clientAuth: 'header' | 'body' | 'header-and-body' | 'none'
+  readonly basicEncoding: BasicEncoding
+}
+
+/** What one request shows. */
+function shown(
+  secret: string,
+  { clientAuth: kind = 'header', basicEncoding = 'rfc6749' }: Partial<Style>,
+  clientId = 'my-app',
+) {
   const body = new URLSearchParams()
   const headers = new Headers()
-  const full = { clientAuth: 'header', basicEncoding: 'rfc6749', ...style } as const
-  void authenticateBySecret(new Secret(secret), full)(
-    { issuer: 'https://login.test' },
-    { client_id: clientId },
-    body,
-    headers,
-  )
+  const { tools } = makeSourceTools({ secret })
+  const clientSecret = clientAuthKinds[kind].showsSecret
+    ? { reference: theSecret, held: tools.secret(theSecret) }
+    : undefined
+  const proof = buildClientProof({ kind }, { ...tools, clientId, basicEncoding, clientSecret })
+  const server = { issuer: 'https://login.test' }
+  const presentations = proof.presentations(server)
+  if (presentations instanceof Promise) throw new Error('these ways have nothing to wait for')
+  void presentations[0]?.authenticate(server, { client_id: clientId }, body, headers)
   const basic = headers.get('authorization')?.slice('Basic '.length)
   return { basic: basic && Buffer.from(basic, 'base64').toString(), body: body.toString() }
 }
+
+test('a public client shows its id alone', () => {
+  expect(shown('', { clientAuth: 'none' })).toEqual({ basic: undefined, body: 'client_id=my-app' })
+})
 
 test('shows the secret in the header alone', () => {
   expect(shown('s3cret', { clientAuth: 'header' })).toEqual({ basic: 'my-app:s3cret', body: '' })

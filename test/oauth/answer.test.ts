@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
-import type { IssuerAnswer } from '../../src/credentials/issuer-exchange.ts'
 import { isLasting } from '../../src/credentials/mint.ts'
-import { parseRetryAfter, readTokenAnswer } from '../../src/credentials/token-answer.ts'
+import { parseRetryAfter, readTokenAnswer } from '../../src/oauth/answer.ts'
+import type { IssuerAnswer } from '../../src/oauth/exchange.ts'
 
 const NOW = Date.UTC(2026, 10, 22)
 const good = { access_token: 'at-1', token_type: 'Bearer', expires_in: 3600 }
@@ -12,7 +12,7 @@ function answer(body: unknown, rest: Partial<IssuerAnswer> = {}): IssuerAnswer {
 }
 
 function read(it: IssuerAnswer) {
-  return readTokenAnswer(it, 'login.test', NOW)
+  return readTokenAnswer(it, { host: 'login.test', now: NOW, types: ['bearer'] })
 }
 
 function problemOf(it: IssuerAnswer): Problem {
@@ -26,7 +26,13 @@ function problemOf(it: IssuerAnswer): Problem {
 
 test('takes what RFC 6749 section 5.1 lists, and nothing else', () => {
   const body = { ...good, scope: 'a b', refresh_token: 'rt', id_token: 'idt', example: [1] }
-  expect(read(answer(body))).toEqual({ access_token: 'at-1', token_type: 'bearer', expires_in: 3600, scope: 'a b' })
+  expect(read(answer(body))).toEqual({
+    access_token: 'at-1',
+    token_type: 'bearer',
+    expires_in: 3600,
+    scope: 'a b',
+    refresh_token: 'rt',
+  })
 })
 
 test.each(['Bearer', 'bearer', 'BEARER'])('J03: takes the token type %s', (type) => {

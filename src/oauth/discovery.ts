@@ -8,7 +8,7 @@ import {
 import { Problem } from '../core/problem.ts'
 import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { parseJsonObject } from '../wire/json-object.ts'
-import { exchange, type IssuerRoute } from './issuer-exchange.ts'
+import { exchange, type IssuerRoute } from './exchange.ts'
 
 /** Whose metadata, and how to get there. */
 export interface DiscoveryRequest {

@@ -1,0 +1,20 @@
+import type { Granted } from '../oauth/endpoint.ts'
+import type { Minted } from './mint.ts'
+import { type LifetimeLimits, lifetimeOf } from './token-lifetime.ts'
+
+/** What a token endpoint has granted, as a token to be kept. */
+export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly scope?: string | undefined }): Minted {
+  const { accessToken, sentAt, expiresIn, scope, behind } = granted
+  const token = { accessToken: accessToken.reveal(), expiresIn, sentAt: sentAt.wall }
+  const warnings = isNarrower(scope, settings.scope)
+    ? ['the issuer granted less than the scope that was asked for']
+    : []
+  return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...(behind && { behind }) }
+}
+
+/** An issuer may drop scopes in silence; the upstream is who refuses then, so that an operator had better be told. */
+function isNarrower(granted: string | undefined, asked: string | undefined): boolean {
+  if (granted === undefined || asked === undefined) return false
+  const names = new Set(granted.split(' '))
+  return asked.split(' ').some((name) => name !== '' && !names.has(name))
+}

@@ -1,0 +1,134 @@
+import type { AuthorizationServer } from 'oauth4webapi'
+import type { Clock } from '../core/clock.ts'
+import type { LongLived } from '../core/secret.ts'
+import { toBlockList } from '../forms/network.ts'
+import type { References } from '../secrets/reference.ts'
+import type { Dialer } from '../wire/dial.ts'
+import { trustOf } from '../wire/trust.ts'
+import type { ClientProof, Presentation } from './client-auth/client-auth.ts'
+import { buildClientProof } from './client-auth/registry.ts'
+import { discover } from './discovery.ts'
+import type { EndpointSettings } from './endpoint-settings.ts'
+import type { IssuerRoute } from './exchange.ts'
+import { IssuerRefusal } from './refusal.ts'
+import { requestToken, type TokenGrant } from './token-request.ts'
+
+/** What an endpoint is built with. */
+export interface EndpointTools extends References {
+  readonly clock: Clock
+  readonly dialer: Dialer
+}
+
+/** What is asked for. */
+export interface GrantRequest {
+  readonly grantType: string
+  /** Besides scope and `tokenParams` of the settings, which a pair of the same name replaces. */
+  readonly parameters?: readonly (readonly [name: string, value: string])[]
+  /** In place of that of the settings. */
+  readonly clientId?: string
+  /** Types of token that can be used, lower case; Bearer alone without it. */
+  readonly tokenTypes?: readonly string[]
+}
+
+/** What came back, and the long-lived secret that it was had with. */
+export interface Granted extends TokenGrant {
+  readonly behind?: LongLived
+}
+
+/** The token endpoint of an authorization server, and the client that we are to it. Any number of requests at once. */
+export class TokenEndpoint {
+  readonly #settings: EndpointSettings
+  readonly #clock: Clock
+  readonly #route: IssuerRoute
+  readonly #proof: ClientProof
+  /** Kept while it serves: the next request after one that failed reads it anew, in case the endpoint has moved. */
+  #metadata: AuthorizationServer | undefined
+
+  constructor(settings: EndpointSettings, tools: EndpointTools) {
+    const { tls, allowPrivate, timeoutMs, clientSecret: reference, clientAuth, clientId, basicEncoding } = settings
+    this.#settings = settings
+    this.#clock = tools.clock
+    const trust = trustOf(tls.ca && tools.file(tls.ca))
+    this.#route = { dialer: tools.dialer, trust, allowPrivate: toBlockList(allowPrivate), timeoutMs }
+    const clientSecret = reference && { reference, held: tools.secret(reference) }
+    const secret: References['secret'] = (wanted) => tools.secret(wanted)
+    const file: References['file'] = (wanted) => tools.file(wanted)
+    this.#proof = buildClientProof(clientAuth, {
+      secret,
+      file,
+      clock: tools.clock,
+      clientId,
+      basicEncoding,
+      clientSecret,
+    })
+  }
+
+  /** Of what the client proves itself with: it grows with each change. */
+  secretVersion(): number {
+    return this.#proof.version()
+  }
+
+  /**
+   * Asks for a token, once; once more for each other secret that there is, if the client is not known by the first.
+   * @throws Problem `credential-unavailable`; `credential-failed`, as an `IssuerRefusal` where the issuer has said no
+   */
+  async request(request: GrantRequest): Promise<Granted> {
+    const signal = AbortSignal.timeout(this.#settings.timeoutMs)
+    const server = await this.#locate(signal)
+    this.#metadata = undefined
+    const granted = await this.#present(request, server, signal)
+    this.#metadata = server
+    return granted
+  }
+
+  async #locate(signal: AbortSignal): Promise<AuthorizationServer> {
+    const { tokenEndpoint, issuer = '', unsafeAllowPlaintextIssuer: plaintext } = this.#settings
+    if (tokenEndpoint !== undefined) return { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint }
+    return this.#metadata ?? (await discover({ issuer, route: this.#route, signal, plaintext }))
+  }
+
+  async #present(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
+    let refusal: unknown
+    for (const presentation of await this.#proof.presentations(server)) {
+      try {
+        return await this.#ask(request, server, presentation, signal)
+      } catch (error) {
+        if (!(error instanceof IssuerRefusal && error.error === 'invalid_client')) throw error
+        refusal ??= error
+      }
+    }
+    throw refusal
+  }
+
+  async #ask(
+    { grantType, parameters = [], clientId = this.#settings.clientId, tokenTypes = ['bearer'] }: GrantRequest,
+    server: AuthorizationServer,
+    { authenticate, behind }: Presentation,
+    signal: AbortSignal,
+  ): Promise<Granted> {
+    const grant = await requestToken({
+      server,
+      clientId,
+      authenticate,
+      grantType,
+      parameters: this.#parameters(parameters),
+      tokenTypes,
+      route: this.#route,
+      clock: this.#clock,
+      signal,
+    })
+    return { ...grant, ...(behind && { behind }) }
+  }
+
+  #parameters(own: readonly (readonly [string, string])[]): URLSearchParams {
+    const { scope, tokenParams } = this.#settings
+    const common = Object.entries(tokenParams).flatMap(([name, values]) =>
+      [values].flat().map((value) => [name, value] as const),
+    )
+    const all = [...(scope === undefined ? [] : [['scope', scope] as const]), ...common]
+    const replaced = new Set(own.map(([name]) => name))
+    return new URLSearchParams(
+      [...all.filter(([name]) => !replaced.has(name)), ...own].map(([name, value]) => [name, value]),
+    )
+  }
+}
