@@ -2,13 +2,17 @@ import { dirname, join } from 'node:path'
 import { CandidateError, type PolicyHistory } from './admin/policy-history.ts'
 import { ceilingOf } from './callers/ceiling-of.ts'
 import { additionsOf } from './live.ts'
+import type { Candidate } from './review/decide-again.ts'
+import type { Present } from './review/present.ts'
 import { parseRecorded, type Recorded } from './review/recorded.ts'
-import { type Candidate, Replaying } from './review/replay.ts'
+import { Replaying } from './review/replay.ts'
 import { Suggesting } from './review/suggest.ts'
 import { suggestionYaml } from './review/suggestion-yaml.ts'
+import { faultOfGrantee } from './settings/caller-checks.ts'
 import { SettingsError } from './settings/fault.ts'
 import { type Loaded, parseSettings } from './settings/load.ts'
 import { compilePolicy } from './settings/policy.ts'
+import type { Settings } from './settings/schema.ts'
 import type { Store } from './store/store.ts'
 
 /** The asks that the store keeps, in the light of a policy; undefined where there is no store. */
@@ -20,11 +24,8 @@ export function historyOf({ file, settings }: Loaded, store: Store | undefined):
       for await (const entry of asksIn(store, since)) replaying.take(entry)
       return replaying.end()
     },
-    async suggest(since) {
-      const basePaths = Object.entries(settings.connections).map(
-        ([name, { basePath = '' }]) => [name, basePath] as const,
-      )
-      const suggesting = new Suggesting(new Map(basePaths))
+    async suggest(since, aim) {
+      const suggesting = new Suggesting(presentOf(settings, store), aim)
       for await (const entry of asksIn(store, since)) suggesting.take(entry)
       const suggestion = suggesting.end()
       return { yaml: suggestionYaml(suggestion), asks: suggestion.asks }
@@ -32,19 +33,29 @@ export function historyOf({ file, settings }: Loaded, store: Store | undefined):
   }
 }
 
+function presentOf(settings: Settings, store: Store): Present {
+  return {
+    ...candidateBy(settings, store),
+    isDeclarable: (caller) => faultOfGrantee(caller, settings) === undefined,
+  }
+}
+
 /** What operators have added stays when the settings are replaced. @throws CandidateError */
 async function candidateOf(text: string, file: string, store: Store): Promise<Candidate> {
   try {
-    const { settings } = await parseSettings(text, file)
-    const injecting = Object.entries(settings.connections).filter(([, { credential }]) => credential.kind !== 'none')
-    return {
-      policy: compilePolicy(settings, additionsOf(store.holdings())),
-      injecting: new Set(injecting.map(([name]) => name)),
-      ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, settings.callers),
-    }
+    return candidateBy((await parseSettings(text, file)).settings, store)
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     throw new CandidateError(error.lines.map((line) => line.replace(`${file}:`, '')))
+  }
+}
+
+function candidateBy(settings: Settings, store: Store): Candidate {
+  const injecting = Object.entries(settings.connections).filter(([, { credential }]) => credential.kind !== 'none')
+  return {
+    policy: compilePolicy(settings, additionsOf(store.holdings())),
+    injecting: new Set(injecting.map(([name]) => name)),
+    ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, settings.callers),
   }
 }
 

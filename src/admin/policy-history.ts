@@ -1,4 +1,5 @@
 import type { Replay } from '../review/replay.ts'
+import type { Aim } from '../review/suggestion.ts'
 
 /** Settings that the past would have needed. */
 export interface Suggestion {
@@ -11,8 +12,8 @@ export interface Suggestion {
 export interface PolicyHistory {
   /** Decides what was asked since then by other settings. @throws CandidateError */
   replay(candidate: string, since: number): Promise<Replay>
-  /** The allowlist and the rules that what was let through since then needs. */
-  suggest(since: number): Promise<Suggestion>
+  /** The allowlist and the rules that what was asked since then needs, or lacked. */
+  suggest(since: number, aim: Aim): Promise<Suggestion>
 }
 
 /** All that is wrong with settings that somebody would like to try. */

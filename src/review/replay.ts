@@ -1,16 +1,7 @@
-import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
-import { decidePassage, type Passage } from '../core/passage.ts'
 import type { ProblemCode } from '../core/problem.ts'
-import type { Waiver } from '../core/waiver.ts'
+import { type Candidate, type Decision, decideAgain, isOfPolicy } from './decide-again.ts'
 import { shapeOf } from './path-shape.ts'
-import { type CeilingOf, passageQuestionOf, questionOf, type Recorded } from './recorded.ts'
-
-/** Another policy, which of its connections inject a credential, and how far its scopes reach. */
-export interface Candidate {
-  readonly policy: Policy
-  readonly injecting: ReadonlySet<string>
-  readonly ceilingOf: CeilingOf
-}
+import type { Recorded } from './recorded.ts'
 
 /** Asks that are alike, and would be decided otherwise. */
 export interface Shift {
@@ -42,7 +33,6 @@ export interface Replay {
 }
 
 type Kind = 'newlyDenied' | 'newlyAllowed' | 'newlyCredentialed'
-type Decision = Permit | Waiver | Passage | Refusal
 
 /** Decides everything that was recorded once more, by another policy, each at its own time. */
 export function replay(entries: Iterable<Recorded>, candidate: Candidate): Replay {
@@ -88,38 +78,6 @@ export class Replaying {
   }
 }
 
-/** Refusals that another policy could have spared. */
-const OF_POLICY: ReadonlySet<string> = new Set<ProblemCode>([
-  'host-not-allowed',
-  'port-not-allowed',
-  'connection-missing',
-  'connection-unknown',
-  'connection-disabled',
-  'port-not-allowed',
-  'path-not-allowed',
-  'connect-refused',
-  'grant-missing',
-  'grant-expired',
-  'rule-not-matched',
-  'scope-insufficient',
-])
-
-function isOfPolicy({ decision, code = '' }: Recorded): boolean {
-  return decision === 'permit' || OF_POLICY.has(code)
-}
-
-const HTTPS_PORT = 443
-
-function decideAgain(entry: Recorded, { policy, ceilingOf }: Candidate): Decision | undefined {
-  if (entry.method === 'CONNECT') {
-    const port = policy.places.find(entry.host ?? '')?.port ?? HTTPS_PORT
-    const question = passageQuestionOf(entry, port, ceilingOf)
-    return question && decidePassage(question, policy)
-  }
-  const question = questionOf(entry, ceilingOf)
-  return question && decide(question, policy)
-}
-
 function kindsOf(entry: Recorded, decision: Decision, { injecting }: Candidate): readonly Kind[] {
   if (!decision.permitted) return entry.decision === 'permit' ? ['newlyDenied'] : []
   const allowed: Kind[] = entry.decision === 'refuse' ? ['newlyAllowed'] : []
@@ -127,9 +85,9 @@ function kindsOf(entry: Recorded, decision: Decision, { injecting }: Candidate):
   return hasCredential && wasBare(entry) ? [...allowed, 'newlyCredentialed'] : allowed
 }
 
-/** One that failed may have failed before its credential was there. */
-function wasBare({ decision, credential, code }: Recorded): boolean {
-  return decision === 'refuse' || (credential === undefined && code === undefined)
+/** One that failed may have failed before its credential was there; where no connection led there was none to come. */
+function wasBare({ decision, connection, credential, code }: Recorded): boolean {
+  return decision === 'refuse' || (credential === undefined && (code === undefined || connection === undefined))
 }
 
 /** Callers make up as many paths as they like, of thousands of characters each: beyond so many rows one stands for all. */

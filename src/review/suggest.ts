@@ -1,211 +1,213 @@
+import type { Policy, Refusal } from '../core/decide.ts'
+import { holderText } from '../core/grants.ts'
 import { parseName } from '../core/host.ts'
-import type { Rule } from '../core/rule.ts'
-import { gather, shapeOf } from './path-shape.ts'
-import { isReverse, type Recorded } from './recorded.ts'
+import type { ProblemCode } from '../core/problem.ts'
+import { problems } from '../core/problems.ts'
+import type { Decision } from './decide-again.ts'
+import { grantCommands } from './grant-command.ts'
+import { Hosts } from './hosts.ts'
+import { isNowhere, isUnread, NewConnections } from './new-connections.ts'
+import { Notes } from './notes.ts'
+import { shapeOf } from './path-shape.ts'
+import { decideBehindAllowlist, declaredGrants, grantOf, hostOf, isDeclared, type Present } from './present.ts'
+import type { Recorded } from './recorded.ts'
+import type { Aim, SuggestedConnection, SuggestedGrant, Suggestion } from './suggestion.ts'
+import { Uses } from './uses.ts'
 
-/** The least that lets through what was recorded as let through. */
-export interface Suggestion {
-  readonly allowlist: readonly string[]
-  /** For hosts that report mode let out, and no connection names; each injects nothing. */
-  readonly connections: readonly SuggestedConnection[]
-  readonly grants: readonly SuggestedGrant[]
-  /** What could not be said in settings, in words. */
-  readonly notes: readonly string[]
-  /** How many asks it is made of, and from when to when; ISO 8601. */
-  readonly asks: number
-  readonly since: string | undefined
-  readonly until: string | undefined
-}
-
-/** A connection without a credential. */
-export interface SuggestedConnection {
-  readonly name: string
-  readonly host: string
-  /** Undefined: the usual one. */
-  readonly port: number | undefined
-  /** Somebody had a tunnel to it that passed unopened. */
-  readonly isTunnelled: boolean
-}
-
-/** A grant of a caller, by its name. */
-export interface SuggestedGrant {
-  readonly caller: string
-  readonly connection: string
-  /** Absent where a tunnel passed unopened: nobody can judge rules in it. */
-  readonly rules: readonly Rule[] | undefined
-}
-
-/** What is known of the connections: the path that reverse doors put before that of a request, by name. */
-export type BasePaths = ReadonlyMap<string, string>
-
-interface Gathered {
-  /** Methods by path shape. */
-  readonly shapes: Map<string, Set<string>>
-  hasTunnel: boolean
-}
-
-/** Makes of entries the allowlist and the rules that their traffic needs. Queries are not recorded, so none is in it. */
-export function suggest(entries: Iterable<Recorded>, basePaths: BasePaths): Suggestion {
-  const suggesting = new Suggesting(basePaths)
+/** Makes of entries the settings that their traffic needs. Queries are not recorded, so none is in it. */
+export function suggest(entries: Iterable<Recorded>, present: Present, aim: Aim = 'passed'): Suggestion {
+  const suggesting = new Suggesting(present, aim)
   for (const entry of entries) suggesting.take(entry)
   return suggesting.end()
 }
 
-/** Paths of one caller at one connection, and notes: callers make up as many as they like, of thousands of characters each. */
-const MAX_SHAPES = 2_000
-const MAX_NOTES = 200
-const MAX_NOTE = 300
+interface Asked {
+  readonly entry: Recorded
+  readonly caller: string
+  readonly host: string
+}
 
 /** The same, entry by entry: memory grows with the paths that were asked for, up to a bound, not with how often they were. */
 export class Suggesting {
-  readonly #basePaths: BasePaths
-  readonly #hosts = new Set<string>()
-  readonly #connections = new Map<string, SuggestedConnection>()
-  readonly #uses = new Map<string, Map<string, Gathered>>()
+  readonly #present: Present
+  readonly #aim: Aim
   readonly #notes = new Notes()
+  readonly #missing = new Notes()
+  readonly #uses = new Uses(this.#notes)
+  readonly #hosts: Hosts
+  readonly #connections: NewConnections
+  readonly #used = new Set<string>()
   #asks = 0
   #since: string | undefined
   #until: string | undefined
 
-  constructor(basePaths: BasePaths) {
-    this.#basePaths = basePaths
+  constructor(present: Present, aim: Aim) {
+    const { allowlist, placesByName } = present.policy
+    this.#present = present
+    this.#aim = aim
+    this.#hosts = new Hosts(allowlist)
+    this.#connections = new NewConnections({ notes: this.#notes, isTaken: (name) => placesByName.has(name) })
   }
 
   take(entry: Recorded): void {
-    const { caller, host, decision, time } = entry
-    if (decision !== 'permit' || caller === undefined || host === undefined) return
-    this.#asks++
-    if (this.#since === undefined || time < this.#since) this.#since = time
-    if (this.#until === undefined || time > this.#until) this.#until = time
-    if (parseName(host) !== host) {
-      this.#notes.add(`${caller} asks for ${host}, which is an address: no allowlist can name it`)
+    if (!isMeant(entry, this.#aim)) return
+    const { caller } = entry
+    const host = hostOf(entry, this.#present.policy)
+    if (caller === undefined || host === undefined) {
+      this.#giveUp(entry, entry.code)
       return
     }
-    this.#hosts.add(host)
-    const basePaths = this.#basePaths
-    const names = { connections: this.#connections, basePaths, notes: this.#notes }
-    const connection = entry.connection ?? suggestConnection(entry, host, names)
-    const basePath = basePaths.get(connection) ?? ''
-    note(entry, gatheredFor(this.#uses, caller, connection), { basePath, notes: this.#notes })
+    this.#count(entry)
+    if (parseName(host) === host) this.#judge({ entry, caller, host })
+    else this.#notes.add(`${caller} asks for ${host}, which is an address: no allowlist can name it`)
   }
 
   end(): Suggestion {
-    const grants = [...this.#uses].flatMap(([caller, byConnection]) =>
-      [...byConnection].flatMap(([connection, gathered]) => grantOf(caller, connection, gathered)),
-    )
+    const { policy, isDeclarable } = this.#present
+    const connections = this.#connections.all()
+    const allowlist = this.#hosts.all((host) => isNamed(host, connections) || policy.places.find(host) !== undefined)
+    const grants = this.#uses.grants().filter(({ connection }) => isKnown(connection, connections, policy))
+    const isOfSettings = ({ caller }: SuggestedGrant) => caller === undefined || isDeclarable(caller)
+    if (this.#aim === 'passed') this.#tellOfUnused()
     return {
-      allowlist: [...this.#hosts].toSorted(),
-      connections: [...this.#connections.values()],
-      grants,
+      aim: this.#aim,
+      allowlist,
+      connections,
+      grants: grants.filter(isOfSettings),
+      commands: grants.filter((grant) => !isOfSettings(grant)).flatMap((grant) => this.#commandsFor(grant)),
+      missing: [...missingHosts(allowlist, connections, this.#present), ...this.#missing.all()],
       notes: this.#notes.all(),
       asks: this.#asks,
       since: this.#since,
       until: this.#until,
     }
   }
-}
 
-/** Each once, as many and as long as people read. */
-class Notes {
-  readonly #all = new Set<string>()
-
-  add(text: string): void {
-    if (this.#all.size > MAX_NOTES) return
-    const note = text.length > MAX_NOTE ? `${text.slice(0, MAX_NOTE)}…` : text
-    this.#all.add(this.#all.size < MAX_NOTES || this.#all.has(note) ? note : 'and more than is told here')
+  #count({ time }: Recorded): void {
+    this.#asks++
+    if (this.#since === undefined || time < this.#since) this.#since = time
+    if (this.#until === undefined || time > this.#until) this.#until = time
   }
 
-  all(): readonly string[] {
-    return [...this.#all]
+  #judge(asked: Asked): void {
+    const { entry, host } = asked
+    const decision = decideBehindAllowlist(entry, host, this.#present)
+    if (!decision) return
+    // What failed behind a permit has gone to a connection that is there.
+    const isFailed = entry.decision === 'permit' && entry.connection !== undefined
+    if (isFailed && (this.#aim === 'refused' || isNowhere(entry.code))) this.#giveUp(entry, entry.code)
+    if (decision.permitted) this.#keep(asked, decision)
+    else if (decision.code === 'connection-missing') this.#connect(asked)
+    else if (GRANTABLE.has(decision.code)) this.#grant(asked, decision)
+    else this.#giveUp(entry, decision.code)
+  }
+
+  /** What is granted in the store stays there, and what is granted in the settings stays as long and to whom it is. */
+  #keep({ entry, host }: Asked, decision: Exclude<Decision, Refusal>): void {
+    const { policy } = this.#present
+    this.#needHost(host)
+    const grant = grantOf(decision, policy)
+    if (!grant) return
+    this.#used.add(grant.id)
+    const { holder, connection, until } = grant
+    const isEnough = decision.wouldRefuse === undefined && (this.#aim === 'refused' || !isDeclared(grant))
+    if (isEnough || !this.#uses.take(entry, { holder, connection, until }, placeOf(entry, host, policy))) return
+    if (decision.wouldRefuse) this.#missing.add(lacking(entry, decision.wouldRefuse))
+  }
+
+  #connect({ entry, caller, host }: Asked): void {
+    if (entry.connection !== undefined) {
+      this.#notes.add(`${host} was reached by ${entry.connection}, and no connection names it any more`)
+      return
+    }
+    const connection = this.#connections.nameFor(entry, host)
+    if (connection === undefined) return
+    this.#hosts.add(host)
+    this.#uses.take(entry, { holder: { caller }, connection }, { basePath: '', isUnread: isUnread(entry) })
+  }
+
+  #grant({ entry, caller, host }: Asked, refusal: Refusal): void {
+    const { policy, injecting } = this.#present
+    const { connection = '' } = refusal
+    this.#needHost(host)
+    if (!this.#uses.take(entry, { holder: { caller }, connection }, placeOf(entry, host, policy))) return
+    const credential = injecting.has(connection) ? ` (${connection} injects a credential)` : ''
+    this.#missing.add(`${lacking(entry, refusal)}${credential}`)
+  }
+
+  #needHost(host: string): void {
+    if (this.#aim === 'passed' || this.#present.policy.allowlist.find(host) === undefined) this.#hosts.add(host)
+  }
+
+  /** No grant, rule, host or connection without a credential cures it. */
+  #giveUp({ caller = 'somebody', host, connection, door }: Recorded, code: string | undefined): void {
+    if (code === undefined || !isProblem(code)) return
+    const where = host ?? connection ?? door
+    this.#notes.add(`${caller} at ${where}: nothing that is suggested here cures ${code}. ${problems[code].remedy}`)
+  }
+
+  #commandsFor({ caller = '', connection, rules }: SuggestedGrant): readonly string[] {
+    const commands = grantCommands(caller, connection, rules)
+    if (!commands)
+      this.#notes.add(`${caller} needs a grant for ${connection} by the admin API: settings do not name it`)
+    return commands ?? []
+  }
+
+  #tellOfUnused(): void {
+    const { policy } = this.#present
+    if (policy.allowlistMode === 'report') this.#missing.add('the allowlist is in report mode, and is enforced by this')
+    for (const grant of declaredGrants(policy)) {
+      const { id, holder, connection } = grant
+      if (!this.#used.has(id)) this.#notes.add(`${id} of ${holderText(holder)} for ${connection}, which nobody needed`)
+    }
   }
 }
 
-interface Names {
-  readonly connections: Map<string, SuggestedConnection>
-  readonly basePaths: BasePaths
-  readonly notes: Notes
+/** What a grant, or a rule of one, would have let through. */
+const GRANTABLE: ReadonlySet<string> = new Set<ProblemCode>(['grant-missing', 'grant-expired', 'rule-not-matched'])
+
+/** Of `refused`, what failed behind its permit is looked at too: it may need a setting that is not suggested. */
+function isMeant({ decision, wouldRefuse, code }: Recorded, aim: Aim): boolean {
+  if (aim === 'passed') return decision === 'permit'
+  return decision === 'refuse' || wouldRefuse !== undefined || code !== undefined
 }
 
-const USUAL_PORTS: ReadonlySet<number> = new Set([80, 443])
-
-/** Its name is that of the host, or the host and a number where a connection is called so already. */
-function suggestConnection(entry: Recorded, host: string, { connections, basePaths, notes }: Names): string {
-  const { method, tunnel } = entry
-  const before = connections.get(host)
-  const asked = entry.port === undefined || USUAL_PORTS.has(entry.port) ? undefined : entry.port
-  const port = before ? before.port : asked
-  if (port !== asked) notes.add(`${host} is asked for at port ${asked ?? 443}, too: a connection has one port`)
-  const isTunnelled = before?.isTunnelled === true || (method === 'CONNECT' && tunnel === 'unopened')
-  const name = before?.name ?? freeName(host, (taken) => basePaths.has(taken))
-  connections.set(host, { name, host, port, isTunnelled })
-  return name
+function isProblem(code: string): code is ProblemCode {
+  return Object.hasOwn(problems, code)
 }
 
-const NAME_AT_MOST = 120
-
-function freeName(host: string, isTaken: (name: string) => boolean): string {
-  // A host may begin with "_", a name may not.
-  const base = host.replace(/^[^a-z0-9]+/, '').slice(0, NAME_AT_MOST) || 'host'
-  for (let nth = 1; ; nth++) {
-    const name = nth === 1 ? base : `${base}-${nth}`
-    if (!isTaken(name)) return name
-  }
+function isNamed(host: string, connections: readonly SuggestedConnection[]): boolean {
+  return connections.some((one) => one.host === host)
 }
 
-function gatheredFor(uses: Map<string, Map<string, Gathered>>, caller: string, connection: string): Gathered {
-  const byConnection = uses.get(caller) ?? new Map<string, Gathered>()
-  uses.set(caller, byConnection)
-  const gathered = byConnection.get(connection) ?? { shapes: new Map(), hasTunnel: false }
-  byConnection.set(connection, gathered)
-  return gathered
+function isKnown(name: string, connections: readonly SuggestedConnection[], { placesByName }: Policy): boolean {
+  return placesByName.has(name) || connections.some((one) => one.name === name)
 }
 
-interface Place {
-  readonly basePath: string
-  readonly notes: Notes
+function placeOf({ port }: Recorded, host: string, { places }: Policy): { basePath: string; isUnread: boolean } {
+  const place = places.find(host)
+  if (!place) return { basePath: '', isUnread: false }
+  return { basePath: place.basePath, isUnread: place.connect === 'tunnel' && (port ?? place.port) === place.port }
 }
 
-function note(entry: Recorded, gathered: Gathered, { basePath, notes }: Place): void {
-  const { method, path, tunnel, caller, host } = entry
-  if (method === 'CONNECT') {
-    // What came through an opened one has entries of its own.
-    if (tunnel === 'unopened') gathered.hasTunnel = true
-    return
-  }
-  if (path === undefined) return
-  const shape = shapeOf(isReverse(entry) ? basePath + path : path)
-  if (shape === undefined || !METHOD.test(method)) {
-    notes.add(`${caller} asks ${host} for ${method} ${path}, which no rule can name`)
-    return
-  }
-  if (!gathered.shapes.has(shape) && gathered.shapes.size >= MAX_SHAPES) {
-    notes.add(`${caller} asks ${host} for more paths than are looked at: write its rules by hand`)
-    return
-  }
-  const methods = gathered.shapes.get(shape) ?? new Set()
-  gathered.shapes.set(shape, methods.add(method))
+/** In words, with the shape of the path: that of the refusal has none, because callers are shown it. */
+function lacking({ method, path }: Recorded, { code, reason }: Refusal): string {
+  const shape = path === undefined ? undefined : shapeOf(path)
+  return code === 'rule-not-matched' && shape !== undefined ? `${reason}: ${method} ${shape}` : reason
 }
 
-const METHOD = /^[A-Z][A-Z-]*$/
-
-function grantOf(caller: string, connection: string, { shapes, hasTunnel }: Gathered): readonly SuggestedGrant[] {
-  if (hasTunnel) return [{ caller, connection, rules: undefined }]
-  const rules = rulesOf(shapes)
-  return rules.length === 0 ? [] : [{ caller, connection, rules }]
-}
-
-/** Paths that take the same methods share a rule; no rule takes a method at a path where it was not seen. */
-function rulesOf(shapes: ReadonlyMap<string, ReadonlySet<string>>): readonly Rule[] {
-  const methods = new Set([...shapes.values()].flatMap((all) => [...all]))
-  const byPath = new Map<string, string[]>()
-  for (const method of [...methods].toSorted()) {
-    const seen = [...shapes].flatMap(([shape, all]) => (all.has(method) ? [shape] : []))
-    for (const path of gather(seen)) byPath.set(path, [...(byPath.get(path) ?? []), method])
-  }
-  const rules = Map.groupBy([...byPath].toSorted(byPlace), ([, all]) => all.join(' '))
-  return [...rules].map(([all, paths]) => ({ methods: all.split(' '), paths: paths.map(([path]) => path) }))
-}
-
-function byPlace([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
-  return one < other ? -1 : 1
+function missingHosts(
+  allowlist: readonly string[],
+  connections: readonly SuggestedConnection[],
+  { policy, injecting }: Present,
+): readonly string[] {
+  const unlisted = allowlist.filter((host) => !host.startsWith('*.') && policy.allowlist.find(host) === undefined)
+  return [
+    ...unlisted.map((host) => {
+      const connection = policy.places.find(host)?.name
+      const credential = injecting.has(connection ?? '') ? `, and ${connection} injects a credential there` : ''
+      return `${host} is not on the allowlist${credential}`
+    }),
+    ...connections.map(({ host }) => `no connection names ${host}`),
+  ]
 }

@@ -1,15 +1,18 @@
 import type { Rule } from '../core/rule.ts'
-import type { Suggestion } from './suggest.ts'
+import type { Aim, SuggestedGrant, Suggestion } from './suggestion.ts'
 
 /**
- * A suggestion as a part of a settings file: `allowlist` and `grants` in place of those that are there, `connections` beside
- * them. Every text is in double quotes, which JSON and YAML read alike.
+ * A suggestion as a part of a settings file: `connections` beside those that are there, `allowlist` and `grants` in place of
+ * them, or beside them where it is about what was refused. Every text is in double quotes, which JSON and YAML read alike.
  */
-export function suggestionYaml({ allowlist, connections, grants, notes, asks, since, until }: Suggestion): string {
+export function suggestionYaml(suggestion: Suggestion): string {
+  const { aim, allowlist, connections, grants, missing, notes, commands, asks, since, until } = suggestion
   const from = since === undefined ? '' : ` from ${since} to ${until}`
   const lines = [
-    `# What ${asks} asks${from} needed. Queries are not recorded, so nothing here is about them.`,
+    `# ${OPENINGS[aim](`${asks} asks${from}`)} Queries are not recorded, so nothing here is about them.`,
+    ...missing.map((text) => `# Missing today: ${JSON.stringify(text)}`),
     ...notes.map((note) => `# Not in here: ${JSON.stringify(note)}`),
+    ...commands.map((command) => `# For a caller that is not in the settings: ${command}`),
     ...section(
       'allowlist',
       allowlist.map((host) => `  - ${JSON.stringify(host)}`),
@@ -18,6 +21,11 @@ export function suggestionYaml({ allowlist, connections, grants, notes, asks, si
     ...section('grants', grants.flatMap(grantLines)),
   ]
   return `${lines.join('\n')}\n`
+}
+
+const OPENINGS: Readonly<Record<Aim, (asks: string) => string>> = {
+  passed: (asks) => `What ${asks} needed.`,
+  refused: (asks) => `What ${asks} lacked; all of it belongs beside what is there.`,
 }
 
 function section(key: string, lines: readonly string[]): readonly string[] {
@@ -36,15 +44,18 @@ function connectionLines(connections: Suggestion['connections']): readonly strin
   ]
 }
 
-function grantLines({ caller, connection, rules }: Suggestion['grants'][number]): readonly string[] {
-  const lines = [`  - caller: ${JSON.stringify(caller)}`, `    connection: ${JSON.stringify(connection)}`]
-  return rules === undefined ? lines : [...lines, '    rules:', ...rules.flatMap(ruleLines)]
+function grantLines({ caller, group, connection, rules, until }: SuggestedGrant): readonly string[] {
+  return [
+    `  - ${caller === undefined ? `group: ${JSON.stringify(group)}` : `caller: ${JSON.stringify(caller)}`}`,
+    `    connection: ${JSON.stringify(connection)}`,
+    ...(until === undefined ? [] : [`    until: ${JSON.stringify(new Date(until).toISOString())}`]),
+    ...(rules === undefined ? [] : ['    rules:', ...rules.flatMap(ruleLines)]),
+  ]
 }
 
-function ruleLines({ methods = [], paths = [] }: Rule): readonly string[] {
+function ruleLines({ methods = [], paths }: Rule): readonly string[] {
   return [
     `      - methods: [${methods.map((method) => JSON.stringify(method)).join(', ')}]`,
-    '        paths:',
-    ...paths.map((path) => `          - ${JSON.stringify(path)}`),
+    ...(paths ? ['        paths:', ...paths.map((path) => `          - ${JSON.stringify(path)}`)] : []),
   ]
 }

@@ -101,6 +101,12 @@ describe('newly', () => {
       ['newlyAllowed'],
     ],
     ['credentialed: let out bare', { connection: undefined, credential: undefined }, CRM, ['newlyCredentialed']],
+    [
+      'credentialed: let out bare, and not reached',
+      { connection: undefined, credential: undefined, code: 'address-not-allowed' },
+      CRM,
+      ['newlyCredentialed'],
+    ],
     ['nothing: no credential could be had', { credential: undefined, code: 'credential-unavailable' }, CRM, []],
     [
       'allowed by a group',

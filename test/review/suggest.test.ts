@@ -8,14 +8,17 @@ import { loadSettings } from '../../src/settings/load.ts'
 import { compilePolicy } from '../../src/settings/policy.ts'
 import { DOOR, settingsFile } from '../support/settings-file.ts'
 import { entry } from './entries.ts'
+import { presentOf } from './present.ts'
 
-const BASE_PATHS = new Map([['crm', '']])
 const CALLERS =
   'callers: { checkout: { kind: api-key, key: { env: A } }, reporting: { kind: api-key, key: { env: B } } }\n'
 const CRM = '  crm: { hosts: [ api.crm.test ], credential: { kind: static, secret: { env: SECRET } } }\n'
 
-function yamlOf(entries: readonly Recorded[], basePaths = BASE_PATHS): string {
-  return suggestionYaml(suggest(entries, basePaths))
+/** Settings with `crm` alone, and nothing granted. */
+const PRESENT = await presentOf(`${CALLERS}connections:\n${CRM}`)
+
+function yamlOf(entries: readonly Recorded[]): string {
+  return suggestionYaml(suggest(entries, PRESENT))
 }
 
 /** As an operator would paste it: connections beside those that are there. */
@@ -32,7 +35,7 @@ test('a connection that it suggests has the port that was asked for, and there i
     wouldRefuse: 'host-not-allowed',
     host: 'cdn.test',
   } as const
-  const { connections, notes } = suggest([entry({ ...bare, port: 8443 }), entry({ ...bare, port: 443 })], BASE_PATHS)
+  const { connections, notes } = suggest([entry({ ...bare, port: 8443 }), entry({ ...bare, port: 443 })], PRESENT)
   expect(connections).toMatchObject([{ host: 'cdn.test', port: 8443 }])
   expect(notes).toEqual(['cdn.test is asked for at port 443, too: a connection has one port'])
   expect(yamlOf([entry({ ...bare, port: 8443 })])).toContain(
@@ -61,6 +64,11 @@ test('says the least that the traffic needs, as settings', () => {
   expect(
     yamlOf(entries),
   ).toBe(`# What 8 asks from 2026-11-22T10:00:00.000Z to 2026-11-23T10:00:00.000Z needed. Queries are not recorded, so nothing here is about them.
+# Missing today: "api.crm.test is not on the allowlist, and crm injects a credential there"
+# Missing today: "cdn.test is not on the allowlist"
+# Missing today: "no connection names cdn.test"
+# Missing today: "checkout does not have USE CONNECTION on crm (crm injects a credential)"
+# Missing today: "reporting does not have USE CONNECTION on crm (crm injects a credential)"
 # Not in here: "checkout asks for 203.0.113.7, which is an address: no allowlist can name it"
 # Not in here: "checkout asks api.crm.test for GET /v1//x, which no rule can name"
 allowlist:
@@ -99,14 +107,16 @@ test('of nothing it suggests nothing', async () => {
   expect((await settingsWith(yamlOf([]))).settings.grants).toEqual([])
 })
 
-test('a tunnel that passes unopened has no rules, and a new connection to it says so', () => {
+test('a tunnel that passes unopened has no rules, and a new connection to it says so', async () => {
   const tunnel = { method: 'CONNECT', path: undefined, tunnel: 'unopened', credential: undefined } as const
   const { connections, grants } = suggest(
     [
       entry({ ...tunnel, host: 'git.test', connection: undefined }),
       entry({ ...tunnel, host: 'passed.test', connection: 'passed' }),
     ],
-    BASE_PATHS,
+    await presentOf(
+      CALLERS + 'connections: { passed: { hosts: [ passed.test ], credential: { kind: none }, connect: tunnel } }\n',
+    ),
   )
   expect(connections).toEqual([{ name: 'git.test', host: 'git.test', port: undefined, isTunnelled: true }])
   expect(grants).toEqual([
@@ -115,14 +125,18 @@ test('a tunnel that passes unopened has no rules, and a new connection to it say
   ])
 })
 
-test('a path at a reverse door is judged below the base path of its connection', () => {
-  const { grants } = suggest([entry({ door: 'reverse unix:crm.sock', path: '/contacts/7' })], new Map([['crm', '/v1']]))
+test('a path at a reverse door is judged below the base path of its connection', async () => {
+  const present = await presentOf(
+    CALLERS + 'connections: { crm: { hosts: [ api.crm.test ], basePath: /v1, credential: { kind: none } } }\n',
+  )
+  const { grants } = suggest([entry({ door: 'reverse unix:crm.sock', path: '/contacts/7' })], present)
   expect(grants[0]?.rules).toEqual([{ methods: ['GET'], paths: ['/v1/contacts/*'] }])
 })
 
-test('a new connection takes no name that is taken', () => {
+test('a new connection takes no name that is taken', async () => {
   const bare = entry({ host: 'cdn.test', connection: undefined })
-  expect(suggest([bare], new Map([['cdn.test', '']])).connections).toMatchObject([{ name: 'cdn.test-2' }])
+  const present = await presentOf('connections: { cdn.test: { hosts: [ other.test ], credential: { kind: none } } }\n')
+  expect(suggest([bare], present).connections).toMatchObject([{ name: 'cdn.test-2' }])
 })
 
 test('whatever was recorded, the suggestion is right settings that let all of it through, but for what it names', async () => {
@@ -147,7 +161,7 @@ test('whatever was recorded, the suggestion is right settings that let all of it
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(asks, hosts), { maxLength: 30 }), async (rows) => {
       const entries = rows.map(([ask, host]) => entry({ ...ask, ...host }))
-      const suggestion = suggest(entries, BASE_PATHS)
+      const suggestion = suggest(entries, PRESENT)
       const { settings } = await settingsWith(suggestionYaml(suggestion))
       const { newlyDenied } = replay(entries, {
         policy: compilePolicy(settings),
@@ -165,7 +179,7 @@ test('whatever was recorded, the suggestion is right settings that let all of it
 test('a caller that makes up paths fills neither the memory nor the rules: what is too much is named', () => {
   const odd = Array.from({ length: 500 }, (_, at) => entry({ path: `/a//${'x'.repeat(5_000)}${at}` }))
   const words = Array.from({ length: 3_000 }, (_, at) => entry({ path: `/${'abc'.repeat(at % 50)}/${letters(at)}` }))
-  const { notes, grants } = suggest([...words, ...odd.map((one, at) => ({ ...one, caller: `c${at}` }))], BASE_PATHS)
+  const { notes, grants } = suggest([...words, ...odd.map((one, at) => ({ ...one, caller: `c${at}` }))], PRESENT)
   expect(notes).toHaveLength(201)
   expect(notes).toContain('checkout asks api.crm.test for more paths than are looked at: write its rules by hand')
   expect(notes.at(-1)).toBe('and more than is told here')

@@ -41,6 +41,10 @@ const replay = named(
     skipped: z.int().meta({ description: 'of these too little is known to decide them anew' }),
   }),
 )
+const of = z.enum(['passed', 'refused']).default('passed').meta({
+  description:
+    '`passed`: the least that what was let through needs, in place of what is there; `refused`: what the rest lacked, beside it',
+})
 const suggestion = named('Suggestion', z.strictObject({ yaml: z.string(), asks: z.int() }))
 
 /** What has been asked, in the light of a policy. */
@@ -69,11 +73,11 @@ export const policyRoutes: readonly Route[] = [
     path: '/v1/policy/suggest',
     summary: 'The allowlist and the rules that what was asked needs',
     role: 'viewer',
-    query: z.strictObject({ since }),
+    query: z.strictObject({ since, of }),
     response: suggestion,
     problems: ['store-missing', 'store-lost'],
     async handle({ query }, ports) {
-      const { yaml, asks } = await historyOf(ports).suggest(Date.parse(query.since))
+      const { yaml, asks } = await historyOf(ports).suggest(Date.parse(query.since), query.of)
       return { yaml, asks }
     },
   }),

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { z } from '../../forms/zod.ts'
+import { amend } from '../../settings/amend.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ask } from './client.ts'
@@ -34,9 +35,7 @@ interface ReplayOptions extends VerbOptions {
 /** `sallyport policy replay`: what other settings would have decided otherwise. Exit 1 when there is anything. */
 export function replay(options: ReplayOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const candidate = await readFile(options.candidate, 'utf8').catch((error: unknown) => {
-      throw new Error(`${options.candidate} cannot be read (${codeOf(error)}): name a settings file`)
-    })
+    const candidate = await readCandidate(options.candidate)
     const body = { candidate, since: timeBack(options.since, Date.now()) }
     const answer = await ask(door, replayed, { method: 'POST', path: '/v1/policy/replay', body })
     const { newlyDenied, newlyAllowed, newlyCredentialed, skipped } = answer
@@ -54,14 +53,31 @@ export function replay(options: ReplayOptions): Promise<void> {
 
 interface SuggestOptions extends VerbOptions {
   readonly since: string
+  readonly refused?: true
+  readonly whole?: true
 }
 
 /** `sallyport policy suggest`: settings that what was asked needs, as YAML. */
 export function suggest(options: SuggestOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const query = { since: timeBack(options.since, Date.now()) }
+    const { refused: isAddition = false, whole, config } = options
+    const settings = whole ? await settingsIn(config) : undefined
+    const query = { since: timeBack(options.since, Date.now()), of: isAddition ? 'refused' : 'passed' }
     const answer = await ask(door, z.object({ yaml: z.string(), asks: z.int() }), { path: '/v1/policy/suggest', query })
-    return { json: answer, words: answer.yaml, note: `made of ${answer.asks} requests since ${query.since}` }
+    const yaml = settings === undefined ? answer.yaml : amend(settings, answer.yaml, { isAddition })
+    return { json: { ...answer, yaml }, words: yaml, note: `made of ${answer.asks} requests since ${query.since}` }
+  })
+}
+
+/** Of the machine of whoever asks: a viewer elsewhere is not shown what else stands in the settings of the sidecar. */
+async function settingsIn(config: string | undefined): Promise<string> {
+  if (config === undefined) throw new Error('use --config FILE with --whole: the suggestion is put into that file')
+  return readCandidate(config)
+}
+
+function readCandidate(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    throw new Error(`${file} cannot be read (${codeOf(error)}): name a settings file`)
   })
 }
 

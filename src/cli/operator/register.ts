@@ -161,8 +161,10 @@ function registerPolicy(policy: Command): void {
     .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
     .action(replay)
   operator(policy.command('suggest'))
-    .description('print the allowlist and the rules that what was asked needs')
+    .description('print the allowlist and the rules that what was asked needs, and what of them is missing')
     .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
+    .option('--refused', 'what was refused lacked, or would have but for report mode; beside what is there')
+    .option('--whole', 'the settings file of --config with it in place, as replay takes it')
     .action(suggest)
 }
 

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeAuthority } from '../support/certificates.ts'
+import { sendRaw } from '../support/raw-client.ts'
+import { privateDirectory, type Running, remove, runCli, startSallyport, writeSecret } from '../support/sallyport.ts'
+import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
+
+/** From what was asked to settings that let it through, and back: `policy suggest`, then `policy replay`. */
+let sallyport: Running
+let upstream: RawUpstream
+const directory = privateDirectory()
+const config = join(directory, 'sallyport.yaml')
+const candidate = join(directory, 'candidate.yaml')
+const key = randomBytes(24).toString('hex')
+let stored = ''
+
+beforeAll(async () => {
+  const authority = await makeAuthority()
+  upstream = await startUpstream(() => OK, await authority.issue(['api.crm.test', 'a.files.test']))
+  writeSecret(directory, 'ca.pem', authority.certPem)
+  for (const name of ['crm.secret', 'sealing.key']) writeSecret(directory, name, randomBytes(32).toString('hex'))
+  writeSecret(directory, 'checkout', key)
+  const reached = { port: upstream.port, allowPrivate: ['127.0.0.0/8'], tls: { ca: { file: 'ca.pem' } } }
+  const credential = { kind: 'static', secret: { file: 'crm.secret' } }
+  sallyport = await startSallyport(directory, {
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    admin: { listen: 'unix:admin.sock' },
+    ca: 'ephemeral',
+    store: { kind: 'sqlite', path: 'state/sallyport.db', key: { file: 'sealing.key' } },
+    audit: { sinks: [{ kind: 'store' }] },
+    allowlist: { hosts: ['api.crm.test', 'never.test'], mode: 'report' },
+    callers: { checkout: { kind: 'api-key', key: { file: 'checkout' } } },
+    connections: {
+      crm: { hosts: ['api.crm.test'], ...reached, credential },
+      files: { hosts: ['*.files.test'], ...reached, credential: { kind: 'none' } },
+      blobs: { hosts: ['blobs.test'], ...reached, credential },
+      never: { hosts: ['never.test'], credential: { kind: 'none' } },
+    },
+    grants: [
+      { caller: 'checkout', connection: 'crm', rules: [{ methods: ['GET'] }], until: '2099-01-01T00:00:00Z' },
+      { caller: 'checkout', connection: 'never' },
+    ],
+    dns: {
+      hosts: {
+        'api.crm.test': ['127.0.0.1'],
+        'a.files.test': ['127.0.0.1'],
+        'inside.test': ['127.0.0.1'],
+        'blobs.test': ['127.0.0.1'],
+      },
+    },
+  })
+  stored = (await sp('caller', 'add', 'batch')).stdout.trim()
+  await sp('grant', 'files', '--to', 'batch', '--methods', 'GET')
+  for (const [method, target, as] of ASKS) await ask(method, target, as, as === 'batch' ? stored : key)
+})
+
+afterAll(async () => {
+  await sallyport?.stop()
+  await upstream?.close()
+  remove(directory)
+})
+
+const ASKS = [
+  ['GET', 'http://api.crm.test/v1/contacts/7', 'checkout'],
+  ['PUT', 'http://API.crm.test./v1/contacts/7', 'checkout'],
+  ['GET', 'http://a.files.test/a.js', 'checkout'],
+  ['GET', 'http://blobs.test/b/1', 'checkout'],
+  ['GET', 'http://inside.test/x', 'checkout'],
+  ['GET', 'http://api.crm.test:9/v1', 'checkout'],
+  ['GET', 'http://[::1]:9/', 'checkout'],
+  ['GET', 'http://api.crm.test/v1/notes', 'batch'],
+] as const
+
+function ask(method: string, target: string, as: string, secret: string) {
+  const proof = Buffer.from(`${as}:${secret}`).toString('base64')
+  const host = /^(?:http:\/\/)?([^/]+)/.exec(target)?.[1] ?? ''
+  const head = `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nProxy-Authorization: Basic ${proof}\r\n`
+  return sendRaw(sallyport.doors[0]?.address ?? '', `${head}Content-Length: 0\r\nConnection: close\r\n\r\n`)
+}
+
+function sp(...args: readonly string[]) {
+  return runCli([...args, '--config', config])
+}
+
+async function replayed(yaml: string) {
+  writeFileSync(candidate, yaml)
+  const { code, stdout, stderr } = await sp('policy', 'replay', '--candidate', candidate, '--json')
+  return { code, stderr, found: JSON.parse(stdout || '{}') }
+}
+
+test('the whole of what passed is settings by which what had passed passes, and of the rest it says why not', async () => {
+  const { stdout, code } = await sp('policy', 'suggest', '--whole')
+  expect(code).toBe(0)
+  const { found } = await replayed(stdout)
+  const denied = found.newlyDenied.map(({ host }: { host: string }) => host)
+  expect(denied).toEqual(['inside.test', '[::1]'])
+  expect(stdout).toContain('# Not in here: "inside.test: no connection can be suggested (address-not-allowed). ')
+  expect(stdout).toContain('allowPrivate')
+  expect(stdout).toContain('# Not in here: "checkout asks for [::1], which is an address')
+  expect(stdout).toContain('# Not in here: "grants[1] of checkout for never, which nobody needed"')
+  expect(stdout).toContain('until: "2099-01-01T00:00:00.000Z"')
+})
+
+test('a host that a connection covers, by a wildcard too, gets no other one: what is missing is told', async () => {
+  const { stdout } = await sp('policy', 'suggest')
+  expect(stdout).not.toContain('connections:')
+  expect(stdout).toContain('# Missing today: "a.files.test is not on the allowlist"')
+  expect(stdout).toContain('"blobs.test is not on the allowlist, and blobs injects a credential there"')
+  expect(stdout).toContain('# Missing today: "checkout does not have USE CONNECTION on files"')
+})
+
+test('by the whole of what was refused, beside what is there, the refusals are gone, and nothing else changes', async () => {
+  const { stdout } = await sp('policy', 'suggest', '--refused', '--whole')
+  const { found } = await replayed(stdout)
+  expect(found.newlyDenied).toEqual([])
+  expect(found.newlyAllowed).toMatchObject([{ method: 'PUT', host: 'api.crm.test', connection: 'crm' }])
+  const credentialed = found.newlyCredentialed.map(({ host }: { host: string }) => host)
+  expect(credentialed.toSorted()).toEqual(['api.crm.test', 'blobs.test'])
+  expect(stdout).toContain('cures port-not-allowed. Leave the port out')
+  expect(stdout).toContain('"mode": "report"')
+})
+
+test('what a caller of the store lacks is a command, which does it', async () => {
+  const { stdout } = await sp('policy', 'suggest', '--refused')
+  const line = stdout.split('\n').find((one) => one.includes('sallyport grant')) ?? ''
+  expect(line).toBe(
+    '# For a caller that is not in the settings: sallyport grant crm --to batch --methods GET --paths /v1/notes',
+  )
+  expect((await sp(...line.slice(line.indexOf('grant crm')).split(' '))).code).toBe(0)
+  expect((await ask('GET', 'http://api.crm.test/v1/notes', 'batch', stored)).status).toBe(200)
+  expect((await sp('policy', 'suggest', '--refused')).stdout).not.toContain('sallyport grant')
+})
+
+test('--whole needs a file to put it into', async () => {
+  const { code, stderr } = await runCli(['policy', 'suggest', '--whole', '--admin', `unix:${directory}/admin.sock`])
+  expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining('use --config FILE with --whole')])
+})
