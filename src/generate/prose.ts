@@ -172,7 +172,8 @@ and query left out; upper and lower case differ.
 Instead of \`methods\` and \`paths\`, a rule may name operations of an API description (OpenAPI 3.0 or 3.1, YAML or JSON, read at
 start): exactly their methods, so \`HEAD\` only where it is described, below the path of the servers that are on a host of the
 connection. A parameter is one segment, or a part of one. A slash in its value is sent percent-encoded, and that matches
-nothing; an operation that needs it gets a rule with \`paths\`.
+nothing; an operation that needs it gets a rule with \`paths\`. \`sallyport grant --openapi FILE --operations ID,ID\` makes such
+rules of a file on the machine of the operator.
 
 Only a path that has *one reading* can match a pattern. Servers differ about \`//\`, \`.\` and \`..\` as segments, a backslash, and
 all of these percent-encoded (\`%2e%2e\`, \`%2f\`, \`%252f\`) or with a parameter (\`..;x\`), so \`/v1/../admin\` may be either of two

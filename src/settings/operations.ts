@@ -44,6 +44,23 @@ export async function withOperations(settings: Settings, directory: string): Pro
   return { settings: { ...settings, grants }, faults }
 }
 
+/**
+ * The rules that let exactly these operations through, of a description on this machine. `hosts`: those of the connection.
+ * @throws Error in words, with everything that is wrong
+ */
+export async function rulesForOperations(
+  file: string,
+  ids: readonly string[],
+  hosts: readonly string[],
+): Promise<readonly Rule[]> {
+  const description = await describe(file, { hosts, read: readAny })
+  if (typeof description === 'string') throw new Error(description)
+  const made = ids.map((id) => [id, description.ruleFor(id)] as const)
+  const faults = made.flatMap(([id, one]) => (typeof one === 'string' ? [`${id}: ${one}`] : []))
+  if (faults.length > 0) throw new Error(faults.join('\n'))
+  return made.flatMap(([, one]) => (typeof one === 'string' ? [] : [one]))
+}
+
 interface Reading {
   readonly hosts: readonly string[]
   read(file: string): Promise<unknown>

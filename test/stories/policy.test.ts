@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -61,6 +62,13 @@ afterAll(async () => {
   await upstream?.close()
   remove(directory)
 })
+
+const API = `openapi: 3.1.0
+servers: [ { url: "https://api.crm.test/v2" } ]
+paths:
+  /orders: { get: { operationId: listOrders } }
+  /orders/{id}: { get: { operationId: getOrder } }
+`
 
 const ASKS = [
   ['GET', 'http://api.crm.test/v1/contacts/7', 'checkout'],
@@ -136,4 +144,37 @@ test('what a caller of the store lacks is a command, which does it', async () =>
 test('--whole needs a file to put it into', async () => {
   const { code, stderr } = await runCli(['policy', 'suggest', '--whole', '--admin', `unix:${directory}/admin.sock`])
   expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining('use --config FILE with --whole')])
+})
+
+test('operations of a description become the rules of a grant, and the sidecar is told no file', async () => {
+  const file = writeSecret(directory, 'crm-api.yaml', API)
+  const operations = ['--operations', 'listOrders,getOrder']
+  const { code, stdout } = await sp('grant', 'crm', '--to', 'batch', '--openapi', file, ...operations)
+  expect([code, stdout]).toEqual([0, expect.stringContaining('(GET /v2/orders; GET /v2/orders/*)')])
+  const statuses = await Promise.all(
+    ['/v2/orders', '/v2/orders/7', '/v2/orders/7/lines'].map((path) =>
+      ask('GET', `http://api.crm.test${path}`, 'batch', stored),
+    ),
+  )
+  expect(statuses.map(({ status }) => status)).toEqual([200, 200, 403])
+})
+
+test.each([
+  [
+    'an operation that is not there',
+    ['--openapi', 'crm-api.yaml', '--operations', 'nope'],
+    'use the id of an operation',
+  ],
+  ['no operations', ['--openapi', 'crm-api.yaml'], '--operations ID,ID'],
+  ['empty operations', ['--openapi', 'crm-api.yaml', '--operations', ','], '--operations ID,ID'],
+  ['methods beside', ['--openapi', 'crm-api.yaml', '--operations', 'a', '--methods', 'GET'], 'operations say both'],
+  ['a pipe', ['--openapi', 'pipe', '--operations', 'a'], 'no regular file'],
+  ['no file', ['--openapi', 'missing.yaml', '--operations', 'a'], 'cannot be read (ENOENT)'],
+])('nothing is granted by %s', async (_what, flags, said) => {
+  writeSecret(directory, 'crm-api.yaml', API)
+  if (flags.includes('pipe')) execFileSync('mkfifo', [join(directory, 'pipe')])
+  const { code, stdout, stderr } = await runCli(['grant', 'crm', '--to', 'batch', '--config', config, ...flags], {
+    cwd: directory,
+  })
+  expect([code === 0, stdout, stderr]).toEqual([false, '', expect.stringContaining(said)])
 })

@@ -1,5 +1,6 @@
 import { type ConnectionView, connection as connectionShape } from '../../admin/connection-view.ts'
 import { ask, askAll } from './client.ts'
+import type { OperatorDoor } from './door.ts'
 import { type Column, factsOf, tableOf } from './output.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
@@ -14,9 +15,14 @@ export function listConnections(options: VerbOptions): Promise<void> {
 /** `sallyport connection show` */
 export function showConnection(name: string, options: VerbOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const found = await ask(door, connectionShape, { path: pathOf(name) })
+    const found = await connectionAt(door, name)
     return { json: found, words: inWords(found) }
   })
+}
+
+/** A connection as it is now. @throws Refused where there is none */
+export function connectionAt(door: OperatorDoor, name: string): Promise<ConnectionView> {
+  return ask(door, connectionShape, { path: pathOf(name) })
 }
 
 interface DisableOptions extends VerbOptions {

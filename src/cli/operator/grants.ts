@@ -1,7 +1,10 @@
 import { type GrantView, grant as grantShape } from '../../admin/grant-view.ts'
+import type { Rule } from '../../core/rule.ts'
 import { z } from '../../forms/zod.ts'
+import { rulesForOperations } from '../../settings/operations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ask, askAll } from './client.ts'
+import { connectionAt } from './connections.ts'
 import type { OperatorDoor } from './door.ts'
 import { type Column, tableOf } from './output.ts'
 import { timeAhead } from './time.ts'
@@ -11,23 +14,43 @@ interface GrantOptions extends VerbOptions {
   readonly to: string
   readonly methods?: readonly string[]
   readonly paths?: readonly string[]
+  readonly openapi?: string
+  readonly operations?: readonly string[]
   readonly until?: string
 }
 
 /** `sallyport grant`: the very next request is let through. */
 export function grant(connection: string, options: GrantOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const { methods, paths, until } = options
-    const rule = { ...(methods && { methods: methods.map((one) => one.toUpperCase()) }), ...(paths && { paths }) }
+    const { until } = options
+    const rules = await rulesOf(connection, options, door)
     const body = {
       ...holderOf(options.to),
       connection,
-      ...((methods || paths) && { rules: [rule] }),
+      ...(rules && { rules }),
       ...(until !== undefined && { until: timeAhead(until, Date.now()) }),
     }
     const made = await ask(door, grantShape, { method: 'POST', path: '/v1/grants', body })
     return { json: made, words: `${inWords(made)}\n` }
   })
+}
+
+/** A description is read here, by whoever may read it: the sidecar opens no file that an operator names. */
+async function rulesOf(
+  connection: string,
+  { methods, paths, openapi, operations }: GrantOptions,
+  door: OperatorDoor,
+): Promise<readonly Rule[] | undefined> {
+  if (openapi === undefined && operations === undefined) {
+    const rule = { ...(methods && { methods: methods.map((one) => one.toUpperCase()) }), ...(paths && { paths }) }
+    return methods || paths ? [rule] : undefined
+  }
+  if (methods || paths) throw new Error('use --openapi and --operations, or --methods and --paths: operations say both')
+  // Without a rule, everything would be granted.
+  if (openapi === undefined || !operations?.length)
+    throw new Error('use --openapi FILE and --operations ID,ID: which operations, and where they are described')
+  const { hosts } = await connectionAt(door, connection)
+  return rulesForOperations(openapi, operations, hosts)
 }
 
 interface RevokeOptions extends VerbOptions {

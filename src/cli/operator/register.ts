@@ -51,6 +51,8 @@ function registerGrants(program: Command): void {
     .requiredOption('--to <holder>', 'name of a caller, or group:NAME')
     .option('--methods <methods>', 'as in GET,HEAD; without it any', listOf)
     .option('--paths <paths>', 'as in "/v1/contacts/*,/v1/notes/**"; without it any', listOf)
+    .option('--openapi <file>', 'an API description, read here; with --operations, instead of methods and paths')
+    .option('--operations <ids>', 'as in listContacts,getContact: what is let through of it', listOf)
     .option('--until <time>', 'as in 30d, 12h or 2027-06-30T00:00:00Z')
     .action(grant)
   operator(program.command('revoke'))
