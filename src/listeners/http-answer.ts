@@ -9,11 +9,17 @@ import { type Challenge, refusalMessage } from '../wire/refusal.ts'
 const DRAIN_BYTES = 256 * 1024
 const DRAIN_MS = 2_000
 
+interface Options {
+  /** Of the ask that it answers. */
+  readonly id: string
+  readonly challenge: Challenge
+  isDraining(): boolean
+}
+
 /** The answer of an HTTP/1 door. */
 export class HttpAnswer implements RefusingAnswer {
   readonly #response: ServerResponse
-  readonly #challenge: Challenge
-  readonly #isDraining: () => boolean
+  readonly #options: Options
   #drain: () => void = () => undefined
   #gone: () => void = () => undefined
   #flush: NodeJS.Immediate | undefined
@@ -21,10 +27,9 @@ export class HttpAnswer implements RefusingAnswer {
   /** Nothing that comes after the request is answered: this answer says so, and closes. */
   isLast = false
 
-  constructor(response: ServerResponse, challenge: Challenge, isDraining: () => boolean) {
+  constructor(response: ServerResponse, options: Options) {
     this.#response = response
-    this.#challenge = challenge
-    this.#isDraining = isDraining
+    this.#options = options
     response.once('close', () => {
       if (!response.writableFinished) this.#gone()
     })
@@ -51,9 +56,9 @@ export class HttpAnswer implements RefusingAnswer {
   }
 
   /** Its request has turned out malformed in the body: refuses, and has whoever relays it stop. */
-  spoil(problem: Problem, id: string): void {
+  spoil(problem: Problem): void {
     this.isLast = true
-    this.refuse(problem, id)
+    this.refuse(problem, this.#options.id)
     this.#gone()
   }
 
@@ -111,7 +116,7 @@ export class HttpAnswer implements RefusingAnswer {
       return undefined
     }
     this.#isRefused = true
-    const { status, fields, body } = refusalMessage(problem, id, this.#challenge)
+    const { status, fields, body } = refusalMessage(problem, id, this.#options.challenge)
     const request = response.req
     const { socket } = request
     const isRead = request.complete || discard(request, response)
@@ -126,7 +131,7 @@ export class HttpAnswer implements RefusingAnswer {
   #head(status: number, statusText: string, fields: readonly string[]): void {
     const response = this.#response
     response.sendDate = valuesOf(fields, 'date').length === 0
-    if (this.#isDraining()) this.isLast = true
+    if (this.#options.isDraining()) this.isLast = true
     const all = this.isLast ? [...fields, 'Connection', 'close'] : [...fields]
     response.writeHead(status, REASON_PHRASE.test(statusText) ? statusText : (STATUS_CODES[status] ?? ''), all)
   }

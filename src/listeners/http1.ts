@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Problem } from '../core/problem.ts'
 import { exchange } from '../gate/exchange.ts'
+import type { Asked } from '../gate/trace.ts'
 import { turnAway } from '../gate/turn-away.ts'
 import { exchangeUpgrade, type Switching } from '../gate/upgrade.ts'
 import type { Incoming } from '../relay/answer.ts'
@@ -76,9 +76,9 @@ export class Http1 {
     const line = this.#lineOf(request.socket)
     // Node has parsed what came in one packet with a request that ends the connection. @see RFC 9112 section 9.6
     if (line.answer?.isLast) return
-    const answer = this.#answer(response)
-    line.answer = answer
     const { taken, framing } = this.#read(request, line)
+    const answer = this.#answer(response, 'ask' in taken ? taken.ask : taken.asked)
+    line.answer = answer
     if ('fault' in taken) {
       answer.isLast = true
       this.#intake.turnAway(taken, answer)
@@ -119,15 +119,17 @@ export class Http1 {
   #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
     const line = this.#lineOf(request.socket)
     if (line.answer?.isLast) return
-    const answer = this.#answer(response)
+    const asked = this.#intake.asked(request.method ?? '')
+    const answer = this.#answer(response, asked)
     answer.isLast = true
     line.answer = answer
     const fault = { code: 'expectation-failed', reason: 'an expectation other than 100-continue' } as const
-    this.#intake.turnAway({ fault, asked: this.#intake.asked(request.method ?? '') }, answer)
+    this.#intake.turnAway({ fault, asked }, answer)
   }
 
-  #answer(response: ServerResponse): HttpAnswer {
-    return new HttpAnswer(response, this.#intake.reader.challenge, () => this.#intake.isDraining)
+  #answer(response: ServerResponse, { id }: Asked): HttpAnswer {
+    const { challenge } = this.#intake.reader
+    return new HttpAnswer(response, { id, challenge, isDraining: () => this.#intake.isDraining })
   }
 
   #read(request: IncomingMessage, line: Line): { readonly taken: Taken; readonly framing: Framing } {
@@ -169,7 +171,7 @@ export class Http1 {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
     const reason = error.code ?? 'unreadable'
     const problem = new Problem(PARSER_PROBLEMS[reason] ?? 'request-malformed', { reason, cause: error })
-    if (line.answer?.isReading) line.answer.spoil(problem, randomUUID())
+    if (line.answer?.isReading) line.answer.spoil(problem)
     else if (line.answer?.isInProgress) line.answer.onceOver(() => this.#turnAwayUnread(problem, socket))
     else this.#turnAwayUnread(problem, socket)
   }

@@ -314,6 +314,17 @@ test.each(Object.keys(silentStories) as Unanswerable[] /* the keys of a literal 
   },
 )
 
+test('a body that turns out malformed on its way is told under the instance of its own entry', async () => {
+  const body = `5\r\nhello\r\nnot a length\r\n`
+  const answer = await ask({ method: 'POST', fields: 'Transfer-Encoding: chunked\r\n', body })
+  const { instance, code } = JSON.parse(answer.text.split('\r\n\r\n')[1] ?? '')
+  expect([answer.status, code]).toEqual([400, 'request-malformed'])
+  expect(await entryOf(String(instance).replace('urn:uuid:', ''), sallyport)).toMatchObject({
+    method: 'POST',
+    path: `/${MARKER}/1`,
+  })
+})
+
 test('a refusal is recorded once', async () => {
   const entries = await sallyport.audit(0)
   expect(new Set(entries.map(({ id }) => id)).size).toBe(entries.length)
