@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import http from 'node:http'
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
@@ -98,6 +98,6 @@ type SiteFault = 'host-misdirected' | 'cross-site'
 
 /** Before anything else looks at the request. */
 function refuse(response: http.ServerResponse, fault: SiteFault): void {
-  const { status, headers, body } = refusalMessage(new AdminProblem(fault), randomUUID())
+  const { status, headers, body } = refusalMessage(new AdminProblem(fault), randomUUIDv7())
   response.writeHead(status, headers).end(body)
 }

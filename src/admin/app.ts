@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import { Hono } from 'hono'
 import { AdminProblem } from './admin-problem.ts'
 import { healthApp } from './health.ts'
@@ -21,9 +21,9 @@ export function createAdminApp(ports: AdminPorts): App {
     return context.body(document, 200, { 'Content-Type': 'application/json' })
   })
   mount(app, ports)
-  app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUID()))
+  app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUIDv7()))
   app.onError((error) => {
-    const id = randomUUID()
+    const id = randomUUIDv7()
     ports.onFault(id, error)
     return refusalResponse(new AdminProblem('internal-error'), id)
   })
@@ -40,7 +40,7 @@ function mount(app: App, ports: AdminPorts): void {
   for (const [path, same] of Map.groupBy(routes, (route) => route.path)) {
     const allow = same.map(({ method }) => (method === 'GET' ? 'GET, HEAD' : method)).join(', ')
     app.all(honoPath(path), () =>
-      refusalResponse(new AdminProblem('method-not-allowed'), randomUUID(), { Allow: allow }),
+      refusalResponse(new AdminProblem('method-not-allowed'), randomUUIDv7(), { Allow: allow }),
     )
   }
 }

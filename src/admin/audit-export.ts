@@ -13,7 +13,7 @@ const ROWS = 1000
  */
 export async function exportLines(audit: AuditRows, filter: AuditFilter): Promise<Readable> {
   const isWhole = Object.values(filter).every((one) => one === undefined)
-  const parts = isWhole ? partsOf(audit, ROWS) : found(audit, filter)
+  const parts = isWhole ? partsOf(audit, ROWS) : pagesOf(audit, { ...filter, order: 'oldest' })
   const first = await parts.next()
   return Readable.from(textOf(first, parts), { objectMode: false })
 }
@@ -26,10 +26,11 @@ async function* textOf(first: Awaited<ReturnType<Parts['next']>>, parts: Parts):
   }
 }
 
-async function* found(audit: AuditRows, filter: AuditFilter): Parts {
+/** Everything that fits, a part at a time. @throws StoreError */
+export async function* pagesOf(audit: AuditRows, filter: AuditFilter): Parts {
   let cursor: string | undefined
   do {
-    const page = await audit.find({ ...filter, order: 'oldest', limit: ROWS, cursor })
+    const page = await audit.find({ ...filter, limit: ROWS, cursor })
     yield page.lines
     cursor = page.cursor
   } while (cursor !== undefined)

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Peer } from '../core/ask.ts'
@@ -37,7 +37,7 @@ export async function serve(
   request: Request,
   { ports, wrong }: { readonly ports: AdminPorts; readonly wrong: WrongProofs },
 ): Promise<Response> {
-  const id = randomUUID()
+  const id = randomUUIDv7()
   const record = recorderOf(route, id, ports)
   let operator: Operator | undefined
   let subject = Object.values(request.params).join(' ').slice(0, 256)

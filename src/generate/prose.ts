@@ -290,7 +290,7 @@ When Sallyport itself says no, the answer is a problem of RFC 9457 (\`applicatio
 
 It always has the header \`Proxy-Status\` (RFC 9209), as in \`sallyport; error=http_request_denied; details="grant-missing"\`, and
 an answer of the upstream never has: by that a program tells whose answer it is. \`instance\` is the id of the audit entry,
-where the operator finds the reason; the answer itself repeats nothing of the request. Test for \`code\`, which stays the same
+where the operator finds the reason (\`sallyport audit search --id INSTANCE\`); the answer itself repeats nothing of the request. Test for \`code\`, which stays the same
 for ever; titles and details may change.
 
 \`caller-unknown\`, \`token-rejected\` and \`certificate-unknown\` are 407 at a forward door, and 401 at a reverse door, where

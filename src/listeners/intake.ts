@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import type { Ask } from '../core/ask.ts'
 import { Problem } from '../core/problem.ts'
 import type { RefusingAnswer } from '../gate/exchange.ts'
@@ -52,7 +52,7 @@ export class Intake {
 
   /** The first words of a record. */
   asked(method: string): Asked {
-    return { id: randomUUID(), door: this.label, method }
+    return { id: randomUUIDv7(), door: this.label, method }
   }
 
   /** `fault`: what the protocol found wrong with the framing already. */

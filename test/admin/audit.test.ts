@@ -1,6 +1,6 @@
 import http from 'node:http'
 import { text } from 'node:stream/consumers'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { AuditLine } from '../../src/core/audit-line.ts'
 import { StoreError } from '../../src/store/store.ts'
 import { openTestDoor, type TestDoor } from './door.ts'
@@ -41,6 +41,57 @@ test('records are found by what they are about, newest first, a part at a time',
   const since = new Date(START + 28_000).toISOString()
   const until = encodeURIComponent('2026-06-01T02:00:30+02:00')
   expect(seqs((await door.ask('GET', `/v1/audit?since=${since}&until=${until}`)).json['items'])).toEqual([29, 28])
+})
+
+describe('by the instance of a problem', () => {
+  const at = (time: number) => `${time.toString(16).padStart(12, '0').replace(/^.{8}/, '$&-')}-7abc-8def-0123456789ab`
+  const withId = (id: string, seq: number, keys: Partial<AuditLine['keys']> = {}) => {
+    const line = lineOf(seq, keys)
+    return { ...line, line: JSON.stringify({ ...JSON.parse(line.line), msg: line.keys.kind, id }) }
+  }
+  const found = async (door: TestDoor, query: string) =>
+    seqs((await door.ask('GET', `/v1/audit?${query}`, { as: 'viewer' })).json['items'])
+
+  test('the one record is found, however many there are at that time', async () => {
+    const lines = Array.from({ length: 1500 }, (_, seq) => lineOf(60 + (seq % 3), { caller: 'x' })).map((line, at) => ({
+      ...line,
+      seq: 1000 + at,
+    }))
+    const id = at(START + 61_000)
+    const door = await withLines([...lines, withId(id, 61), withId(at(START + 61_001), 62)])
+    expect(await found(door, `id=${id}`)).toEqual([61])
+    expect(await found(door, `id=urn:uuid:${id.toUpperCase()}&limit=1`)).toEqual([61])
+    expect(await found(door, `id=${id}&caller=checkout`)).toEqual([])
+    expect(await found(door, `id=${id}&kind=change`)).toEqual([])
+    expect(await found(door, `id=${at(START)}`)).toEqual([])
+  })
+
+  test('all that one request changed is found, which took its time', async () => {
+    const id = at(START)
+    const change = { kind: 'change' } as const
+    const door = await withLines([withId(id, 20, change), withId(id, 21, change), withId(at(START + 1), 22, change)])
+    expect(await found(door, `id=${id}`)).toEqual([21, 20])
+  })
+
+  test.each([
+    ['of an older Sallyport', '0199c6e0-7c11-4d3e-9d27-5d2a4f0f8a11', 'others say no time'],
+    ['that is none', 'abc', 'with or without "urn:uuid:"'],
+  ])('an id %s is refused with what to do', async (_what, id, remedy) => {
+    const door = await openTestDoor()
+    const { status, json } = await door.ask('GET', `/v1/audit?id=${id}`)
+    expect([status, json['errors']?.[0]]).toMatchObject([
+      422,
+      { pointer: 'id', detail: expect.stringContaining(remedy) },
+    ])
+  })
+
+  test('what the admin door itself refuses is found', async () => {
+    const door = await openTestDoor()
+    const { json } = await door.ask('DELETE', '/v1/grants/none')
+    const id = String(json['instance']).replace('urn:uuid:', '')
+    expect(door.changes).toMatchObject([{ id, code: 'not-found' }])
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)
+  })
 })
 
 test.each(['x', '!', 'k'.repeat(1000)])('a cursor like %j is refused', async (cursor) => {

@@ -201,6 +201,18 @@ test('the audit is searched, followed, exported and verified', async () => {
   expect(verified.stdout).toMatch(/^not intact: line \d+, instance .*altered/)
 })
 
+test('what an app was refused with is found by its instance', async () => {
+  const key = (await sp('caller', 'add', 'refused')).stdout.trim()
+  const proof = Buffer.from(`refused:${key}`).toString('base64')
+  const request = `GET http://api.crm.test/v1/refused HTTP/1.1\r\nHost: api.crm.test\r\nProxy-Authorization: Basic ${proof}\r\nConnection: close\r\n\r\n`
+  const { text: answer } = await sendRaw(sallyport.doors[0]?.address ?? '', request)
+  const { instance } = JSON.parse(answer.split('\r\n\r\n')[1] ?? '')
+  const look = async () => JSON.parse((await sp('audit', 'search', '--id', instance, '--json')).stdout)[0]
+  const entry = await eventually(look, 'the refusal in the store')
+  expect(`urn:uuid:${entry.id}`).toBe(instance)
+  expect(entry).toMatchObject({ path: '/v1/refused', code: 'grant-missing' })
+})
+
 test('a row that is filed under another name is reported, though the chain is whole', async () => {
   const { verified } = await withRow('host', 'elsewhere.example.com')
   expect(verified.code).toBe(1)

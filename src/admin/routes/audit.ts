@@ -1,8 +1,9 @@
 import { findMisfiled } from '../../audit/misfiled.ts'
 import { blastRadius, type Search } from '../../audit/rows.ts'
 import { z } from '../../forms/zod.ts'
-import type { AuditFilter } from '../../store/audit-rows.ts'
+import type { AuditFilter, AuditLine } from '../../store/audit-rows.ts'
 import { inputInvalid } from '../admin-problem.ts'
+import { findById, recordId } from '../audit-by-id.ts'
 import { exportLines } from '../audit-export.ts'
 import { auditKeys, auditPage, auditPeriod, filterOf } from '../audit-query.ts'
 import { blastRadiusSummary, summaryView } from '../blast-radius.ts'
@@ -49,10 +50,13 @@ export const auditRoutes: readonly Route[] = [
     path: '/v1/audit',
     summary: 'Audit records, newest first',
     role: 'viewer',
-    query: z.strictObject(auditPage),
+    query: z.strictObject({ id: recordId.optional(), ...auditPage }),
     response: list,
     problems: ['store-missing', 'store-lost'],
-    handle: ({ query }, ports) => find(filterOf(query), ports),
+    async handle({ query: { id, ...query } }, ports) {
+      const filter = filterOf(query)
+      return id === undefined ? find(filter, ports) : view(await findById(storeOf(ports).audit, id, filter))
+    },
   }),
   look({
     path: '/v1/audit/blast-radius',
@@ -119,6 +123,9 @@ function searchOf({
 
 async function find(filter: AuditFilter, ports: AdminPorts): Promise<z.infer<typeof list>> {
   const { lines, cursor } = await storeOf(ports).audit.find(filter)
-  const items = lines.map(({ line }) => record.parse(JSON.parse(line)))
-  return { items, ...(cursor !== undefined && { cursor }) }
+  return { ...view(lines), ...(cursor !== undefined && { cursor }) }
+}
+
+function view(lines: readonly AuditLine[]): z.infer<typeof list> {
+  return { items: lines.map(({ line }) => record.parse(JSON.parse(line))) }
 }

@@ -8,6 +8,8 @@ import { type VerbOptions, viaDoor } from './verb.ts'
 
 /** What is wanted of the audit. */
 export interface AuditOptions extends VerbOptions {
+  /** Of one record, or the urn form that an app was answered with. */
+  readonly id?: string
   readonly since?: string
   readonly until?: string
   readonly caller?: string
@@ -43,7 +45,7 @@ export function search(options: AuditOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const page = await ask(door, z.object({ items: z.array(record), cursor: z.string().optional() }), {
       path: '/v1/audit',
-      query: { ...filterOf(options), limit: options.limit },
+      query: { ...filterOf(options), id: options.id, limit: options.limit },
     })
     const note = page.cursor === undefined ? undefined : 'there is more: use --limit, --until, or `audit export`'
     return { json: page.items, words: tableOf(page.items, COLUMNS, 'no records'), note }

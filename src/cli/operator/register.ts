@@ -113,6 +113,7 @@ function registerSecrets(secret: Command): void {
 function registerAudit(audit: Command): void {
   period(filters(operator(audit.command('search'))))
     .description('records, newest first')
+    .option('--id <uuid>', 'what an app was refused with: the "instance" of its problem')
     .option('--limit <count>', 'records at most', '100')
     .action(search)
   filters(operator(audit.command('tail')))
