@@ -155,7 +155,8 @@ credential. So does a connection that is switched off, and a caller that is not 
 token is good for as long as what it began. What nobody has answered yet is answered 403 \`access-revoked\`; everything else
 is cut so that it cannot be taken for whole. Setting the clock back makes no grant last longer.
 
-With \`mode: report\` what matches no rule is let through and recorded as \`wouldRefuse\`. It is never for credentials: only a
+With \`mode: report\` what matches no rule is let through and recorded as \`wouldRefuse\`, by which
+\`sallyport audit search --would-refuse CODE\` finds it. It is never for credentials: only a
 grant to a connection with \`credential: { kind: none }\` may say so.
 
 A method is compared exactly: \`GET\` does not include \`HEAD\`. A path is compared as it is sent upstream, base path included

@@ -94,6 +94,55 @@ describe('by the instance of a problem', () => {
   })
 })
 
+describe('by what report mode would have refused', () => {
+  const waived = (seq: number, more: object) => {
+    const line = lineOf(seq, { caller: 'checkout' })
+    return { ...line, line: JSON.stringify({ ...JSON.parse(line.line), ...more }) }
+  }
+  const lines = [
+    waived(1, { wouldRefuse: 'rule-not-matched' }),
+    waived(2, { path: '/"wouldRefuse":"rule-not-matched"' }),
+    waived(3, { wouldRefuse: 'grant-missing' }),
+    waived(4, { wouldRefuse: 'rule-not-matched', code: 'upstream-timeout' }),
+    ...Array.from({ length: 2000 }, (_, at) => lineOf(10 + at)),
+    waived(5000, { wouldRefuse: 'rule-not-matched' }),
+  ]
+
+  test('records are found among all others, a part at a time', async () => {
+    const door = await withLines(lines)
+    const one = await door.ask('GET', '/v1/audit?wouldRefuse=rule-not-matched&limit=2', { as: 'viewer' })
+    expect(seqs(one.json['items'])).toEqual([5000, 4])
+    const two = await door.ask('GET', `/v1/audit?wouldRefuse=rule-not-matched&limit=2&cursor=${one.json['cursor']}`)
+    expect([seqs(two.json['items']), two.json['cursor']]).toEqual([[1], undefined])
+    const within = await door.ask('GET', `/v1/audit?wouldRefuse=rule-not-matched&caller=nobody`)
+    expect(within.json['items']).toEqual([])
+  })
+
+  test('an answer that would have to read too much says where to go on', async () => {
+    const origin = await withLines([])
+    let read = 0
+    const find = () => {
+      read += 1000
+      return Promise.resolve({ lines: [], cursor: read < 25_000 ? 'further' : undefined })
+    }
+    const store = Object.create(origin.store, { audit: { value: { find } } })
+    const door = await openTestDoor({ over: { store } })
+    const one = await door.ask('GET', '/v1/audit?wouldRefuse=grant-missing')
+    expect([one.json, read]).toEqual([{ items: [], cursor: 'further' }, 20_000])
+    const two = await door.ask('GET', '/v1/audit?wouldRefuse=grant-missing&cursor=further')
+    expect([two.json, read]).toEqual([{ items: [] }, 25_000])
+  })
+
+  test.each(['wouldRefuse=%22', `wouldRefuse=grant-missing&id=0199c6e0-7c11-7d3e-9d27-5d2a4f0f8a11`])(
+    '%s is refused',
+    async (query) => {
+      const door = await openTestDoor()
+      const { status, json } = await door.ask('GET', `/v1/audit?${query}`)
+      expect([status, json['errors']?.[0]]).toMatchObject([422, { pointer: 'wouldRefuse' }])
+    },
+  )
+})
+
 test.each(['x', '!', 'k'.repeat(1000)])('a cursor like %j is refused', async (cursor) => {
   const door = await openTestDoor()
   const { status, json } = await door.ask('GET', `/v1/audit?cursor=${cursor}`)

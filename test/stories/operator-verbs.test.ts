@@ -213,6 +213,12 @@ test('what an app was refused with is found by its instance', async () => {
   expect(entry).toMatchObject({ path: '/v1/refused', code: 'grant-missing' })
 })
 
+test('what report mode let through is searched for by the code that it would have had', async () => {
+  expect((await sp('audit', 'search', '--would-refuse', 'rule-not-matched')).stdout).toBe('no records\n')
+  const { code, stderr } = await sp('audit', 'search', '--would-refuse', 'Rule')
+  expect([code, stderr]).toEqual([1, expect.stringContaining('wouldRefuse: use the code of a problem')])
+})
+
 test('a row that is filed under another name is reported, though the chain is whole', async () => {
   const { verified } = await withRow('host', 'elsewhere.example.com')
   expect(verified.code).toBe(1)

@@ -1,13 +1,13 @@
 import { findMisfiled } from '../../audit/misfiled.ts'
 import { blastRadius, type Search } from '../../audit/rows.ts'
 import { z } from '../../forms/zod.ts'
-import type { AuditFilter, AuditLine } from '../../store/audit-rows.ts'
+import type { AuditPage } from '../../store/audit-rows.ts'
 import { inputInvalid } from '../admin-problem.ts'
 import { findById, recordId } from '../audit-by-id.ts'
 import { exportLines } from '../audit-export.ts'
 import { auditKeys, auditPage, auditPeriod, filterOf } from '../audit-query.ts'
+import { findWaived, wouldRefuse } from '../audit-waived.ts'
 import { blastRadiusSummary, summaryView } from '../blast-radius.ts'
-import type { AdminPorts } from '../ports.ts'
 import { look, type Route, stream } from '../route.ts'
 import { listOf, named, paging } from '../shapes.ts'
 import { storeOf } from '../store-of.ts'
@@ -50,12 +50,16 @@ export const auditRoutes: readonly Route[] = [
     path: '/v1/audit',
     summary: 'Audit records, newest first',
     role: 'viewer',
-    query: z.strictObject({ id: recordId.optional(), ...auditPage }),
+    query: z.strictObject({ id: recordId.optional(), wouldRefuse: wouldRefuse.optional(), ...auditPage }),
     response: list,
     problems: ['store-missing', 'store-lost'],
-    async handle({ query: { id, ...query } }, ports) {
+    async handle({ query: { id, wouldRefuse: code, ...query } }, ports) {
       const filter = filterOf(query)
-      return id === undefined ? find(filter, ports) : view(await findById(storeOf(ports).audit, id, filter))
+      const { audit } = storeOf(ports)
+      if (id !== undefined && code !== undefined)
+        throw inputInvalid([{ pointer: 'wouldRefuse', detail: 'use it without id' }])
+      if (id !== undefined) return listed({ lines: await findById(audit, id, filter), cursor: undefined })
+      return listed(await (code === undefined ? audit.find(filter) : findWaived(audit, code, filter)))
     },
   }),
   look({
@@ -68,9 +72,10 @@ export const auditRoutes: readonly Route[] = [
     problems: ['store-missing', 'store-lost'],
     async handle({ query }, ports) {
       const search = searchOf(query)
-      const found = await find({ ...search, kind: 'ask', limit: query.limit, cursor: query.cursor }, ports)
+      const { audit } = storeOf(ports)
+      const found = listed(await audit.find({ ...search, kind: 'ask', limit: query.limit, cursor: query.cursor }))
       if (query.cursor !== undefined) return found
-      return { summary: summaryView(await blastRadius(storeOf(ports).audit, search)), ...found }
+      return { summary: summaryView(await blastRadius(audit, search)), ...found }
     },
   }),
   stream({
@@ -121,11 +126,7 @@ function searchOf({
   return { secret }
 }
 
-async function find(filter: AuditFilter, ports: AdminPorts): Promise<z.infer<typeof list>> {
-  const { lines, cursor } = await storeOf(ports).audit.find(filter)
-  return { ...view(lines), ...(cursor !== undefined && { cursor }) }
-}
-
-function view(lines: readonly AuditLine[]): z.infer<typeof list> {
-  return { items: lines.map(({ line }) => record.parse(JSON.parse(line))) }
+function listed({ lines, cursor }: AuditPage): z.infer<typeof list> {
+  const items = lines.map(({ line }) => record.parse(JSON.parse(line)))
+  return { items, ...(cursor !== undefined && { cursor }) }
 }

@@ -1,7 +1,7 @@
 import { z } from '../../forms/zod.ts'
 import { orSettingsExit } from '../failing.ts'
 import { ask, askAll, lines } from './client.ts'
-import { findDoor } from './door.ts'
+import { findDoor, type OperatorDoor } from './door.ts'
 import { type Column, tableOf } from './output.ts'
 import { timeBack } from './time.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
@@ -10,6 +10,8 @@ import { type VerbOptions, viaDoor } from './verb.ts'
 export interface AuditOptions extends VerbOptions {
   /** Of one record, or the urn form that an app was answered with. */
   readonly id?: string
+  /** What report mode let through. */
+  readonly wouldRefuse?: string
   readonly since?: string
   readonly until?: string
   readonly caller?: string
@@ -43,13 +45,27 @@ type Record = z.infer<typeof record>
 /** `sallyport audit search`: newest first. */
 export function search(options: AuditOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    const page = await ask(door, z.object({ items: z.array(record), cursor: z.string().optional() }), {
-      path: '/v1/audit',
-      query: { ...filterOf(options), id: options.id, limit: options.limit },
-    })
-    const note = page.cursor === undefined ? undefined : 'there is more: use --limit, --until, or `audit export`'
-    return { json: page.items, words: tableOf(page.items, COLUMNS, 'no records'), note }
+    const { items, isMore } = await searched(door, options)
+    const note = isMore ? 'there is more: use --limit, --until, or `audit export`' : undefined
+    return { json: items, words: tableOf(items, COLUMNS, 'no records'), note }
   })
+}
+
+const page = z.object({ items: z.array(record), cursor: z.string().optional() })
+
+/** As many as are wanted: what is read through comes in parts that may be short. */
+async function searched(door: OperatorDoor, options: AuditOptions) {
+  const { id, wouldRefuse, limit } = options
+  const query = { ...filterOf(options), id, wouldRefuse }
+  const items: Record[] = []
+  let cursor: string | undefined
+  do {
+    const rest = items.length === 0 ? limit : Number(limit) - items.length
+    const part = await ask(door, page, { path: '/v1/audit', query: { ...query, limit: rest, cursor } })
+    items.push(...part.items)
+    cursor = part.cursor
+  } while (cursor !== undefined && items.length < Number(limit))
+  return { items, isMore: cursor !== undefined }
 }
 
 /** `sallyport audit blast-radius`: every request that spent this credential, or any of this secret. */
