@@ -8,6 +8,8 @@ import { parseAbsoluteForm } from '../wire/authority.ts'
 /** A URL that somebody would like to know the decision of. */
 export interface Supposition {
   readonly caller: Caller
+  /** Scopes of its token cap this caller, and it was not said which it has: here nothing caps it. */
+  readonly lacksScopes?: boolean
   /** `CONNECT` too: it is asked for the host and the port of the URL. */
   readonly method: string
   readonly url: string
@@ -27,10 +29,11 @@ export interface Told {
   /** Report mode lets it through: the code by which it would have been refused. */
   readonly wouldRefuse?: ProblemCode
   readonly remedy?: string
+  readonly lacksScopes?: true
 }
 
 /** The very decisions that a door would make; nothing is sent anywhere. Undefined: the URL is none that a door takes. */
-export function tellWhy({ caller, method, url, at }: Supposition, policy: Policy): Told | undefined {
+export function tellWhy({ caller, lacksScopes, method, url, at }: Supposition, policy: Policy): Told | undefined {
   const target = parseAbsoluteForm(url)
   if (!target) return undefined
   const scheme = /^https:/i.test(url) ? 'https' : 'http'
@@ -47,5 +50,6 @@ export function tellWhy({ caller, method, url, at }: Supposition, policy: Policy
     ...(grant !== undefined && { grant }),
     ...(wouldRefuse && { wouldRefuse }),
     ...(said && { remedy: problems[said].remedy }),
+    ...(lacksScopes && { lacksScopes }),
   }
 }

@@ -164,6 +164,39 @@ test('why --json says it to programs', async () => {
   })
 })
 
+test('why says where a running sidecar may know more, and where scopes cap what was asked without them', async () => {
+  const job = { kind: 'jwt', issuer: 'https://issuer.test', audience: 'a', jwks: { file: 'j' }, claims: { sub: '*' } }
+  const config = settingsFile(
+    'stored.yaml',
+    crmSettings({
+      port: 443,
+      settings: {
+        store: { kind: 'sqlite', path: 'store.db' },
+        callers: {
+          job: { ...job, scopes: { read: { methods: ['GET'] } } },
+          other: { kind: 'api-key', key: { file: 'checkout' } },
+        },
+        grants: [{ caller: 'job', connection: 'crm' }],
+      },
+    }),
+  )
+  const told = (...args: readonly string[]) =>
+    runCli(['why', '--config', config, '--caller', ...args, '--method', 'PUT', 'http://api.crm.test/v1'])
+  const LIVE = /^this is what the settings file says: --live asks .*\n$/
+  const uncapped = await told('job')
+  expect([uncapped.code, uncapped.stdout]).toEqual([0, expect.stringMatching(/^permit: /)])
+  expect(uncapped.stderr).toMatch(/^the scopes of its token cap what job may do, .* --scope\n$/)
+  expect(JSON.parse((await told('job', '--json')).stdout)).toMatchObject({ decision: 'permit', lacksScopes: true })
+  const capped = await told('job', '--scope', 'read')
+  expect(capped.stdout).toMatch(/\(scope-insufficient\)/)
+  expect(capped.stderr).toBe('')
+  expect((await told('other')).stderr).toMatch(LIVE)
+  expect((await told('other', '--json')).stderr).toBe('')
+  expect((await told('stored')).stderr).toBe(
+    'stored is no caller: use one of job, other; or --live, which asks the running sidecar for those in its store\n',
+  )
+})
+
 test.each([
   ['an unknown caller', ['--caller', 'nobody', 'http://api.crm.test/'], 'nobody is no caller: use one of checkout'],
   [

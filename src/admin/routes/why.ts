@@ -11,7 +11,8 @@ const question = named(
     caller: callerName,
     groups: z.array(groupName).max(256).optional().meta({ description: 'as a proof would give them' }),
     scopes: z.array(z.string().min(1).max(256)).max(256).optional().meta({
-      description: 'as a token would have them; absent: a proof without scopes, which caps nothing',
+      description:
+        'as a token would have them; absent: nothing caps the caller, and `lacksScopes` says where a token would',
     }),
     method: z.string().regex(/^[A-Z][A-Z-]{0,63}$/, 'use the method as it is sent, as in "GET"'),
     url: z.string().min(1).max(8192).meta({ description: '`http://api.crm.example.com/v1/contacts`' }),
@@ -33,6 +34,9 @@ const explanation = named(
       description: 'report mode lets it through: the code by which it would have been refused',
     }),
     remedy: z.string().optional(),
+    lacksScopes: z.literal(true).optional().meta({
+      description: 'the scopes of its token cap this caller, and the question had none: here nothing caps it',
+    }),
   }),
 )
 
@@ -48,13 +52,10 @@ export const whyRoutes: readonly Route[] = [
     handle({ body: { caller, groups, scopes, method, url } }, ports) {
       const proof = proofOf(caller, ports)
       if (proof === undefined) throw fieldInvalid('caller', knownCallers(ports))
-      const who = {
-        name: caller,
-        method: proof,
-        ...(groups && { groups }),
-        scopes: scopes && ports.declared().ceilingOf(caller, scopes),
-      }
-      const told = tellWhy({ caller: who, method, url, at: ports.clock.now() }, ports.policy())
+      const ceiling = ports.declared().ceilingOf(caller, scopes ?? [])
+      const who = { name: caller, method: proof, ...(groups && { groups }), scopes: scopes && ceiling }
+      const lacksScopes = ceiling !== undefined && !scopes
+      const told = tellWhy({ caller: who, lacksScopes, method, url, at: ports.clock.now() }, ports.policy())
       if (!told) throw fieldInvalid('url', 'use a URL such as http://api.crm.example.com/v1/contacts')
       return told
     },

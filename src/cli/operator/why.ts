@@ -1,6 +1,6 @@
 import { z } from '../../forms/zod.ts'
 import { EXIT } from '../exit-codes.ts'
-import { inWords } from '../why.ts'
+import { inWords, scopesNote } from '../why.ts'
 import { ask } from './client.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
@@ -19,6 +19,7 @@ const told = z.looseObject({
   code: z.string().optional(),
   wouldRefuse: z.string().optional(),
   remedy: z.string().optional(),
+  lacksScopes: z.literal(true).optional(),
 })
 
 /** `sallyport why --live`: what the running sidecar would decide just now, stored grants and switches included. */
@@ -27,6 +28,7 @@ export function whyLive(url: string, options: LiveWhyOptions): Promise<void> {
     const { caller, method, group: groups, scope: scopes } = options
     const body = { caller, method, url, ...(groups && { groups }), ...(scopes && { scopes }) }
     const answer = await ask(door, told, { method: 'POST', path: '/v1/why', body })
-    return { json: answer, words: inWords(answer), exitCode: answer.decision === 'refuse' ? EXIT.refused : 0 }
+    const note = answer.lacksScopes && scopesNote(caller)
+    return { json: answer, words: inWords(answer), note, exitCode: answer.decision === 'refuse' ? EXIT.refused : 0 }
   })
 }
