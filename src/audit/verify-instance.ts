@@ -16,6 +16,13 @@ interface Options {
   report(found: Found): void
 }
 
+/** The first line that is here of an instance. `after`: the line before it, where it begins a run and names it. */
+export interface AuditBeginning {
+  readonly run: string
+  readonly seq: number
+  readonly after: AuditHead | undefined
+}
+
 /** Runs that are remembered; several may be under way, and one is linked to by the next. */
 const MOST_RUNS = 4096
 
@@ -27,9 +34,17 @@ export class InstanceLedger {
   #isForgetful = false
   #gone = { signed: 0, unsigned: 0, dropped: 0 }
   #last: RunLedger | undefined
+  #first: { readonly run: string; readonly ledger: RunLedger; readonly after: AuditHead | undefined } | undefined
 
   constructor(options: Options) {
     this.#options = options
+  }
+
+  /** Where it begins, where that is not the first line that this instance has ever written. */
+  get beginning(): AuditBeginning | undefined {
+    const { run, ledger, after } = this.#first ?? {}
+    if (run === undefined || !ledger || (ledger.begins === 1 && !after)) return undefined
+    return { run, seq: ledger.begins, after }
   }
 
   get runs(): number {
@@ -68,6 +83,7 @@ export class InstanceLedger {
     const { keys, report } = this.#options
     const isFirst = this.#count++ === 0
     const run = new RunLedger({ line, keys, isFirst, report: (found) => report({ ...whose(line), ...found }) })
+    if (isFirst) this.#first = { run: line.run, ledger: run, after: readStart(line)?.after }
     if (line.seq === 1) this.#link(line, run, isFirst)
     this.#forgetSome()
     this.#runs.set(line.run, run)

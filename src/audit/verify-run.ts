@@ -22,6 +22,8 @@ interface Hole {
   readonly before: string | undefined
   readonly after: string
   readonly line: number
+  /** Before the first line of all: that they are not here is told as where the audit begins. */
+  readonly isBeginning?: true
 }
 
 /** Holes that are kept open, in case their lines come out of order. */
@@ -34,6 +36,8 @@ export class RunLedger {
   readonly #options: Options
   #head: AuditHead
   #holes: Hole[] = []
+  /** Of the holes that are not kept open any more: what comes late into one of those may have been here before. */
+  #forgottenTo = 0
   #followed: RunLedger | undefined
   /** When the last checkpoint was made, and how soon the next one must be; absent where nobody promised any. */
   #signedAt: number | undefined
@@ -47,6 +51,14 @@ export class RunLedger {
     const { line, isFirst } = options
     // What comes before the first line is not known, and not missed, where nothing was read before it.
     this.#head = isFirst || line.seq === 1 ? { run: line.run, seq: line.seq - 1, hash: line.prev } : nothingOf(line)
+    if (this.#head.seq > 0)
+      this.#holes.push({ from: 1, to: line.seq - 1, before: undefined, after: line.prev, line: 1, isBeginning: true })
+  }
+
+  /** The first line that is here, of a run before which nothing was read. */
+  get begins(): number {
+    const [first] = this.#holes
+    return first?.isBeginning ? first.to + 1 : 1
   }
 
   get head(): AuditHead {
@@ -71,17 +83,29 @@ export class RunLedger {
     const hole = { from: this.#head.seq + 1, to: seq - 1, before: this.#head.hash || undefined, after: prev, line }
     // There may have been a checkpoint among them. That they are missing is told, or excused by a record of the chain.
     if (this.#signedAt !== undefined) this.#signedAt = Math.max(this.#signedAt, keys.time)
-    if (this.#holes.length < MOST_HOLES) this.#holes.push(hole)
-    else this.#missing(hole)
+    this.#holes.push(hole)
+    this.#forgetSome()
+  }
+
+  /** The first ones: what comes late into a part of the audit comes in the order of time, and is close to the end. */
+  #forgetSome(): void {
+    if (this.#holes.length <= MOST_HOLES) return
+    for (const hole of this.#holes.splice(this.#holes[0]?.isBeginning ? 1 : 0, 1)) {
+      this.#forgottenTo = Math.max(this.#forgottenTo, hole.to)
+      this.#missing(hole)
+    }
   }
 
   /** Out of order, or there a second time. */
   #takeLate(line: ReadLine): void {
     const { seq } = line
     const hole = this.#holes.find(({ from, to }) => from <= seq && seq <= to)
-    if (!hole) return this.#options.report({ code: 'duplicated', message: `entry ${seq} has been here before`, seq })
-    this.#options.report({ code: 'reordered', message: `entry ${seq} is not in its place`, seq, line: hole.line })
+    if (!hole && seq > this.#forgottenTo)
+      return this.#options.report({ code: 'duplicated', message: `entry ${seq} has been here before`, seq })
+    const at = hole && { line: hole.line }
+    this.#options.report({ code: 'reordered', message: `entry ${seq} is not in its place`, seq, ...at })
     this.#holes = this.#holes.flatMap((one) => (one === hole ? this.#fill(hole, line) : one))
+    this.#forgetSome()
   }
 
   #fill(hole: Hole, line: ReadLine): Hole[] {
@@ -90,7 +114,7 @@ export class RunLedger {
     if (isFirst && prev !== hole.before) this.#altered(line, `does not follow from entry ${seq - 1}`)
     if (seq === hole.to && hash !== hole.after) this.#altered(line, `is not what entry ${seq + 1} follows from`)
     const left = { ...hole, to: seq - 1, after: prev }
-    const right = { ...hole, from: seq + 1, before: hash }
+    const { isBeginning: _, ...right } = { ...hole, from: seq + 1, before: hash }
     return [left, right].filter(({ from, to }) => from <= to)
   }
 
@@ -103,7 +127,7 @@ export class RunLedger {
     this.#holes = this.#holes.flatMap((hole) => {
       const first = Math.max(hole.from, from)
       const last = Math.min(hole.to, to)
-      if (first > last) return hole
+      if (first > last || hole.isBeginning) return hole
       this.dropped += last - first + 1
       const left = { ...hole, to: first - 1 }
       const right = { ...hole, from: last + 1, before: undefined }
@@ -157,7 +181,8 @@ export class RunLedger {
 
   /** Nothing more will come. */
   end(): void {
-    for (const hole of this.#holes.splice(0)) this.#missing(hole)
+    for (const hole of this.#holes) if (!hole.isBeginning) this.#missing(hole)
+    this.#holes = this.#holes.filter(({ isBeginning }) => isBeginning)
   }
 
   /** Why these lines do not reach that one, or are not those that it ends; undefined: they do, and are. */

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { AuditHead } from '../core/audit-line.ts'
 import { thumbprintOf } from './checkpoint.ts'
 import { isUnaltered, readLine } from './read-line.ts'
-import { type Found, InstanceLedger } from './verify-instance.ts'
+import { type AuditBeginning, type Found, InstanceLedger } from './verify-instance.ts'
 
 /** What can be wrong with an audit. Stable names for programs. */
 export type AuditFaultCode =
@@ -16,6 +16,12 @@ export type AuditFaultCode =
   | 'unlinked'
   | 'checkpoint-forged'
   | 'unsigned'
+
+/**
+ * What a part of an audit shows that nobody touched: lines that were not chosen, in the order of time. An audit that lines
+ * were taken out of shows the same.
+ */
+const OF_A_PART: ReadonlySet<AuditFaultCode> = new Set(['missing', 'reordered', 'tail-missing', 'run-missing'])
 
 /** One thing that is wrong, and where. */
 export interface AuditFault {
@@ -37,6 +43,8 @@ export interface Verification {
   /** The one that shows first. */
   readonly fault: AuditFault | undefined
   readonly faults: number
+  /** Something is wrong, and all of it is what a part of an audit shows, too: no line is another than was written. */
+  readonly isPartial: boolean
   readonly lines: number
   readonly runs: number
   /** Checkpoints whose signature was good. */
@@ -47,6 +55,8 @@ export interface Verification {
   readonly dropped: number
   /** The last line of each instance: what another copy of the audit must reach. */
   readonly heads: ReadonlyMap<string, AuditHead>
+  /** Of each instance that had written lines before the first that is here: nothing is said of those. */
+  readonly beginnings: ReadonlyMap<string, AuditBeginning>
 }
 
 /** What is known besides the lines. */
@@ -79,6 +89,7 @@ class Verifier {
   #lines = 0
   #faults = 0
   #first: AuditFault | undefined
+  #isDamaged = false
 
   constructor({ publicKeys, heads = new Map() }: VerifyOptions) {
     this.#keys = publicKeys && new Map(publicKeys.map(readKey).map((key) => [thumbprintOf(key), key]))
@@ -109,6 +120,7 @@ class Verifier {
 
   #add({ line = this.#lines, instance, run, seq, code, message }: Found): void {
     this.#faults++
+    if (!OF_A_PART.has(code)) this.#isDamaged = true
     if (!this.#first || line < this.#first.line) this.#first = { code, message, line, instance, run, seq }
   }
 
@@ -121,12 +133,16 @@ class Verifier {
       isIntact: this.#faults === 0,
       fault: this.#first,
       faults: this.#faults,
+      isPartial: this.#faults > 0 && !this.#isDamaged,
       lines: this.#lines,
       runs: sum(({ runs }) => runs),
       signed: sum(({ signed }) => signed),
       unsigned: sum(({ unsigned }) => unsigned),
       dropped: sum(({ dropped }) => dropped),
       heads: new Map([...this.#instances].flatMap(([name, { head }]) => (head ? [[name, head] as const] : []))),
+      beginnings: new Map(
+        [...this.#instances].flatMap(([name, { beginning }]) => (beginning ? [[name, beginning] as const] : [])),
+      ),
     }
   }
 

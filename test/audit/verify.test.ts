@@ -189,6 +189,60 @@ describe('tampering with runs', () => {
   })
 })
 
+describe('where it begins', () => {
+  test('with the first line ever written, nothing is to be said', async () => {
+    const { all } = await three()
+    expect((await verifyAudit(all)).beginnings).toEqual(new Map())
+  })
+
+  test('lines that were cut off in front are told by where the rest begins', async () => {
+    const { one, two } = await three()
+    const { isIntact, beginnings } = await verifyAudit(textOf(one.slice(3), two), { publicKeys })
+    expect([isIntact, beginnings]).toEqual([true, new Map([['host-1', { run: one[0]?.run, seq: 4 }]])])
+  })
+
+  test('runs that were cut off in front are told by the line that the first one follows', async () => {
+    const { one, two } = await three()
+    const { isIntact, beginnings } = await verifyAudit(textOf(two))
+    const after = { run: one[0]?.run, seq: 7, hash: one.at(-1)?.hash }
+    expect([isIntact, beginnings.get('host-1')]).toEqual([true, { run: two[0]?.run, seq: 1, after }])
+  })
+})
+
+describe('a part of an audit', () => {
+  test('has lines that are missing and out of place, and is no more than that', async () => {
+    const { one, two, three: last } = await three()
+    const found = await verifyAudit(
+      textOf([one[4], one[2], one[6], two[3], last[5]].filter((line) => line !== undefined)),
+    )
+    expect(found).toMatchObject({ isIntact: false, isPartial: true })
+    expect(found.beginnings.get('host-1')).toMatchObject({ seq: 3 })
+    expect((await verifyAudit(textOf(one.toSpliced(2, 2)), { publicKeys })).isPartial).toBe(true)
+  })
+
+  test('may have more holes than are remembered, and lines that come late', async () => {
+    const lines = await runOf({ asks: 5000 })
+    const [long, ...rest] = lines.toReversed().filter(({ keys }) => keys.kind === 'ask')
+    const part = [long, ...rest.toReversed().filter(({ seq }) => seq % 2 === 0)].filter((line) => line !== undefined)
+    const found = await verifyAudit(textOf(part))
+    expect(found).toMatchObject({ isPartial: true, lines: 2500 })
+    expect(await verifyAudit(textOf(part, part.slice(-1)))).toMatchObject({ isPartial: false })
+  })
+
+  test.each([
+    ['with a line that was changed', flip],
+    ['with a line that is there twice', (lines: string[]) => lines.toSpliced(4, 0, lines[3] ?? '')],
+    ['with a line that was cut short', (lines: string[]) => lines.with(3, (lines[3] ?? '').slice(0, 90))],
+  ])('%s is damaged', async (_what, damage) => {
+    const lines = damage(textOf(await runOf())).toSpliced(1, 1)
+    expect(await verifyAudit(lines)).toMatchObject({ isIntact: false, isPartial: false })
+  })
+
+  test('nothing is partial about what is whole', async () => {
+    expect((await verifyAudit((await three()).all)).isPartial).toBe(false)
+  })
+})
+
 describe('checkpoints', () => {
   test('whoever writes everything anew has not got the key', async () => {
     const forged = await runOf({ key: theirs })

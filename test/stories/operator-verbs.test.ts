@@ -201,6 +201,27 @@ test('the audit is searched, followed, exported and verified', async () => {
   expect(verified.stdout).toMatch(/^not intact: line \d+, instance .*altered/)
 })
 
+test('a part of the audit is told from a damaged one, and one that begins late from one that is whole', async () => {
+  const lines = readFileSync(join(directory, 'audit.jsonl'), 'utf8').split('\n').filter(Boolean)
+  const verified = async (some: readonly string[], ...options: readonly string[]) => {
+    const [program = '', ...flags] = CLI
+    const child = spawn(program, [...flags, 'audit', 'verify', '-', ...options])
+    child.stdin.end(some.map((line) => `${line}\n`).join(''))
+    const [said, code] = await Promise.all([text(child.stdout), new Promise((done) => child.once('close', done))])
+    return [code, said]
+  }
+  const late = /^intact: .*\nbegins at entry 4 of run \S+ \(instance \S+\): what was written before is not here/
+  expect(await verified(lines)).toEqual([0, expect.stringMatching(/^intact: .*\n$/)])
+  expect(await verified(lines, '--from-start')).toEqual([0, expect.stringMatching(/^intact: .*\n$/)])
+  expect(await verified(lines.slice(3))).toEqual([0, expect.stringMatching(late)])
+  expect(await verified(lines.slice(3), '--from-start')).toEqual([1, expect.stringMatching(late)])
+  const exported = (await sp('audit', 'export', '--since', '1h', '--kind', 'ask')).stdout.split('\n').filter(Boolean)
+  expect(await verified(exported)).toEqual([1, expect.stringMatching(/^partial: .*\n.* use --partial /)])
+  expect(await verified(exported, '--partial')).toEqual([0, expect.stringMatching(/^partial: .*\n.*nobody can tell/)])
+  const altered = exported.with(1, exported[1]?.replace('api.crm.test', 'api.crm.tesT') ?? '')
+  expect(await verified(altered, '--partial')).toEqual([1, expect.stringMatching(/^not intact: /)])
+})
+
 test('what an app was refused with is found by its instance', async () => {
   const key = (await sp('caller', 'add', 'refused')).stdout.trim()
   const proof = Buffer.from(`refused:${key}`).toString('base64')

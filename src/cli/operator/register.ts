@@ -127,13 +127,15 @@ function registerAudit(audit: Command): void {
     .description(`whether an audit is whole and unaltered; exit ${EXIT.refused} with the first thing that is wrong`)
     .argument(
       '[files...]',
-      'of a json-lines sink, oldest first; without any, what the running sidecar has in its store',
+      'of a json-lines sink, oldest first, or - for standard input; without any, what the running sidecar has in its store',
     )
     .option(
       '--public-key <file>',
       'PEM of a key whose checkpoints count, as often as there are keys; without it signatures prove nothing',
       collect,
     )
+    .option('--partial', 'it is a part, as `audit export --since` gives it: lines may be missing, none may be altered')
+    .option('--from-start', `exit ${EXIT.refused} where it begins later than with the first line ever written`)
     .action(verify)
   operator(audit.command('blast-radius'))
     .description('every request that spent a credential, or any credential of a long-lived secret')
