@@ -110,6 +110,11 @@ export const adminProblems = {
     title: 'The store has no key to seal secrets with',
     remedy: 'Add "key" to "store" in the settings.',
   },
+  'secret-in-use': {
+    status: 409,
+    title: 'The settings file names the secret',
+    remedy: 'Take it out of the settings file first: a sidecar does not start without a secret that its settings name.',
+  },
   'too-many-tails': {
     status: 429,
     title: 'Too many follow the audit already',

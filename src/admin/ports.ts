@@ -46,6 +46,8 @@ export interface Declared {
   /** Kind of the proof of each entry of `callers`. */
   readonly callers: ReadonlyMap<string, string>
   readonly grants: readonly DeclaredGrant[]
+  /** Where the file names each secret of the store, as in `connections.crm.credential.secret`. */
+  readonly storedSecrets: ReadonlyMap<string, readonly string[]>
   /** Kind of the proof of whoever goes by this name, which a template may make, too; undefined: nobody does. */
   proofOf(caller: string): string | undefined
   /** How far a proof of this caller reaches that has these scopes; undefined: as far as its grants. */

@@ -262,7 +262,7 @@ end of a \`unix:\` socket. The role says how far it goes:
 | --- | --- |
 | viewer | look: connections, callers, grants, the audit, \`why\`, replay; never the value of a secret |
 | granter | also grant and revoke, add and remove callers |
-| admin | also switch connections off and on, and set secrets |
+| admin | also switch connections off and on, and set and remove secrets |
 
 Without \`operators\`, root and the user that Sallyport runs as are \`admin\` at a \`unix:\` socket, and at a TCP door there is
 nobody: it answers 401, and says what to set. What the settings file says cannot be changed through the API; what is

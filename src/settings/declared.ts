@@ -1,6 +1,9 @@
 import type { Declared, DeclaredConnection } from '../admin/ports.ts'
 import { ceilingOf } from '../callers/ceiling-of.ts'
 import { kindOfCaller } from '../callers/registry.ts'
+import { SecretReference } from '../secrets/reference.ts'
+import { pathText } from './fault.ts'
+import { referencesIn } from './open.ts'
 import { connectOf, holderOf, portOf } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
@@ -20,6 +23,7 @@ export function declaredIn(settings: Settings): Declared {
       until: grant.until,
       mode: grant.mode,
     })),
+    storedSecrets: storedSecretsIn(settings),
     proofOf: (caller) => kindOfCaller(caller, callers),
     ceilingOf: (caller, scopes) => ceilingOf(caller, scopes, callers),
   }
@@ -35,4 +39,13 @@ function declaredOf(connection: ConnectionSettings, hasAuthority: boolean): Decl
     injection: credential.kind === 'none' ? undefined : (inject?.kind ?? 'bearer'),
     disabled,
   }
+}
+
+function storedSecretsIn(settings: Settings): ReadonlyMap<string, readonly string[]> {
+  const named = referencesIn(settings).flatMap(({ path, reference }) => {
+    const name = reference instanceof SecretReference ? reference.settings['store'] : undefined
+    return typeof name === 'string' ? [{ name, place: pathText(path) }] : []
+  })
+  const byName = Map.groupBy(named, ({ name }) => name)
+  return new Map([...byName].map(([name, places]) => [name, places.map(({ place }) => place)]))
 }

@@ -28,9 +28,31 @@ export class SqlSecrets implements SealedSecrets {
   async list(): Promise<readonly SecretVersion[]> {
     const columns = ['name', 'version', 'created_at', 'created_by'] as const
     const rows = await this.#ledger.read((db) =>
-      db.selectFrom('secrets').select(columns).orderBy('name').orderBy('version').execute(),
+      db
+        .selectFrom('secrets')
+        .select(columns)
+        .where('name', 'in', (inner) => inner.selectFrom('secrets').select('name').where('sealed', 'is not', null))
+        .orderBy('name')
+        .orderBy('version')
+        .execute(),
     )
     return rows.map(versionOf)
+  }
+
+  /** The rows stay, without the secret: a version that began again at 1 would be another one of the same name in the audit. */
+  async remove(name: string): Promise<SecretVersion> {
+    return this.#ledger.change(async ({ db, touch }) => {
+      const row = await db
+        .updateTable('secrets')
+        .set({ sealed: null, key_id: null })
+        .where('name', '=', name)
+        .where('sealed', 'is not', null)
+        .returningAll()
+        .executeTakeFirst()
+      if (!row) throw new StoreError('missing', `the store has no secret ${name}`)
+      touch('secret', name)
+      return versionOf(row)
+    })
   }
 
   async put(name: string, secret: Secret, by: string): Promise<SecretVersion> {

@@ -46,9 +46,12 @@ export type KeyDraft = Pick<StoredKey, 'digest' | 'expiresAt'>
 
 /** Secrets under the store's own key. */
 export interface SealedSecrets {
+  /** All versions of those that have one in use. */
   list(): Promise<readonly SecretVersion[]>
   /** A new version, which is the one in use from then on; 1 for a new name. @throws StoreError `key` */
   put(name: string, secret: Secret, by: string): Promise<SecretVersion>
+  /** There is none in use from then on. The next one of that name has the next version. @throws StoreError `missing` */
+  remove(name: string): Promise<SecretVersion>
   /** The version in use. @throws StoreError `missing`, `key` */
   open(name: string): Promise<{ readonly secret: Secret; readonly version: number }>
   /** Called with the name after each change of a secret, whoever made it. Returns what ends the calls. */

@@ -20,6 +20,7 @@ const NEEDED: Readonly<Record<string, Role>> = {
   'POST /v1/grants/revoke': 'granter',
   'GET /v1/secrets': 'viewer',
   'PUT /v1/secrets/{name}': 'admin',
+  'DELETE /v1/secrets/{name}': 'admin',
   'POST /v1/why': 'viewer',
   'GET /v1/audit': 'viewer',
   'GET /v1/audit/blast-radius': 'viewer',

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { declaredIn } from '../../src/settings/declared.ts'
+import { settingsSchema } from '../../src/settings/schema.ts'
 import { openStore } from '../../src/store/open.ts'
 import { storeSettings } from '../../src/store/registry.ts'
 import { makeCallerTools } from '../support/caller-tools.ts'
@@ -41,6 +43,42 @@ test('a secret comes in, version by version, and never out', async () => {
     { action: 'secret.set', subject: 'crm', before: undefined, after: { version: 1 } },
     { action: 'secret.set', subject: 'crm', before: { version: 1 }, after: { version: 2 } },
   ])
+})
+
+test('a secret is removed where the settings do not name it, and recorded', async () => {
+  const store = await sealingStore()
+  const declared = { ...(await openTestDoor()).ports.declared() }
+  const storedSecrets = new Map([['crm', ['connections.crm.credential.secret']]])
+  const door = await openTestDoor({ over: { store, declared: () => ({ ...declared, storedSecrets }) } })
+  for (const name of ['crm', 'old']) await door.ask('PUT', `/v1/secrets/${name}`, { body: { value: 'x' } })
+  expect((await door.ask('DELETE', '/v1/secrets/old')).status).toBe(204)
+  const again = await door.ask('DELETE', '/v1/secrets/old')
+  expect([again.status, again.json['code']]).toEqual([404, 'not-found'])
+  const named = await door.ask('DELETE', '/v1/secrets/crm')
+  expect([named.status, named.json['code']]).toEqual([409, 'secret-in-use'])
+  expect(named.json['detail']).toContain('connections.crm.credential.secret')
+  expect((await door.ask('GET', '/v1/secrets')).json['items']).toMatchObject([{ name: 'crm' }])
+  expect(door.changes.slice(2)).toMatchObject([
+    { action: 'secret.remove', subject: 'old', before: { name: 'old', version: 1 }, after: undefined, code: undefined },
+    { action: 'secret.remove', subject: 'old', code: 'not-found' },
+    { action: 'secret.remove', subject: 'crm', code: 'secret-in-use' },
+  ])
+})
+
+test('where the settings name secrets of the store is known', () => {
+  const proof = { kind: 'api-key', key: { store: 'app' } }
+  const settings = settingsSchema.parse({
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    store: { kind: 'sqlite', path: 'store.db', key: { file: 'key' } },
+    callers: { one: proof, two: proof },
+    connections: { crm: { hosts: ['api.crm.test'], credential: { kind: 'static', secret: { store: 'crm' } } } },
+  })
+  expect(declaredIn(settings).storedSecrets).toEqual(
+    new Map([
+      ['app', ['callers.one.key', 'callers.two.key']],
+      ['crm', ['connections.crm.credential.secret']],
+    ]),
+  )
 })
 
 test('without a key to seal with, the remedy is told', async () => {

@@ -47,6 +47,21 @@ describe.each(kinds)('secrets in the store %s', (kind) => {
     expect(await valueOf('crm', await open(place))).toBe('sécond\n')
   })
 
+  test_('are removed, and told of, and the next one of that name is no earlier version', async () => {
+    const changed: string[] = []
+    store.secrets.onChange((name) => changed.push(name))
+    await store.secrets.put('crm', new Secret(CANARY), 'ops')
+    await store.secrets.put('other', new Secret('stays'), 'ops')
+    expect(await store.secrets.remove('crm')).toMatchObject({ name: 'crm', version: 1, createdBy: 'ops' })
+    await expect(store.secrets.open('crm')).rejects.toMatchObject({ code: 'missing' })
+    await expect(store.secrets.remove('crm')).rejects.toMatchObject({ code: 'missing' })
+    expect(await store.secrets.list()).toMatchObject([{ name: 'other' }])
+    expect((await rows())[0]).toMatchObject({ name: 'crm', sealed: null, key_id: null })
+    expect(changed).toEqual(['crm', 'other', 'crm'])
+    expect(await store.secrets.put('crm', new Secret('second'), 'ops')).toMatchObject({ version: 2 })
+    expect(await valueOf('crm')).toBe('second')
+  })
+
   test_('are sealed where they are kept, and what is not in use is gone', async () => {
     await store.secrets.put('crm', new Secret(CANARY), 'ops')
     await store.secrets.put('crm', new Secret(`${CANARY}-2`), 'ops')

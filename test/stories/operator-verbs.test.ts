@@ -156,7 +156,11 @@ test('a secret comes from standard input alone, and is never shown', async () =>
   expect((await piped(value, 'secret', 'rotate', 'billing')).stdout).toBe('billing@2\n')
   expect((await piped('', 'secret', 'set', 'billing')).stderr).toContain('standard input is empty')
   expect((await piped(value, 'secret', 'rotate', 'unknown')).stderr).toContain('there is no secret unknown to rotate')
+  expect((await piped(value, 'secret', 'set', 'brief')).stdout).toBe('brief@1\n')
+  expect((await sp('secret', 'remove', 'brief')).stdout).toBe('removed: brief\n')
+  expect((await sp('secret', 'remove', 'brief')).stderr).toContain('(not-found)')
   const listed = await sp('secret', 'list')
+  expect(listed.stdout).not.toContain('brief')
   expect(listed.stdout).toContain('billing@2')
   expect(listed.stdout + sallyport.output() + readFileSync(join(directory, 'audit.jsonl'), 'latin1')).not.toContain(
     value,

@@ -1,7 +1,9 @@
 import { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import type { SecretVersion } from '../../store/store.ts'
+import { AdminProblem } from '../admin-problem.ts'
 import { pageOf } from '../page.ts'
+import type { AdminPorts } from '../ports.ts'
 import { change, look, type Route } from '../route.ts'
 import { iso, listOf, named, newName, paging } from '../shapes.ts'
 import { storeOf } from '../store-of.ts'
@@ -61,7 +63,30 @@ export const secretRoutes: readonly Route[] = [
       return { answer: after, effects: [{ subject: name, before: before && view(before), after }] }
     },
   }),
+  change({
+    method: 'DELETE',
+    path: '/v1/secrets/{name}',
+    summary:
+      'Remove a secret that the settings of this instance do not name; of its versions, only that there were any is kept',
+    role: 'admin',
+    params,
+    action: 'secret.remove',
+    problems: ['not-found', 'secret-in-use', 'store-missing', 'store-lost'],
+    async handle({ params: { name } }, ports) {
+      const { secrets } = storeOf(ports)
+      refuseNamed(name, ports)
+      return { answer: undefined, effects: [{ subject: name, before: view(await secrets.remove(name)) }] }
+    },
+  }),
 ]
+
+function refuseNamed(name: string, ports: AdminPorts): void {
+  const places = ports.declared().storedSecrets.get(name)
+  if (places)
+    throw new AdminProblem('secret-in-use', {
+      detail: `Take it out of the settings file first: it stands at ${places.join(', ')}.`,
+    })
+}
 
 function view({ name, version, createdAt, createdBy }: SecretVersion) {
   return { name, version, createdAt: iso(createdAt), createdBy }

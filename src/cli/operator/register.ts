@@ -6,7 +6,7 @@ import { disableConnection, enableConnection, listConnections, showConnection } 
 import { grant, grants, revoke } from './grants.ts'
 import { inventory } from './inventory.ts'
 import { replay, suggest } from './policy.ts'
-import { listSecrets, rotateSecret, setSecret } from './secrets.ts'
+import { listSecrets, removeSecret, rotateSecret, setSecret } from './secrets.ts'
 import { verify } from './verify.ts'
 
 /** Adds the verbs that ask a running sidecar, at its operator's door. */
@@ -107,6 +107,10 @@ function registerSecrets(secret: Command): void {
     .option('--offline', 'open the store of --config by itself, where no sidecar can start without this secret')
     .action(setSecret)
   operator(secret.command('rotate')).description('seal its next version').argument('<name>').action(rotateSecret)
+  operator(secret.command('remove'))
+    .description('remove a secret that the settings of the sidecar do not name')
+    .argument('<name>')
+    .action(removeSecret)
   operator(secret.command('list')).description('list secrets, without them').action(listSecrets)
 }
 

@@ -60,6 +60,14 @@ async function put(door: OperatorDoor, name: string) {
   return { json: made, words: `${made.name}@${made.version}\n` }
 }
 
+/** `sallyport secret remove`: refused while the settings of the sidecar name it. */
+export function removeSecret(name: string, options: VerbOptions): Promise<void> {
+  return viaDoor(options, async (door) => {
+    await ask(door, z.undefined(), { method: 'DELETE', path: `/v1/secrets/${encodeURIComponent(name)}` })
+    return { json: { removed: name }, words: `removed: ${name}\n` }
+  })
+}
+
 /** `sallyport secret list` */
 export function listSecrets(options: VerbOptions): Promise<void> {
   return viaDoor(options, async (door) => {
