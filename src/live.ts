@@ -2,7 +2,7 @@ import type { Identify } from './callers/identify.ts'
 import { buildRecognize } from './callers/recognize.ts'
 import type { Clock } from './core/clock.ts'
 import type { Grant } from './core/grants.ts'
-import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from './core/holdings.ts'
+import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant, UNREADABLE } from './core/holdings.ts'
 import { compileRule } from './core/rule.ts'
 import { steadyTime } from './core/steady-time.ts'
 import type { Snapshot } from './gate/snapshot.ts'
@@ -149,6 +149,8 @@ function compiled(stored: StoredGrant): Grant {
   const before = known.get(stored)
   if (before) return before
   const { id, holder, connection, rules, until } = stored
+  if (rules === UNREADABLE)
+    throw new Error(`the rules of grant ${id} in the store cannot be read: revoke it by its id, or delete its row`)
   const grant: Grant = { id, holder, connection, rules: rules.map(compileRule), until }
   known.set(stored, grant)
   return grant

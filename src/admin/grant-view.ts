@@ -1,5 +1,5 @@
 import type { Holder } from '../core/grants.ts'
-import type { StoredGrant } from '../core/holdings.ts'
+import { type StoredGrant, UNREADABLE } from '../core/holdings.ts'
 import type { Rule } from '../core/rule.ts'
 import { z } from '../forms/zod.ts'
 import type { AdminPorts, DeclaredGrant } from './ports.ts'
@@ -20,6 +20,9 @@ export const grant = named(
     group: groupName.optional(),
     connection: z.string(),
     rules: z.array(rule).meta({ description: 'any one of them has to fit; empty: everything is granted' }),
+    isUnreadable: z.literal(true).optional().meta({
+      description: 'nobody can read what its rules are: nothing goes out until it is revoked',
+    }),
     until: time.optional().meta({ description: 'refused from this very millisecond on' }),
     mode: z.literal('report').optional().meta({
       description: 'what its rules would refuse goes through, and is recorded; absent: it is refused',
@@ -39,7 +42,8 @@ export function grantView(one: DeclaredGrant | StoredGrant): GrantView {
     source: 'createdAt' in one ? 'stored' : 'declared',
     ...holderView(holder),
     connection,
-    rules: rules.map(ruleView),
+    rules: rules === UNREADABLE ? [] : rules.map(ruleView),
+    ...(rules === UNREADABLE && { isUnreadable: true }),
     ...(until !== undefined && { until: iso(until) }),
     ...('mode' in one && one.mode === 'report' && { mode: one.mode }),
     ...('createdAt' in one && { createdAt: iso(one.createdAt), createdBy: one.createdBy }),

@@ -33,13 +33,16 @@ export interface StoredGrant {
   readonly id: string
   readonly holder: Holder
   readonly connection: string
-  /** Empty: everything is granted. */
+  /** Empty: everything is granted. `UNREADABLE`: nobody knows what is. */
   readonly rules: readonly Rule[]
   /** Refused from this very millisecond on. */
   readonly until: number | undefined
   readonly createdAt: number
   readonly createdBy: string
 }
+
+/** Rules that a newer version wrote, or somebody who tampered with the store. They are never to be compiled; as they stand they match nothing. */
+export const UNREADABLE: readonly Rule[] = Object.freeze([Object.freeze({ methods: Object.freeze([]) })])
 
 /** A connection that an operator switched off. */
 export interface StoredSwitch {

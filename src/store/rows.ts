@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Holder } from '../core/grants.ts'
-import type { StoredCaller, StoredGrant, StoredKey, StoredSwitch } from '../core/holdings.ts'
-import type { Rule } from '../core/rule.ts'
+import { type StoredCaller, type StoredGrant, type StoredKey, type StoredSwitch, UNREADABLE } from '../core/holdings.ts'
+import { faultOfPath, type Rule } from '../core/rule.ts'
 import type { GrantRow, Tables } from './tables.ts'
 
 type Row<K extends keyof Tables> = Selectable<Tables[K]>
@@ -33,6 +33,12 @@ export async function grantsOf(
   return new Map(rows.map((row) => [row.id, grantOf(row)]))
 }
 
+/** All that a caller holds by its name; the oldest first. */
+export async function grantsTo(caller: string, db: Kysely<Tables>): Promise<readonly StoredGrant[]> {
+  const rows = await db.selectFrom('grants').selectAll().where('caller', '=', caller).orderBy('id').execute()
+  return rows.map(grantOf)
+}
+
 /** Those of the connections, or all of them. */
 export async function switchesOf(
   names: readonly string[] | undefined,
@@ -58,13 +64,11 @@ function keyOf({ id, digest, created_at, expires_at }: Row<'caller_keys'>): Stor
 }
 
 function grantOf(row: GrantRow): StoredGrant {
-  // Written by `grantRowOf` below, and by nobody else.
-  const rules = JSON.parse(row.rules) as Rule[]
   return Object.freeze({
     id: row.id,
     holder: holderOf(row),
     connection: row.connection,
-    rules: Object.freeze(rules.map(frozenRule)),
+    rules: rulesIn(row.rules),
     until: row.until ?? undefined,
     createdAt: row.created_at,
     createdBy: row.created_by,
@@ -75,6 +79,32 @@ function holderOf({ caller, group }: GrantRow): Holder {
   // The table has one of them, never both.
   return Object.freeze(caller === null ? { group: group as string } : { caller })
 }
+
+/** Whatever `grantRowOf` below does not write is not read either: passing over it could let through more than was granted. */
+function rulesIn(text: string): readonly Rule[] {
+  try {
+    const rules: unknown = JSON.parse(text)
+    return Array.isArray(rules) && rules.every(isRule) ? Object.freeze(rules.map(frozenRule)) : UNREADABLE
+  } catch {
+    return UNREADABLE
+  }
+}
+
+function isRule(value: unknown): value is Rule {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.entries(value).every(
+    ([key, list]) =>
+      Object.hasOwn(FITS, key) && Array.isArray(list) && list.length > 0 && list.every(FITS[key as Part]),
+  )
+}
+
+type Part = keyof typeof FITS
+
+/** What may stand in each part of a rule. */
+const FITS = {
+  methods: (value: unknown) => typeof value === 'string',
+  paths: (value: unknown) => typeof value === 'string' && faultOfPath(value) === undefined,
+} as const
 
 function frozenRule({ methods, paths }: Rule): Rule {
   return Object.freeze({

@@ -4,9 +4,9 @@ import { SqlAudit } from './audit-sql.ts'
 import type { Feed } from './feed.ts'
 import { nextId } from './ids.ts'
 import type { Change, Ledger } from './ledger.ts'
-import { callersOf, grantRowOf, grantsOf, keyRowOf, switchOf } from './rows.ts'
+import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, switchOf } from './rows.ts'
 import type { SqlSecrets } from './sealed-secrets.ts'
-import { type KeyDraft, type Store, StoreError, type StoreState } from './store.ts'
+import { type KeyDraft, type RemovedCaller, type Store, StoreError, type StoreState } from './store.ts'
 
 interface Parts {
   readonly ledger: Ledger
@@ -60,15 +60,16 @@ export class SqlStore implements Store {
     })
   }
 
-  async removeCaller(name: string): Promise<StoredCaller> {
+  async removeCaller(name: string): Promise<RemovedCaller> {
     return this.#ledger.change(async ({ db, touch }) => {
       const caller = (await callersOf([name], db)).get(name)
       if (!caller) throw missingCaller(name)
-      const grants = await db.deleteFrom('grants').where('caller', '=', name).returning('id').execute()
+      const grants = await grantsTo(name, db)
+      await db.deleteFrom('grants').where('caller', '=', name).execute()
       await db.deleteFrom('callers').where('name', '=', name).execute()
       touch('caller', name)
       for (const { id } of grants) touch('grant', id)
-      return caller
+      return { caller, grants }
     })
   }
 

@@ -19,7 +19,7 @@ export interface Store {
   /** @throws StoreError `taken` */
   addCaller(draft: Pick<StoredCaller, 'name' | 'createdBy'>, key: KeyDraft): Promise<StoredCaller>
   /** With its keys and its grants. @throws StoreError `missing` */
-  removeCaller(name: string): Promise<StoredCaller>
+  removeCaller(name: string): Promise<RemovedCaller>
   /** The keys it had before are good until `othersUntil`. @throws StoreError `missing` */
   rotateKey(caller: string, key: KeyDraft, othersUntil: number): Promise<StoredKey>
 
@@ -40,6 +40,12 @@ export interface Store {
 
 /** `fault`: why it is lost, in words without a secret. */
 export type StoreState = { readonly phase: 'confirmed' } | { readonly phase: 'lost'; readonly fault: string }
+
+/** A caller that is gone, and the grants that went with it, whoever had made them. */
+export interface RemovedCaller {
+  readonly caller: StoredCaller
+  readonly grants: readonly StoredGrant[]
+}
 
 /** A key to be added, by its digest. */
 export type KeyDraft = Pick<StoredKey, 'digest' | 'expiresAt'>

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { UNREADABLE } from '../../src/core/holdings.ts'
 import { openTestDoor } from './door.ts'
 
 const LATER = '2100-01-01T02:00:00+02:00'
@@ -41,6 +42,22 @@ test('a grant is made, shown beside the declared ones, and revoked; each is told
     },
     { action: 'grant.remove', subject: made['id'], before: made, after: undefined, code: undefined },
   ])
+})
+
+test('a grant whose rules nobody can read is shown as that, and revoked', async () => {
+  const origin = await openTestDoor()
+  const { json } = await origin.ask('POST', '/v1/grants', { body: { group: 'west', connection: 'crm' } })
+  const grants = origin.store.holdings().grants.map((one) => ({ ...one, rules: UNREADABLE }))
+  const store = Object.create(origin.store, {
+    holdings: { value: () => ({ ...origin.store.holdings(), grants }) },
+    removeGrants: { value: () => Promise.resolve(grants) },
+  })
+  const door = await openTestDoor({ over: { store } })
+  expect((await door.ask('GET', '/v1/grants?group=west&connection=crm')).json['items']).toMatchObject([
+    { id: json['id'], rules: [], isUnreadable: true },
+  ])
+  expect((await door.ask('DELETE', `/v1/grants/${json['id']}`)).status).toBe(204)
+  expect(door.changes).toMatchObject([{ action: 'grant.remove', before: { isUnreadable: true }, code: undefined }])
 })
 
 test('a list comes in parts, and its filter holds', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Holdings, StoredGrant } from '../../src/core/holdings.ts'
+import { type Holdings, type StoredGrant, UNREADABLE } from '../../src/core/holdings.ts'
 import { storeKinds } from '../../src/store/registry.ts'
 import type { Store } from '../../src/store/store.ts'
 import { hasTool } from '../support/debian.ts'
@@ -112,12 +112,39 @@ describe.each(kinds)('the store %s', (kind) => {
   test_('removes a caller with its keys and its grants, and no others', async () => {
     const removed = await store.addCaller({ name: 'app', createdBy: 'ops' }, key())
     await store.addCaller({ name: 'other', createdBy: 'ops' }, key())
-    await store.addGrant(draft('app'))
+    const grant = await store.addGrant(draft('app'))
     const kept = await store.addGrant(draft('other'))
-    expect(await store.removeCaller('app')).toEqual(removed)
+    expect(await store.removeCaller('app')).toEqual({ caller: removed, grants: [grant] })
     expect(store.holdings()).toMatchObject({ callers: [{ name: 'other' }], grants: [kept] })
     await store.addCaller({ name: 'app', createdBy: 'ops' }, { digest: removed.keys[0]?.digest ?? '', expiresAt: 1 })
     expect(store.holdings().grants).toEqual([kept])
+  })
+
+  test_('names the grants that went with a caller, those too that somebody else has just made', async () => {
+    await store.addCaller({ name: 'app', createdBy: 'ops' }, key())
+    const elsewhere = await open(place, { settings: { pollMs: 60_000 } })
+    const late = await elsewhere.addGrant(draft('app'))
+    await elsewhere.close()
+    expect((await store.removeCaller('app')).grants).toEqual([late])
+  })
+
+  test_.each([
+    ['no JSON', '{'],
+    ['no list', '{}'],
+    ['nothing', 'null'],
+    ['rules of no form', '[5]'],
+    ['paths that are none', '[{"paths":5}]'],
+    ['a path that is none', '[{"paths":["v1"]}]'],
+    ['an empty list', '[{"methods":[]}]'],
+    ['what a newer version would know', '[{"methods":["GET"],"hosts":["a.test"]}]'],
+  ])('keeps a grant whose rules are %s as one that nobody can read, and removes it', async (_what, rules) => {
+    const { id } = await store.addGrant(draft('app'))
+    await store.close()
+    await places.run(place, `update grants set rules = '${rules}'`)
+    const again = await open(place)
+    expect(again.holdings().grants[0]?.rules).toBe(UNREADABLE)
+    expect(await again.removeGrants([id])).toMatchObject([{ id, rules: UNREADABLE }])
+    expect(again.holdings().grants).toEqual([])
   })
 
   test_('removes the grants that are there, and spends no revision where none is', async () => {

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { buildCallers } from '../../src/callers/registry.ts'
 import { decide } from '../../src/core/decide.ts'
-import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant } from '../../src/core/holdings.ts'
+import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant, UNREADABLE } from '../../src/core/holdings.ts'
 import { Secret, sha256 } from '../../src/core/secret.ts'
 import type { Snapshot } from '../../src/gate/snapshot.ts'
 import { Live } from '../../src/live.ts'
@@ -71,6 +71,12 @@ test('a change that cannot be understood is not passed over: nothing goes out un
   expect([ask(), changes]).toEqual(['store-lost', 1])
   say({ grants: [] })
   expect([ask(), changes]).toEqual(['grant-missing', 2])
+})
+
+test('rules that nobody can read let nothing go out, and say which grant has them', async () => {
+  const { say, ask } = await stage({ grants: [GRANT] })
+  expect(() => say({ grants: [{ ...GRANT, id: 'g3', rules: UNREADABLE }] })).toThrow(/grant g3 .*: revoke it by its id/)
+  expect(ask()).toBe('store-lost')
 })
 
 test('when a key ends, what is under way is judged anew, and what the key began is nobody’s any more', async () => {

@@ -69,8 +69,7 @@ export const callerRoutes: readonly Route[] = [
     async handle({ params: { name } }, ports) {
       const store = storeOf(ports)
       refuseUnstored(name, ports)
-      const grants = holdingsOf(ports).grants.filter(({ holder }) => holder.caller === name)
-      const removed = await store.removeCaller(name)
+      const { caller: removed, grants } = await store.removeCaller(name)
       const before = { ...storedCallerView(removed, ports.clock.now()), grants: grants.map(grantView) }
       return { answer: undefined, effects: [{ subject: name, before }] }
     },

@@ -112,7 +112,8 @@ function inWords(one: GrantView): string {
   return `${holderText(one)} may use ${one.connection} (${rulesText(one)})${until}: ${one.id}`
 }
 
-function rulesText({ rules }: GrantView): string {
+function rulesText({ rules, isUnreadable }: GrantView): string {
+  if (isUnreadable) return 'unreadable: revoke it'
   if (rules.length === 0) return 'everything'
   return rules
     .map(({ methods, paths }) => `${methods?.join(',') ?? 'any method'} ${paths?.join(',') ?? 'any path'}`)
