@@ -13,6 +13,12 @@ export const adminProblems = {
     title: 'The operator is not known',
     remedy: 'Show the key or token of an operator, as "Authorization: Bearer KEY".',
   },
+  'operator-unverifiable': {
+    status: 503,
+    title: 'The proof cannot be verified now',
+    remedy:
+      'Whoever vouches for it, an issuer or a cluster, does not answer, so that it proves nobody; the log has the reason. Retry, or show a key of an operator.',
+  },
   'operators-missing': {
     status: 401,
     title: 'The settings name no operator',

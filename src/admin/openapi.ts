@@ -8,6 +8,7 @@ type Json = Readonly<Record<string, unknown>>
 /** What any route may say. */
 const EVERYWHERE: readonly AdminProblemCode[] = [
   'operator-unknown',
+  'operator-unverifiable',
   'operators-missing',
   'role-insufficient',
   'cross-site',

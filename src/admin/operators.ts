@@ -16,8 +16,8 @@ export interface Operator {
 export interface Operators {
   /** Nobody could be: the settings name none. */
   readonly isEmpty: boolean
-  /** Undefined: nobody that the settings name. */
-  recognize(evidence: Evidence): Promise<Operator | undefined>
+  /** Undefined: nobody that the settings name. `unverifiable`: nobody, and whoever vouches for this proof could not be asked. */
+  recognize(evidence: Evidence): Promise<Operator | 'unverifiable' | undefined>
 }
 
 type Named = Readonly<Record<string, OperatorSettings>>
@@ -35,11 +35,13 @@ export function buildOperators(operators: Named, build: (proofs: Proofs) => Iden
   return {
     isEmpty: questions.length === 0,
     async recognize(evidence) {
+      let isUnverifiable = false
       for (const { role, identify } of questions) {
         const found = await identify(evidence)
         if (found.name !== undefined) return { name: found.name, proof: found.method, role }
+        isUnverifiable ||= found.isOurs === true
       }
-      return undefined
+      return isUnverifiable ? 'unverifiable' : undefined
     },
   }
 }

@@ -70,9 +70,10 @@ async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: 
   const { operators, clock } = ports
   const address = incoming.socket.remoteAddress
   const operator = await operators.recognize(evidenceOf(incoming.rawHeaders, { peer, address }))
-  if (operator) return operator
+  if (typeof operator === 'object') return operator
   const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (address ?? ''), clock.now())
   if (retryAfter !== undefined) throw new AdminProblem('operator-throttled', { retryAfter })
+  if (operator === 'unverifiable') throw new AdminProblem('operator-unverifiable', { retryAfter: 5 })
   throw new AdminProblem(operators.isEmpty ? 'operators-missing' : 'operator-unknown')
 }
 

@@ -71,6 +71,9 @@ const TOO_MANY: Unproved = {
   retryAfter: 1,
 }
 
+/** Keys that could not be fetched are fetched again after two seconds, and then ever later. */
+const UNVERIFIABLE_S = 5
+
 function wrongKey(evidence: Evidence): Unproved {
   const key = onlyKeyOf(evidence)
   return key && isToken(key) ? FOREIGN : WRONG
@@ -106,7 +109,8 @@ function toldBy(finding: Finding, { kind }: CallerMethod, inquiry: Inquiry): Cal
   if (finding === 'wrong') return WRONG
   if (finding.caller !== undefined) return faultOfName(finding, inquiry) ?? callerOf(finding, kind, isKeyProof(inquiry))
   const { wrong: code, reason, isOurs } = finding
-  return { code, reason, ...(isOurs && { isOurs }), ...(code === TOO_MANY.code && { retryAfter: 1 }) }
+  const retryAfter = isOurs ? UNVERIFIABLE_S : code === TOO_MANY.code ? TOO_MANY.retryAfter : undefined
+  return { code, reason, ...(isOurs && { isOurs }), ...(retryAfter !== undefined && { retryAfter }) }
 }
 
 /** What a proof says is worth no name of the settings; and a name beside it may be anything but somebody else's. */

@@ -112,5 +112,5 @@ const UNSEEN: Wrong = {
 
 /** A token that proves nobody, and why, in words for the record. */
 export function rejected(reason: string, { isOurs = false } = {}): Wrong {
-  return { wrong: 'token-rejected', reason, ...(isOurs && { isOurs: true as const }) }
+  return isOurs ? { wrong: 'proof-unverifiable', reason, isOurs } : { wrong: 'token-rejected', reason }
 }

@@ -18,6 +18,14 @@ export const accessProblems = {
     remedy:
       'Fetch a new token: of an issuer that the settings name, for the audience of Sallyport, and not yet expired. The operator finds the reason in the audit.',
   },
+  'proof-unverifiable': {
+    status: 503,
+    title: 'The proof cannot be verified now',
+    blame: 'upstream',
+    proxyError: 'proxy_internal_error',
+    remedy:
+      'Whoever vouches for it, an issuer or a cluster, does not answer, so that it proves nobody. Retry after the time given in Retry-After; the operator finds the reason in the audit.',
+  },
   'certificate-unknown': {
     status: 407,
     title: 'The client certificate proves nobody',

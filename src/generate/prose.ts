@@ -94,7 +94,8 @@ A token proves somebody only if its issuer is named here letter by letter, its s
 under an allowed algorithm, \`aud\` has our own audience, \`exp\` is there and has not passed, \`nbf\` and \`iat\` are not in the
 future, and every claim fits. Keys in the token itself are not looked at. A name made of claims has a \`/\` in it, which no
 name of the settings has; whatever else could be meant by it is refused, and nothing is put right. Anything else is
-\`token-rejected\`, with the reason in the audit alone. A verified token is remembered by its digest until it ends, or its key
+\`token-rejected\`, with the reason in the audit alone; where the keys of the issuer, or a cluster, cannot be asked, it is
+\`proof-unverifiable\`, 503, and nobody is let in meanwhile. A verified token is remembered by its digest until it ends, or its key
 is withdrawn.
 
 A scope is a ceiling, and a grant a permission: each refuses alone. With \`scopes\`, a request has to be within what one of the

@@ -36,6 +36,22 @@ test('the role is the one of the operator whose proof it is', async () => {
   expect(await recognize({ keys: [{ key: new Secret('four') }], keysAre: 'certain' })).toBeUndefined()
 })
 
+test('a token whose issuer cannot be asked proves nobody, and is told from a wrong one', async () => {
+  const tools = makeCallerTools({ file: 'broken' })
+  const issuer = 'https://issuer.test'
+  const job = { kind: 'jwt', issuer, audience: 'a', jwks: { file: 'j' }, claims: { sub: '*' } }
+  const operators = buildOperators(
+    { ann: { role: 'admin', proof: callerSettings.parse(job) }, bob: keyed('viewer', 'one') },
+    (proofs) => buildIdentify(proofs, tools),
+  )
+  const claims = claimsAt(tools.clock.now(), { iss: issuer, aud: 'a', sub: 'ann' })
+  const shown = (key: string) => ({ keys: [{ key: new Secret(key) }], keysAre: 'certain' as const })
+  const right = await signToken(await makeSigningKey(), claims)
+  expect(await operators.recognize(shown(right))).toBe('unverifiable')
+  expect(await operators.recognize(shown('one'))).toMatchObject({ name: 'bob', role: 'viewer' })
+  expect(await operators.recognize(shown('wrong'))).toBeUndefined()
+})
+
 test('a key that is shown beats where its operator stands, and a wrong one refuses', async () => {
   const { recognize } = build({
     ann: keyed('viewer', 'one'),

@@ -111,6 +111,14 @@ test('an unknown operator that would change something is told to the audit', asy
   ])
 })
 
+test('an operator whose issuer cannot be asked is told so, and let in nowhere', async () => {
+  const operators = { isEmpty: false, recognize: () => Promise.resolve('unverifiable' as const) }
+  const fresh = await openTestDoor({ over: { operators } })
+  const { status, json, headers } = await fresh.ask('DELETE', '/v1/grants/abc')
+  expect([status, json['code'], headers['retry-after']]).toEqual([503, 'operator-unverifiable', '5'])
+  expect(fresh.changes).toMatchObject([{ operator: 'unknown', code: 'operator-unverifiable' }])
+})
+
 test('where the settings name no operator the answer says what to set', async () => {
   const operators = { isEmpty: true, recognize: () => Promise.resolve(undefined) }
   const fresh = await openTestDoor({ over: { operators } })

@@ -92,7 +92,7 @@ describe('H15 a peer that shows a thousand wrong proofs in a second', () => {
     const { code, token, references } = scene()
     references.changeFile('broken')
     const text = await token('a')
-    for (let at = 0; at < MAX_FAILURES_PER_SECOND + 10; at++) expect(await code(shows(text))).toBe('token-rejected')
+    for (let at = 0; at < MAX_FAILURES_PER_SECOND + 10; at++) expect(await code(shows(text))).toBe('proof-unverifiable')
   })
 })
 

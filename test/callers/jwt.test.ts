@@ -275,5 +275,5 @@ test('a key that the issuer withdraws takes along what it has signed, known toke
 test('keys that cannot be had judge nobody, and count as nobody’s failure', async () => {
   const { who, token, references } = scene()
   references.changeFile('broken')
-  expect(await who(await token())).toMatchObject({ code: 'token-rejected', isOurs: true })
+  expect(await who(await token())).toMatchObject({ code: 'proof-unverifiable', isOurs: true, retryAfter: 5 })
 })

@@ -228,11 +228,11 @@ describe('by review of the API server (a fake one)', () => {
       api.instead(quirk)
       const before = api.requests.length
       expect(await who(text)).toMatchObject({
-        code: 'token-rejected',
+        code: 'proof-unverifiable',
         isOurs: true,
         reason: expect.stringMatching(words),
       })
-      expect(await who(text)).toMatchObject({ code: 'token-rejected', isOurs: true })
+      expect(await who(text)).toMatchObject({ code: 'proof-unverifiable', isOurs: true })
       expect(api.requests).toHaveLength(before + 1)
       expect(faults).toEqual([expect.stringMatching(words)])
       api.instead(undefined)
@@ -247,7 +247,7 @@ describe('by review of the API server (a fake one)', () => {
     const before = api.requests.length
     const tokens = await Promise.all(Array.from({ length: 150 }, (_, at) => token({ jti: `flood ${at}` })))
     const answers = await Promise.all(tokens.map(told))
-    expect(answers.filter((answer) => answer === 'token-rejected: too many reviews are under way')).toHaveLength(50)
+    expect(answers.filter((answer) => answer === 'proof-unverifiable: too many reviews are under way')).toHaveLength(50)
     expect(api.requests.length - before).toBeLessThanOrEqual(100)
     api.instead(undefined)
   })

@@ -4,7 +4,7 @@ import type { DnsStub } from '../support/dns-stub.ts'
 import type { QuirkIssuer } from '../support/quirk-issuer.ts'
 import type { RawUpstream } from '../support/upstream.ts'
 import { connectionTo } from './crm.ts'
-import { jobSettings } from './wrong-proofs.ts'
+import { awaySettings, jobSettings } from './wrong-proofs.ts'
 
 interface Peers {
   readonly upstream: RawUpstream
@@ -54,6 +54,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       job: jobSettings(jwks),
+      away: awaySettings(await closedPort()),
     },
     ca: 'ephemeral',
     connections,

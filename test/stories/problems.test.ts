@@ -24,7 +24,7 @@ import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 import { authority, CALLER_KEY, CREDENTIAL, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
 import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
-import { askTooOften, tokenField } from './wrong-proofs.ts'
+import { AWAY, askTooOften, tokenField } from './wrong-proofs.ts'
 
 /** In every request, in each part that could be echoed. */
 const MARKER = 'echo-canary'
@@ -136,6 +136,7 @@ const stories = {
     sendRaw(forward(), `GET /${MARKER} HTTP/1.1\r\nHost: ${MARKER}\r\n${PROOF}\r\n`, { until: WHOLE_ANSWER }),
   'caller-unknown': () => ask({ proof: `Proxy-Authorization: Bearer ${MARKER}\r\n` }),
   'token-rejected': async () => ask({ proof: await tokenField(signer, { sub: MARKER, aud: MARKER }) }),
+  'proof-unverifiable': async () => ask({ proof: await tokenField(signer, { sub: MARKER, iss: AWAY }) }),
   'scope-insufficient': async () =>
     ask({ method: 'POST', fields: 'Content-Length: 0\r\n', proof: await tokenField(signer, { sub: MARKER }) }),
   'certificate-unknown': askAsStranger,
@@ -269,6 +270,7 @@ const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
   'caller-unknown': CHALLENGE,
   'token-rejected': CHALLENGE,
   'certificate-unknown': CHALLENGE,
+  'proof-unverifiable': /^Retry-After: 5\r$/m,
   'too-many-failures': /^Retry-After: 1\r$/m,
   'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
   'too-many-requests': /^Retry-After: 1\r$/m,

@@ -9,6 +9,15 @@ export function jobSettings(jwks: string): object {
   return { kind: 'jwt', issuer: ISSUER, audience: 'sallyport', jwks: { file: jwks }, claims: { sub: '*' }, scopes }
 }
 
+/** An issuer whose keys nobody gives. */
+export const AWAY = 'https://away.test'
+
+/** Settings of a caller of that issuer. `port`: closed. */
+export function awaySettings(port: number): object {
+  const jwks = { url: `https://away.test:${port}/keys` }
+  return { kind: 'jwt', issuer: AWAY, audience: 'sallyport', jwks, claims: { sub: '*' } }
+}
+
 /** A token of that issuer as one field of a raw request. */
 export async function tokenField(signer: SigningKey, claims: object): Promise<string> {
   const usual = { iss: ISSUER, aud: 'sallyport', scope: 'crm.read' }
