@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Peer } from '../core/ask.ts'
 import { StoreError } from '../store/store.ts'
+import { peerNetwork } from '../wire/address.ts'
 import { AdminProblem } from './admin-problem.ts'
 import type { AdminProblemCode } from './admin-problems.ts'
 import { readJson } from './body.ts'
@@ -71,7 +72,7 @@ async function recognize({ incoming, peer }: Request, ports: AdminPorts, wrong: 
   const address = incoming.socket.remoteAddress
   const operator = await operators.recognize(evidenceOf(incoming.rawHeaders, { peer, address }))
   if (typeof operator === 'object') return operator
-  const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : (address ?? ''), clock.now())
+  const retryAfter = wrong.add(peer ? `uid ${peer.uid}` : peerNetwork(address ?? ''), clock.now())
   if (retryAfter !== undefined) throw new AdminProblem('operator-throttled', { retryAfter })
   if (operator === 'unverifiable') throw new AdminProblem('operator-unverifiable', { retryAfter: 5 })
   throw new AdminProblem(operators.isEmpty ? 'operators-missing' : 'operator-unknown')

@@ -1,5 +1,6 @@
 import type { Evidence } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
+import { peerNetwork } from '../wire/address.ts'
 
 /** Wrong proofs that one peer may show in a second, and how many at once after a silence. */
 export const MAX_FAILURES_PER_SECOND = 1_000
@@ -14,9 +15,9 @@ interface Bucket {
 }
 
 /**
- * Counts the wrong proofs of each peer: a uid at a Unix socket where the kernel told it, an address on TCP. Good proofs are
- * not counted, and those that are known already are let by while their peer is over the limit. All of a machine's processes on
- * loopback are one peer.
+ * Counts the wrong proofs of each peer: a uid at a Unix socket where the kernel told it, on TCP an address, of IPv6 a /64. Good
+ * proofs are not counted, and those that are known already are let by while their peer is over the limit. All of a machine's
+ * processes on loopback are one peer.
  */
 export class FailureLimit {
   readonly #clock: Clock
@@ -58,5 +59,6 @@ export class FailureLimit {
 }
 
 function peerOf({ peer, address }: Evidence): string {
-  return peer ? `uid ${peer.uid}` : (address ?? 'unix')
+  if (peer) return `uid ${peer.uid}`
+  return address === undefined ? 'unix' : peerNetwork(address)
 }

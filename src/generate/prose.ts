@@ -101,7 +101,7 @@ is withdrawn.
 A scope is a ceiling, and a grant a permission: each refuses alone. With \`scopes\`, a request has to be within what one of the
 token's scopes reaches, or it is \`scope-insufficient\`.
 
-More than 1,000 wrong proofs a second from one peer (a uid on a socket where the kernel tells it, an address on TCP) are
+More than 1,000 wrong proofs a second from one peer (a uid on a socket where the kernel tells it, an address on TCP, of IPv6 a /64) are
 answered 429 \`too-many-failures\`; good keys and tokens that are known go on being served. Tokens that nobody has seen yet are
 not looked into while that lasts.
 

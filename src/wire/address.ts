@@ -46,6 +46,19 @@ export function canonicalAddress(address: string): string {
   return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
+/**
+ * Whose address it is, to count by: an IPv4 address is one peer, mapped or not, and an IPv6 address one of the 2^64 that every
+ * peer has. @see RFC 6177
+ */
+export function peerNetwork(address: string): string {
+  const [plain = '', zone] = address.split('%')
+  if (!isIPv6(plain)) return address
+  const bytes = ipv6Bytes(plain)
+  if (hasPrefix(bytes, MAPPED, 96)) return bytes.slice(12).join('.')
+  const prefix = Buffer.from(bytes.slice(0, 8)).toString('hex')
+  return `${prefix}/64${zone === undefined ? '' : `%${zone}`}`
+}
+
 type Range = readonly [prefix: readonly number[], bits: number, is: AddressClass]
 type Row = readonly [range: string, is: AddressClass]
 

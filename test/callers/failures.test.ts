@@ -96,6 +96,21 @@ describe('H15 a peer that shows a thousand wrong proofs in a second', () => {
   })
 })
 
+test.each([
+  ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', true],
+  ['2001:db8:1:2::1', '2001:db8:1:3::1', false],
+  ['::ffff:192.0.2.1', '192.0.2.1', true],
+  ['::ffff:192.0.2.1', '::ffff:c000:201', true],
+  ['::ffff:192.0.2.1', '::ffff:192.0.2.2', false],
+  ['fe80::1%eth0', 'fe80::2%eth0', true],
+  ['fe80::1%eth0', 'fe80::1%eth1', false],
+  ['::1', '::ffff:127.0.0.1', false],
+])('%s and %s are one peer: %s', (one, other, isOne) => {
+  const failures = new FailureLimit(new HandClock())
+  for (let at = 0; at <= MAX_FAILURES_PER_SECOND; at++) failures.count(shows('wrong', { address: one }))
+  expect(failures.isOver(shows('wrong', { address: other }))).toBe(isOne)
+})
+
 test('peers are forgotten when there are too many, the one that failed last the longest ago first', () => {
   const failures = new FailureLimit(new HandClock())
   const from = (at: number) => shows('wrong', { address: `10.0.${at >> 8}.${at & 255}` })
