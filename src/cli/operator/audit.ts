@@ -1,5 +1,6 @@
 import { z } from '../../forms/zod.ts'
 import { orSettingsExit } from '../failing.ts'
+import { whatText } from './audit-what.ts'
 import { ask, askAll, lines } from './client.ts'
 import { findDoor, type OperatorDoor } from './door.ts'
 import { type Column, tableOf } from './output.ts'
@@ -30,7 +31,9 @@ const record = z.looseObject({
   caller: z.string().optional(),
   connection: z.string().optional(),
   method: z.string().optional(),
+  door: z.string().optional(),
   host: z.string().optional(),
+  port: z.int().optional(),
   path: z.string().optional(),
   status: z.int().optional(),
   code: z.string().optional(),
@@ -146,7 +149,3 @@ const COLUMNS: readonly Column<Record>[] = [
   { head: 'CODE', text: ({ code, wouldRefuse }) => code ?? (wouldRefuse && `would be ${wouldRefuse}`) },
   { head: 'REASON', text: ({ reason }) => reason },
 ]
-
-function whatText({ msg, action, method = '', host = '', path = '' }: Record): string {
-  return msg === 'ask' ? `${method} ${host}${path}` : (action ?? msg)
-}
