@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { AdminProblem } from './admin-problem.ts'
 import { healthApp } from './health.ts'
 import { openApiDocument } from './openapi.ts'
+import { serversOf } from './openapi-servers.ts'
 import type { AdminPorts } from './ports.ts'
 import { refusalResponse } from './refusal.ts'
 import { routes } from './routes.ts'
@@ -15,10 +16,11 @@ type App = Hono<{ Bindings: Line }>
 export function createAdminApp(ports: AdminPorts): App {
   const app: App = new Hono()
   app.route('/', healthApp(ports))
-  let document: string | undefined
-  app.get('/openapi.json', (context) => {
-    document ??= `${JSON.stringify(openApiDocument(routes))}\n`
-    return context.body(document, 200, { 'Content-Type': 'application/json' })
+  let document: ReturnType<typeof openApiDocument> | undefined
+  app.get('/openapi.json', ({ env, body }) => {
+    document ??= openApiDocument(routes)
+    const text = JSON.stringify({ ...document, servers: serversOf(env.incoming) })
+    return body(`${text}\n`, 200, { 'Content-Type': 'application/json' })
   })
   mount(app, ports)
   app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUIDv7()))

@@ -1,5 +1,6 @@
 import { z } from '../forms/zod.ts'
 import { type AdminProblemCode, adminProblems } from './admin-problems.ts'
+import { type ApiServer, POSSIBLE_SERVERS } from './openapi-servers.ts'
 import type { Description } from './route.ts'
 import { problem, shapes } from './shapes.ts'
 
@@ -18,8 +19,14 @@ const EVERYWHERE: readonly AdminProblemCode[] = [
 ]
 const WITH_BODY: readonly AdminProblemCode[] = ['body-malformed', 'body-too-large', 'content-type-unsupported']
 
-/** The route table as an OpenAPI 3.1 document. The routes themselves are made of the same table. */
-export function openApiDocument(routes: readonly Description[]): Json {
+/**
+ * The route table as an OpenAPI 3.1 document. The routes themselves are made of the same table. `servers`: where the door
+ * that serves it answers; without them, where one may.
+ */
+export function openApiDocument(
+  routes: readonly Description[],
+  servers: readonly ApiServer[] = POSSIBLE_SERVERS,
+): Json {
   const paths: Record<string, Record<string, Json>> = {}
   for (const route of routes) (paths[route.path] ??= {})[route.method.toLowerCase()] = operationOf(route)
   return {
@@ -31,7 +38,7 @@ export function openApiDocument(routes: readonly Description[]): Json {
         'Who may use what, live. Times are ISO 8601; errors are problems of RFC 9457 with a stable `code`. It answers at the admin door alone.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/', description: 'the admin door' }],
+    servers,
     security: [{ bearer: [] }, {}],
     paths,
     components: {

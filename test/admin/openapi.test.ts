@@ -1,8 +1,12 @@
+import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { AdminDoor } from '../../src/admin/admin-door.ts'
+import { createAdminApp } from '../../src/admin/app.ts'
 import { openApiDocument } from '../../src/admin/openapi.ts'
 import { routes } from '../../src/admin/routes.ts'
-import { openTestDoor } from './door.ts'
+import { privateDirectory, remove } from '../support/sallyport.ts'
+import { askDoor, openTestDoor } from './door.ts'
 
 test('the document is OpenAPI 3.1', async () => {
   const { valid, errors } = await new Validator().validate(structuredClone(openApiDocument(routes)))
@@ -14,7 +18,41 @@ test('the door serves the very document, to whoever reaches it', async () => {
   const door = await openTestDoor()
   const { status, text } = await door.ask('GET', '/openapi.json', { as: undefined })
   expect(status).toBe(200)
-  expect(JSON.parse(text)).toEqual(openApiDocument(routes))
+  const { servers, ...document } = JSON.parse(text)
+  expect({ ...document, servers: openApiDocument(routes)['servers'] }).toEqual(openApiDocument(routes))
+  expect(servers).toHaveLength(1)
+})
+
+test('the server of the document is where the door answers, by the name it was asked by', async () => {
+  const door = await openTestDoor()
+  const port = door.address.split(':')[1]
+  const serverAt = async (host: string) => {
+    const { text } = await door.ask('GET', '/openapi.json', { headers: { Host: host } })
+    return JSON.parse(text).servers[0].url
+  }
+  expect(await serverAt(door.address)).toBe(`http://${door.address}`)
+  expect(await serverAt('localhost')).toBe(`http://localhost:${port}`)
+  expect(await serverAt('localhost:8080')).toBe('http://localhost:8080')
+  const answer = await fetch(`${await serverAt(door.address)}/v1/grants`, {
+    headers: { Authorization: `Bearer ${door.keys.viewer}` },
+  })
+  expect(answer.status).toBe(200)
+})
+
+test('at a Unix socket the document says so', async () => {
+  const directory = privateDirectory()
+  const { ports } = await openTestDoor()
+  const listen = `unix:${join(directory, 'admin.sock')}`
+  const door = new AdminDoor(createAdminApp(ports), { listen, mode: '0600', directory, peers: undefined })
+  const address = await door.open()
+  onTestFinished(async () => {
+    await door.close()
+    remove(directory)
+  })
+  const { text } = await askDoor(address, { method: 'GET', path: '/openapi.json', key: undefined })
+  expect(JSON.parse(text).servers).toMatchObject([
+    { url: 'http://localhost', description: expect.stringContaining('unix: socket') },
+  ])
 })
 
 test('each route has an operation of its own, and says its role', () => {
