@@ -14,9 +14,22 @@ export type Target =
       /** Asked for as `https:`, so never to be sent in the clear. */
       readonly isSecure?: boolean | undefined
     }
-  | { readonly kind: 'connection'; readonly name: string }
+  | {
+      readonly kind: 'connection'
+      readonly name: string
+      /**
+       * As the caller called it, for answers that repeat that. Then nobody learns without a grant whether there is such a
+       * connection.
+       */
+      readonly called?: string | undefined
+      /** What stands before the name of its home, where another of its hosts is meant. */
+      readonly subDomain?: string | undefined
+    }
 
-/** One request as a door took it in; read-only from then on. `path` starts with "/", `query` is "" or starts with "?". */
+/**
+ * One request as a door took it in; read-only from then on. `path` starts with "/", or is "" for the base path of its
+ * connection itself; `query` is "" or starts with "?".
+ */
 export interface Ask {
   readonly id: string
   readonly door: string

@@ -1,6 +1,7 @@
 import type { Caller, Target } from './ask.ts'
 import { ceilingText, isBelowCeiling } from './ceiling.ts'
 import { type Grant, type GrantTable, grantsFor, hasEnded } from './grants.ts'
+import { parseName } from './host.ts'
 import type { HostTable } from './host-table.ts'
 import { hasOneReading, isBelow } from './path.ts'
 import type { ProblemCode } from './problem.ts'
@@ -132,7 +133,7 @@ interface Route {
 /** Gate 1: where egress may go, whoever asks. */
 function resolve(question: Question, policy: Policy): Route | Refusal {
   const { target, path } = question
-  return target.kind === 'name' ? resolveName(target, path, policy) : resolveConnection(target.name, path, policy)
+  return target.kind === 'name' ? resolveName(target, path, policy) : resolveConnection(question, target, policy)
 }
 
 /** The connection that a host means, if egress may go there at all. */
@@ -155,18 +156,39 @@ function resolveName(target: Target & { kind: 'name' }, path: string, policy: Po
   return { place, host, path }
 }
 
-function resolveConnection(name: string, path: string, policy: Policy): Route | Refusal {
-  const place = policy.placesByName.get(name)
-  if (!place?.home) return refuse('connection-unknown', 'no such connection at this door')
+type ConnectionTarget = Target & { readonly kind: 'connection' }
+
+function resolveConnection({ caller, path }: Question, target: ConnectionTarget, policy: Policy): Route | Refusal {
+  const place = policy.placesByName.get(target.name)
+  if (!place?.home) return unknownConnection(target)
   const connection = { connection: place.name }
-  if (policy.allowlist.find(place.home) === undefined) {
-    return refuse('host-not-allowed', `${place.home} is not on the allowlist`, connection)
+  if (target.called !== undefined && grantsFor(caller, place.name, policy.grants).length === 0) {
+    return ungranted(caller, place.name)
+  }
+  const host = hostOf(target, place, policy)
+  if (host === undefined)
+    return refuse('host-not-allowed', 'the sub-domain makes no host of the connection', connection)
+  if (policy.allowlist.find(host) === undefined) {
+    return refuse('host-not-allowed', `${host} is not on the allowlist`, connection)
   }
   // Without this, "/../admin" would climb out of the base path at the server.
   if (place.basePath !== '' && !hasOneReading(path)) {
     return refuse('path-not-allowed', 'servers read this path in more than one way', connection)
   }
-  return { place, host: place.home, path: place.basePath + path }
+  return { place, host, path: place.basePath + path || '/' }
+}
+
+function unknownConnection({ called }: ConnectionTarget): Refusal {
+  return called === undefined
+    ? refuse('connection-unknown', 'no such connection at this door')
+    : refuse('grant-missing', 'no such connection at this door, which says the same of those without a grant')
+}
+
+/** Its home, or another host of the same connection. */
+function hostOf({ subDomain }: ConnectionTarget, { name, home }: Place, { places }: Policy): string | undefined {
+  if (subDomain === undefined) return home
+  const host = parseName(`${subDomain}.${home}`)
+  return host !== undefined && places.find(host)?.name === name ? host : undefined
 }
 
 /** Gate 2: who may use which connection. Any one grant suffices; the refusal names the one that came closest. */

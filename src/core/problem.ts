@@ -9,6 +9,8 @@ interface Circumstances {
   readonly cause?: unknown
   /** Seconds, for the Retry-After field. */
   readonly retryAfter?: number
+  /** The connection that it is about, as the caller called it, where the answer may repeat that. */
+  readonly called?: string | undefined
 }
 
 /**
@@ -20,12 +22,14 @@ export class Problem extends Error {
   readonly code: ProblemCode
   readonly reason: string
   readonly retryAfter: number | undefined
+  readonly called: string | undefined
 
-  constructor(code: ProblemCode, { reason, cause, retryAfter }: Circumstances = {}) {
+  constructor(code: ProblemCode, { reason, cause, retryAfter, called }: Circumstances = {}) {
     super(`${code}: ${reason ?? problems[code].title}`, cause === undefined ? undefined : { cause })
     this.code = code
     this.reason = reason ?? problems[code].title
     this.retryAfter = retryAfter
+    this.called = called
   }
 
   get row(): ProblemRow {

@@ -64,6 +64,14 @@ export const accessProblems = {
     proxyError: 'http_request_denied',
     remedy: 'The first segment of the path names the connection, as in "/crm/v1/contacts".',
   },
+  'endpoint-unknown': {
+    status: 404,
+    title: 'There is no such endpoint at this door',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'A door with "face: unity-catalog" answers /api/2.0/unity-catalog/connections/NAME/proxy, with what follows it, and POST /api/2.0/external-function.',
+  },
   'port-not-allowed': {
     status: 403,
     title: 'The port is not the one of the connection',

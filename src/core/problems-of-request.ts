@@ -30,7 +30,8 @@ export const requestProblems = {
     title: 'The method is never relayed',
     blame: 'caller',
     proxyError: 'http_request_denied',
-    remedy: 'TRACE would echo the injected credential.',
+    remedy:
+      'TRACE would echo the injected credential. At a door with "face: unity-catalog": GET, POST, PUT, PATCH and DELETE alone.',
   },
   'request-timeout': {
     status: 408,
@@ -46,6 +47,14 @@ export const requestProblems = {
     blame: 'caller',
     proxyError: 'http_request_error',
     remedy: 'The connection sets limits.maxRequestBytes.',
+  },
+  'body-malformed': {
+    status: 400,
+    title: 'The body does not say what is asked for',
+    blame: 'caller',
+    proxyError: 'http_request_error',
+    remedy:
+      'An external function takes a JSON object of texts: connection_name, method and path, and it may have headers, params and json, which are JSON in a text, and sub_domain.',
   },
   'target-too-long': {
     status: 414,

@@ -16,7 +16,8 @@ export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gat
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
   const { target, method, path } = ask
-  return permitted(decide({ caller, target, method, path, at: gate.underWay.now() }, snapshot.policy), trace)
+  const decision = decide({ caller, target, method, path, at: gate.underWay.now() }, snapshot.policy)
+  return permitted(decision, trace, target.kind === 'connection' ? target.called : undefined)
 }
 
 /** From now on it is cut when it would be refused. Call it in the turn of `admit`. */
@@ -67,10 +68,10 @@ export async function identify(evidence: Evidence, { trace, gate }: Where): Prom
   return found
 }
 
-function permitted<P extends Permit | Waiver | Passage>(decision: P | Refusal, trace: Trace): P {
+function permitted<P extends Permit | Waiver | Passage>(decision: P | Refusal, trace: Trace, called?: string): P {
   trace.decided(decision)
   if (decision.permitted) return decision
-  throw new Problem(decision.code, { reason: decision.reason })
+  throw new Problem(decision.code, { reason: decision.reason, called })
 }
 
 /** TRACE sends the request back as the upstream saw it, credential included; so may OPTIONS that asks the last hop. */

@@ -5,7 +5,7 @@ import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
-import { admit, beginStay, identify } from './admit.ts'
+import { admit, beginStay, identify, type Where } from './admit.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain, purposeOf, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
@@ -16,26 +16,35 @@ import { Trace } from './trace.ts'
 /** The path of one ask, at whichever door it came in. Never rejects, and records exactly once. */
 export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAnswer, gate: Gate): Promise<void> {
   const trace = new Trace(ask, gate.clock)
-  await recorded(trace, answer, gate, async () => {
-    const caller = await identify(ask.evidence, { trace, gate })
-    const snapshot = gate.snapshot()
-    const permit = admit(ask, caller, snapshot, { trace, gate })
-    const connection = connectionOf(permit, snapshot)
-    refuseOversize(incoming, connection)
-    const leave = connection.upstream.enter(permit.caller.name)
-    const stay = beginStay(ask, permit, gate)
-    try {
-      const onGone = (listener: () => void) => answer.onGone(listener)
-      const where = { trace, gate }
-      const credential = isPermit(permit)
-        ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
-        : undefined
-      trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
-    } finally {
-      gate.underWay.end(stay)
-      leave()
-    }
-  })
+  await recorded(trace, answer, gate, () => pass({ ask, incoming }, answer, { trace, gate }))
+}
+
+/** An ask with the body that belongs to it. */
+export interface Asking {
+  readonly ask: Ask
+  readonly incoming: Incoming
+}
+
+/** The steps of every ask that comes by HTTP, from the question who asks to the last byte of the answer. */
+export async function pass({ ask, incoming }: Asking, answer: Answer, { trace, gate }: Where): Promise<void> {
+  const caller = await identify(ask.evidence, { trace, gate })
+  const snapshot = gate.snapshot()
+  const permit = admit(ask, caller, snapshot, { trace, gate })
+  const connection = connectionOf(permit, snapshot)
+  refuseOversize(incoming, connection)
+  const leave = connection.upstream.enter(permit.caller.name)
+  const stay = beginStay(ask, permit, gate)
+  try {
+    const onGone = (listener: () => void) => answer.onGone(listener)
+    const where = { trace, gate }
+    const credential = isPermit(permit)
+      ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
+      : undefined
+    trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
+  } finally {
+    gate.underWay.end(stay)
+    leave()
+  }
 }
 
 /** An answer that can also be a refusal; the door knows its form. Returns the status, undefined when it was too late. */

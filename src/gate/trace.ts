@@ -13,7 +13,7 @@ export type Asked = Pick<Ask, 'id' | 'door' | 'method'> & Partial<Ask>
 
 /** Gathers what ran for one ask; the entry is built of nothing else. */
 export class Trace {
-  readonly #asked: Asked
+  #asked: Asked
   readonly #clock: Clock
   readonly #time: number
   readonly #start: number
@@ -39,6 +39,11 @@ export class Trace {
 
   get door(): string {
     return this.#asked.door
+  }
+
+  /** What was asked for stood in the body: from now on the record is about that. */
+  unfolded(ask: Ask): void {
+    this.#asked = ask
   }
 
   identified(caller: Caller): void {

@@ -1,4 +1,5 @@
 import { texts } from './prose.ts'
+import { faceText } from './prose-face.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {
@@ -12,6 +13,7 @@ export interface Section {
 export const sections: readonly Section[] = [
   { title: 'Allowlist', text: texts.allowlist, parts: [] },
   { title: 'Listeners', text: texts.listeners, parts: ['Listener'] },
+  { title: 'The face of Unity Catalog', text: faceText, parts: [] },
   { title: 'Callers', text: texts.callers, parts: ['Caller'] },
   { title: 'Connections', text: texts.connections, parts: ['Connection'] },
   { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },

@@ -1,5 +1,6 @@
 import type { CertificateAuthority } from '../ca/authority.ts'
-import type { Ask, Evidence } from '../core/ask.ts'
+import type { Ask, Evidence, Fields } from '../core/ask.ts'
+import type { Unfold } from '../gate/enclosed.ts'
 import type { Gate } from '../gate/snapshot.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -44,7 +45,12 @@ export interface Head {
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */
-export type Reading = Pick<Ask, 'target' | 'path' | 'query' | 'evidence'>
+export interface Reading extends Pick<Ask, 'target' | 'path' | 'query' | 'evidence'> {
+  /** Without those that this door takes away; absent: as they came. */
+  readonly fields?: Fields
+  /** Present where the body says what is asked for. */
+  readonly unfold?: Unfold
+}
 
 /** How one kind of HTTP door reads requests. Pure; called for every one. */
 export interface Reader {

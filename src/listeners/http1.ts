@@ -2,6 +2,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Problem } from '../core/problem.ts'
+import { exchangeEnclosed } from '../gate/enclosed.ts'
 import { exchange } from '../gate/exchange.ts'
 import type { Asked } from '../gate/trace.ts'
 import { turnAway } from '../gate/turn-away.ts'
@@ -9,7 +10,7 @@ import { exchangeUpgrade, type Switching } from '../gate/upgrade.ts'
 import type { Incoming } from '../relay/answer.ts'
 import { type Framing, judgeHead } from '../wire/framing.ts'
 import { HttpAnswer } from './http-answer.ts'
-import type { Intake, Taken } from './intake.ts'
+import type { Intake, Taken, Unfit } from './intake.ts'
 import { type Line, newLine } from './line.ts'
 import { refuseOnSocket } from './socket-answer.ts'
 
@@ -86,8 +87,13 @@ export class Http1 {
       // Where 100 was asked for and none sent, Node closes.
       answer.isLast = expectsContinue && isEmpty(framing)
       const incoming = incomingOf(request, response, framing, expectsContinue)
-      this.#intake.count(exchange(taken.ask, incoming, answer, this.#intake.gate))
+      this.#intake.count(this.#exchange(taken, incoming, answer))
     }
+  }
+
+  #exchange({ ask, unfold }: Exclude<Taken, Unfit>, incoming: Incoming, answer: HttpAnswer): Promise<void> {
+    const { gate } = this.#intake
+    return unfold ? exchangeEnclosed({ ask, incoming, unfold }, answer, gate) : exchange(ask, incoming, answer, gate)
   }
 
   #takeUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Ask } from '../core/ask.ts'
 import { Problem } from '../core/problem.ts'
+import type { Unfold } from '../gate/enclosed.ts'
 import type { RefusingAnswer } from '../gate/exchange.ts'
 import type { Gate } from '../gate/snapshot.ts'
 import type { Asked } from '../gate/trace.ts'
@@ -17,8 +18,8 @@ export interface HeadOnWire {
   readonly fields: readonly string[]
 }
 
-/** An ask for the gate, or what is wrong with it. */
-export type Taken = { readonly ask: Ask } | Unfit
+/** An ask for the gate, or what is wrong with it. `unfold`: what is asked for stands in the body. */
+export type Taken = { readonly ask: Ask; readonly unfold?: Unfold | undefined } | Unfit
 
 /** A head that makes no ask, and as much of it as the record can name. */
 export interface Unfit {
@@ -65,7 +66,8 @@ export class Intake {
       return { fault: { code: 'target-too-long', reason: `${target.length} bytes` }, asked }
     const reading = this.reader.read({ ...head, line })
     if ('code' in reading) return { fault: reading, asked }
-    return { ask: { ...asked, fields, ...reading } }
+    const { unfold, ...read } = reading
+    return { ask: { ...asked, fields, ...read }, unfold }
   }
 
   /** Answers an unfit head; in a tunnel it is known who sends it. */

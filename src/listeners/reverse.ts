@@ -14,6 +14,7 @@ import type { Door, DoorTools, Head, Reader, Reading } from './door.ts'
 import { HttpDoor } from './http-door.ts'
 import { originKeys } from './keys.ts'
 import { doorCaller, doorListen, doorTls, mode, refusePlace } from './settings.ts'
+import { unityCatalogRoute } from './unity-catalog.ts'
 
 const schema = z
   .strictObject({
@@ -30,6 +31,10 @@ const schema = z
       description:
         'the connections behind this door, by first path segment: `/crm/v1/contacts`; without it and `connection`, all',
     }),
+    face: z.enum(['unity-catalog']).optional().meta({
+      description:
+        'answers as another product does: `unity-catalog` for code that was written for HTTP connections of Databricks, by its paths, its stripping and its errors',
+    }),
     hostnames: z
       .array(z.string().refine((name) => parseHost(name) === name, 'use a plain host name such as "crm.internal"'))
       .default([])
@@ -39,6 +44,10 @@ const schema = z
     (one) => one.connection === undefined || one.connections === undefined,
     'use connection or connections, not both',
   )
+  .refine((one) => one.face === undefined || one.connection === undefined, {
+    path: ['connection'],
+    message: 'use connections: with a face, the path names the connection',
+  })
   .superRefine(refusePlace)
   .meta({ description: 'a base URL for apps: no proxy setting, no certificate authority' })
 
@@ -58,21 +67,30 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
     ? undefined
     : { listen: settings.listen, hostnames: settings.hostnames }
   return {
-    challenge: 'origin',
+    challenge: settings.face ?? 'origin',
     evidence: (fields, { peer, address, certificate }) =>
       evidenceOf(fields, { doorCaller: settings.caller, peer, address, certificate, keys: keysOf(fields, '') }),
-    read({ target, fields, line }: Head): Reading | Fault {
+    read({ method, target, fields, line }: Head): Reading | Fault {
       const parts = parseOriginForm(target)
       if (!parts) return { code: 'target-malformed', reason: 'not an origin-form target' }
       const fault = site && faultOfSite(fields, site)
       if (fault) return fault
-      const route = routeOf(parts.path, settings)
-      const keys = keysOf(fields, parts.query, slotOf(route.target))
+      const asked = { method, fields, ...parts }
+      const route = settings.face ? unityCatalogRoute(asked, settings) : routeOf(parts.path, settings)
+      if ('code' in route) return route
+      const shown = keysOf(fields, parts.query, slotOf(route.target))
+      const keys = settings.face ? faceKeys(fields, shown) : shown
       const { peer, address, certificate } = line
       const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer, address, certificate, keys })
-      return { ...route, query: parts.query, evidence }
+      return { query: parts.query, ...route, evidence }
     },
   }
+}
+
+/** A client of Unity Catalog shows its key in Authorization; whatever else it sends is meant for the upstream. */
+function faceKeys(fields: readonly string[], shown: readonly PresentedKey[]): readonly PresentedKey[] {
+  const keys = originKeys(valuesOf(fields, 'authorization'))
+  return keys.length > 0 ? keys : shown
 }
 
 /** One of two may be a caller key, and where nothing is injected the other would take it along upstream. */

@@ -1,5 +1,6 @@
 import type { Problem, ProblemCode } from '../core/problem.ts'
 import { problems } from '../core/problems.ts'
+import { FACE_METHODS, unityCatalogBody } from './refusal-unity-catalog.ts'
 
 /** A refusal as bytes: what goes into the head, and the body. */
 export interface RefusalMessage {
@@ -8,27 +9,25 @@ export interface RefusalMessage {
   readonly body: string
 }
 
-/** How a door asks for a proof. `proxy`: 407 and Proxy-Authenticate. `origin`: 401 and WWW-Authenticate. */
-export type Challenge = 'proxy' | 'origin'
+/**
+ * How a door refuses, and asks for a proof. `proxy`: 407 and Proxy-Authenticate. `origin`: 401 and WWW-Authenticate.
+ * `unity-catalog`: as an origin, in the words that clients of Databricks look for.
+ */
+export type Challenge = 'proxy' | 'origin' | 'unity-catalog'
 
 /**
  * A refusal on the wire: RFC 9457 problem+json, and Proxy-Status (RFC 9209), by which a caller tells our answer from the
  * upstream's. `instance` is the id under which the audit has the rest; nothing of the request is repeated.
  */
 export function refusalMessage(problem: Problem, id: string, challenge: Challenge): RefusalMessage {
-  const { title, remedy, proxyError } = problem.row
+  const { proxyError } = problem.row
   const status = statusOf(problem, challenge)
-  const body = `${JSON.stringify({
-    type: `urn:sallyport:problem:${problem.code}`,
-    title,
-    status,
-    detail: remedy,
-    code: problem.code,
-    instance: `urn:uuid:${id}`,
-  })}\n`
+  const isOfFace = challenge === 'unity-catalog'
+  const content = isOfFace ? unityCatalogBody(problem, id, status) : problemBody(problem, id, status)
+  const body = `${JSON.stringify(content)}\n`
   const fields = [
     'Content-Type',
-    'application/problem+json',
+    isOfFace ? 'application/json' : 'application/problem+json',
     'Content-Length',
     String(Buffer.byteLength(body)),
     'Cache-Control',
@@ -38,8 +37,16 @@ export function refusalMessage(problem: Problem, id: string, challenge: Challeng
     ...challengeFields(problem, challenge),
   ]
   if (problem.retryAfter !== undefined) fields.push('Retry-After', String(Math.max(1, Math.ceil(problem.retryAfter))))
-  if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (status === 405) fields.push('Allow', isOfFace ? FACE_METHODS.join(', ') : METHODS)
   return { status, fields, body }
+}
+
+const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+
+/** @see RFC 9457 section 3.1 */
+function problemBody({ code, row }: Problem, id: string, status: number): object {
+  const { title, remedy: detail } = row
+  return { type: `urn:sallyport:problem:${code}`, title, status, detail, code, instance: `urn:uuid:${id}` }
 }
 
 /** The same as one HTTP/1.1 message that ends the connection, for where there is only a socket left. */
@@ -52,7 +59,7 @@ export function refusalBytes(problem: Problem, id: string, challenge: Challenge)
 
 /** At an origin-style door there is no proxy to authenticate to. */
 function statusOf(problem: Problem, challenge: Challenge): number {
-  return ASKS_FOR_PROOF.has(problem.code) && challenge === 'origin' ? 401 : problem.row.status
+  return ASKS_FOR_PROOF.has(problem.code) && challenge !== 'proxy' ? 401 : problem.row.status
 }
 
 /** Another proof would do, so it is asked for. */

@@ -86,6 +86,34 @@ describe('gate 1', () => {
     expect(permitOf(byConnection('erp'), grant('erp'))).toMatchObject({ host: 'erp.test', port: 8443, path: '/v1/a' })
   })
 
+  test('another host of the connection is below its home, and no host of another', () => {
+    const of = (subDomain: string) =>
+      decide({ ...byConnection('crm'), target: { kind: 'connection', name: 'crm', subDomain } }, wider)
+    const below = {
+      ...policy(grant('crm')),
+      places: new HostTable([...hosts, ['*.crm.test', crm], ['b.crm.test', erp]]),
+    }
+    const wider = { ...below, allowlist: new HostTable([['*.test', '*.test']]) }
+    expect(of('a')).toMatchObject({ permitted: true, host: 'a.crm.test' })
+    for (const one of ['b', '', 'a/', 'a.crm.test/', 'a b']) expect(of(one)).toMatchObject({ code: 'host-not-allowed' })
+    expect(
+      decide({ ...byConnection('crm'), target: { kind: 'connection', name: 'crm', subDomain: 'a' } }, below),
+    ).toMatchObject({ code: 'host-not-allowed', reason: 'a.crm.test is not on the allowlist' })
+  })
+
+  test.each(['cmr', '', 'closed', 'erp'])(
+    'a caller that only knows a name learns nothing of %j without a grant',
+    (name) => {
+      const question = byConnection(name, { target: { kind: 'connection', name, called: name }, path: '/../a' })
+      expect(decide(question, policy(grant('crm')))).toMatchObject({ code: 'grant-missing' })
+    },
+  )
+
+  test('nothing behind the base path is the base path itself', () => {
+    expect(permitOf(byConnection('erp', { path: '' }), grant('erp')).path).toBe('/v1')
+    expect(permitOf(byConnection('crm', { path: '' }), grant('crm')).path).toBe('/')
+  })
+
   test('lets a path of several readings through where nothing depends on it', () => {
     expect(permitOf(byName('crm.test', { path: '/a/../b' }), grant('crm')).path).toBe('/a/../b')
   })

@@ -127,6 +127,9 @@ async function askMisdirected(): Promise<RawAnswer> {
 /** Problems of a tunnel: behind its 200 there is nobody left who would read an answer. */
 type Unanswerable = 'access-revoked' | 'certificate-rejected' | 'tunnel-closed' | 'tunnel-unfit'
 
+/** Problems that a door with a face alone has, told in its own envelope: test/stories/unity-catalog.test.ts. */
+type OfFaces = 'body-malformed' | 'endpoint-unknown'
+
 /**
  * What leads to each code, on a running sidecar: a new code without a story does not compile.
  */
@@ -180,7 +183,7 @@ const stories = {
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
   'loop-detected': askAgain,
   'too-many-failures': () => askTooOften(forward(), MARKER),
-} satisfies Record<Exclude<ProblemCode, Unanswerable>, () => Promise<RawAnswer>>
+} satisfies Record<Exclude<ProblemCode, Unanswerable | OfFaces>, () => Promise<RawAnswer>>
 
 /** What leads to those that are told by the record alone. */
 const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {
