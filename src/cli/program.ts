@@ -9,6 +9,7 @@ import { EXIT } from './exit-codes.ts'
 import { addCompletion } from './operator/complete.ts'
 import { registerOperatorVerbs } from './operator/register.ts'
 import { type LiveWhyOptions, whyLive } from './operator/why.ts'
+import { listPresets, showPreset } from './preset.ts'
 import { runCommand } from './run.ts'
 import { serve } from './serve.ts'
 import { why } from './why.ts'
@@ -111,6 +112,21 @@ program
   .addOption(configOption().makeOptionMandatory())
   .option('--json', 'print JSON')
   .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
+
+const preset = program.command('preset').description('what connections to well-known services need, as data')
+
+preset
+  .command('list')
+  .description('list presets')
+  .option('--json', 'print JSON')
+  .action((options: Parameters<typeof listPresets>[0]) => listPresets(options))
+
+preset
+  .command('show')
+  .description('print what a preset fills in, for each kind of credential, and its parameters')
+  .argument('<name>')
+  .option('--json', 'print JSON')
+  .action((name: string, options: Parameters<typeof showPreset>[1]) => showPreset(name, options))
 
 registerOperatorVerbs(program)
 

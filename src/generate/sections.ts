@@ -1,5 +1,6 @@
 import { texts } from './prose.ts'
 import { faceText } from './prose-face.ts'
+import { presetsText } from './prose-presets.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {
@@ -16,6 +17,7 @@ export const sections: readonly Section[] = [
   { title: 'The face of Unity Catalog', text: faceText, parts: [] },
   { title: 'Callers', text: texts.callers, parts: ['Caller'] },
   { title: 'Connections', text: texts.connections, parts: ['Connection'] },
+  { title: 'Presets', text: presetsText(), parts: [] },
   { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },
   { title: 'Client authentication', text: texts.clientAuth, parts: ['ClientAuth'] },
   { title: 'Injections', text: texts.injections, parts: ['Injection'] },

@@ -6,6 +6,7 @@ import { crossFaults, crossWarnings } from './cross-checks.ts'
 import { readDocument } from './document.ts'
 import { SettingsError, type SettingsFault } from './fault.ts'
 import { withOperations } from './operations.ts'
+import { expandPresets } from './presets/expand.ts'
 import { type Settings, settingsSchema } from './schema.ts'
 
 /** A settings file that has been found right in itself; what it refers to has not been opened. */
@@ -34,11 +35,14 @@ export async function loadSettings(file: string): Promise<Loaded> {
 export async function parseSettings(text: string, file: string): Promise<Loaded> {
   const document = readDocument(text, file)
   if (document.faults.length > 0) throw new SettingsError(document.faults)
-  const parsed = settingsSchema.safeParse(document.value ?? {}, { error: inWords, reportInput: false })
-  if (!parsed.success) throw new SettingsError(document.locateAll(firstOfEach(parsed.error.issues.flatMap(faultsOf))))
+  const { value, faults: unfilled, explain } = expandPresets(document.value ?? {})
+  const parsed = settingsSchema.safeParse(value, { error: inWords, reportInput: false })
+  const unfit = parsed.success ? [] : firstOfEach(parsed.error.issues.flatMap(faultsOf))
+  if (!parsed.success || unfilled.length > 0)
+    throw new SettingsError(document.locateAll([...unfilled, ...explain(unfit)]))
   const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
   const faults = [...crossFaults(settings), ...unread]
-  if (faults.length > 0) throw new SettingsError(document.locateAll(faults))
+  if (faults.length > 0) throw new SettingsError(document.locateAll(explain(faults)))
   const warnings = document.locateAll(crossWarnings(settings, Date.now()))
   return { file: resolve(file), settings, warnings, locateAll: document.locateAll }
 }

@@ -14,6 +14,7 @@ import { doorSettings } from '../listeners/registry.ts'
 import { listen, mode as socketMode } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
+import { presetSettings } from './presets/registry.ts'
 
 const name = z
   .string()
@@ -78,6 +79,10 @@ const connection = z
     }),
     tls: tlsTrust.meta({ description: 'whom to trust as the upstream' }),
     allowPrivate,
+    preset: presetSettings.optional().meta({
+      description:
+        'fills in what a service needs: endpoints, their quirks, the injection; as `NAME`, or `{ name: NAME }` with its parameters; what stands here itself goes before it',
+    }),
     credential: sourceSettings.meta({ description: 'where the credential comes from' }),
     inject: injectionSettings
       .optional()
