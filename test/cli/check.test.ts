@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { presets } from '../../src/settings/presets/registry.ts'
+import { runCli } from '../support/sallyport.ts'
+import { settingsFile } from '../support/settings-file.ts'
+
+const TOP = 'listeners: [ { kind: forward, listen: 127.0.0.1:0 } ]\nallowlist: [ api.test ]\n'
+
+function connection(credential: string, preset = ''): string {
+  return `${TOP}connections:\n  api:\n    hosts: [ api.test ]\n${preset}    credential: { kind: client-credentials, clientId: a, ${credential} }\n`
+}
+
+const ENDPOINT = 'tokenEndpoint: "https://login.test/token"'
+const SECRET = 'clientSecret: { file: secret }'
+const ENTRA = '    preset: { name: entra, tenant: contoso.test, resource: "https://graph.test" }\n'
+
+/** Each as the real command tells it; nothing is started. */
+test.each([
+  [
+    'a public client with a secret',
+    connection(`${ENDPOINT}, ${SECRET}, clientAuth: none`),
+    'credential.clientSecret: leave it out: clientAuth none shows no client secret',
+  ],
+  [
+    'a token endpoint without TLS',
+    connection(`tokenEndpoint: "http://login.test/token", ${SECRET}`),
+    'credential.tokenEndpoint: use https://: ',
+  ],
+  ['an issuer without TLS', connection(`issuer: "http://login.test", ${SECRET}`), 'credential.issuer: use https://: '],
+  [
+    'alg none among the algorithms of tokens',
+    `${TOP}callers: { job: { kind: jwt, issuer: "https://login.test", audience: a, claims: { sub: a }, algorithms: [ none ] } }\n`,
+    'callers.job.algorithms[0]: use one of ',
+  ],
+  [
+    'both scope and resource, where the preset forbids it',
+    connection(`${SECRET}, tokenParams: { resource: "https://graph.test" }`, ENTRA),
+    'credential.tokenParams.resource: leave it out beside scope: ',
+  ],
+  ['a preset that is none', connection(SECRET, '    preset: entraid\n'), 'connections.api.preset: use one of auth0, '],
+])('check refuses %s', async (_what, text, fault) => {
+  const file = await settingsFile(text)
+  const { code, stdout, stderr } = await runCli(['check', '--config', file])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr.split('\n')).toHaveLength(2)
+  expect(stderr.startsWith(`${file}:`)).toBe(true)
+  expect(stderr).toContain(fault)
+})
+
+test('preset list names them all, and preset show prints the data', async () => {
+  const list = await runCli(['preset', 'list'])
+  expect(list.code).toBe(0)
+  for (const name of presets.keys()) expect(list.stdout).toMatch(new RegExp(`^${name} +[a-z]`, 'm'))
+  const shown = await runCli(['preset', 'show', 'entra', '--json'])
+  const file = new URL('../../src/settings/presets/entra.json', import.meta.url)
+  expect(JSON.parse(shown.stdout)).toMatchObject({ name: 'entra', ...JSON.parse(readFileSync(file, 'utf8')) })
+  const words = await runCli(['preset', 'show', 'entra'])
+  expect(words.stdout).toContain('scope: "{resource}/.default"')
+})
+
+test('preset show names those there are, where there is no such preset', async () => {
+  const { code, stdout, stderr } = await runCli(['preset', 'show', 'aws'])
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toBe(`there is no such preset: use one of ${[...presets.keys()].join(', ')}\n`)
+})
