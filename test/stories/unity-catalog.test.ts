@@ -6,7 +6,7 @@ import { hasTool, pathOf } from '../support/debian.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running } from '../support/sallyport.ts'
 import { type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
-import { authority, CALLER_KEY, CREDENTIAL, connectionTo, startCrm, stopCrm } from './crm.ts'
+import { authority, CALLER_KEY, CREDENTIAL, connectionTo, hold, startCrm, stopCrm } from './crm.ts'
 
 const BODY = JSON.stringify({ contact: 'Ada' })
 const ZIPPED = gzipSync(BODY)
@@ -227,6 +227,17 @@ describe('the external function', () => {
     expect(tooLong.json).toMatchObject({ details: [{ reason: 'body-too-large' }] })
     const none = await ask('/api/2.0/external-function', { method: 'POST', body: '{"a":1,"a":2}' })
     expect(none.json).toMatchObject({ details: [{ reason: 'body-malformed' }] })
+  })
+
+  test('a caller that begins many and ends none is told so, and nothing else waits for it', async () => {
+    const head = `POST /api/2.0/external-function HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${CALLER_KEY}\r\n`
+    const address = workspace.slice('http://'.length)
+    const begun = Array.from({ length: 33 }, () => hold(address, `${head}Content-Length: 9\r\n\r\n`))
+    const told = await eventually(() => begun.find((line) => line.text() !== '')?.text(), 'an answer')
+    expect(told).toMatch(/^HTTP\/1.1 429 [\s\S]*"error_code":"REQUEST_LIMIT_EXCEEDED"/)
+    expect((await proxied('crm', '/contacts')).status).toBe(200)
+    for (const { socket } of begun) socket.destroy()
+    await eventually(async () => (await callFunction({})).status === 200 || undefined, 'room again')
   })
 
   test('a loop shows', async () => {
