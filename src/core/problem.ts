@@ -6,6 +6,8 @@ export type { ProblemCode } from './problems.ts'
 interface Circumstances {
   /** Why, in words, for the audit and the log; never sent to the caller. Holds no secret. */
   readonly reason?: string
+  /** What the caller is to do, where that is more exact than the remedy of the row. Holds no secret, and no text of an issuer. */
+  readonly detail?: string | undefined
   readonly cause?: unknown
   /** Seconds, for the Retry-After field. */
   readonly retryAfter?: number
@@ -21,13 +23,15 @@ export class Problem extends Error {
   override readonly name = 'Problem'
   readonly code: ProblemCode
   readonly reason: string
+  readonly detail: string | undefined
   readonly retryAfter: number | undefined
   readonly called: string | undefined
 
-  constructor(code: ProblemCode, { reason, cause, retryAfter, called }: Circumstances = {}) {
+  constructor(code: ProblemCode, { reason, detail, cause, retryAfter, called }: Circumstances = {}) {
     super(`${code}: ${reason ?? problems[code].title}`, cause === undefined ? undefined : { cause })
     this.code = code
     this.reason = reason ?? problems[code].title
+    this.detail = detail
     this.retryAfter = retryAfter
     this.called = called
   }

@@ -296,6 +296,5 @@ where the operator finds the reason (\`sallyport audit search --id INSTANCE\`); 
 for ever; titles and details may change.
 
 \`caller-unknown\`, \`token-rejected\` and \`certificate-unknown\` are 407 at a forward door, and 401 at a reverse door, where
-there is no proxy to speak of. A door with \`face: unity-catalog\` says it in the envelope of Databricks instead, with the code as
-\`reason\` in \`details\`.`,
+there is no proxy to speak of.`,
 } as const

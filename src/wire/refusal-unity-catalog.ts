@@ -36,7 +36,9 @@ export function unityCatalogBody(problem: Problem, id: string, status: number): 
   }
 }
 
-function messageOf({ code, row, called }: Problem): string {
+/** A detail of its own is told as it is: clients look for an address to log in at, too. */
+function messageOf({ code, row, called, detail }: Problem): string {
+  if (detail !== undefined) return detail
   if (UNGRANTED.has(code) && called !== undefined) return `User does not have USE CONNECTION on Connection '${called}'.`
   return `${row.title}. ${row.remedy}`
 }

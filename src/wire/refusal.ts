@@ -44,8 +44,8 @@ export function refusalMessage(problem: Problem, id: string, challenge: Challeng
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** @see RFC 9457 section 3.1 */
-function problemBody({ code, row }: Problem, id: string, status: number): object {
-  const { title, remedy: detail } = row
+function problemBody({ code, row, detail = row.remedy }: Problem, id: string, status: number): object {
+  const { title } = row
   return { type: `urn:sallyport:problem:${code}`, title, status, detail, code, instance: `urn:uuid:${id}` }
 }
 
