@@ -10,4 +10,4 @@ URL has to change, and its token becomes the caller key. It answers two paths:
 
 \`Authorization\`, \`Cookie\` and \`X-Databricks-*\` of the caller go no further. Refusals come in the envelope of Databricks, with
 the code of [problems.md](problems.md) as \`reason\` in \`details\`; without a grant the answer is the same whether there is such a
-connection or not. Answers of the upstream pass as they are, compressed or not.`
+connection, and whether the door has it, or not. Answers of the upstream pass as they are, compressed or not.`

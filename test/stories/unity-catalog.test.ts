@@ -16,22 +16,24 @@ let sallyport: Running
 let workspace: string
 
 beforeAll(async () => {
-  const names = ['api.crm.test', 'eu.api.crm.test', 'open.test', 'erp.test']
+  const names = ['api.crm.test', 'eu.api.crm.test', 'open.test', 'erp.test', 'keyed.test']
   upstream = await startUpstream(answerOf, await authority.issue(names))
   const hosts = ['api.crm.test', '*.api.crm.test']
   sallyport = await startCrm({
     port: upstream.port,
     settings: {
       listeners: [{ kind: 'reverse', listen: '127.0.0.1:0', face: 'unity-catalog' }],
-      allowlist: [...hosts, 'open.test', 'erp.test'],
+      allowlist: [...hosts, 'open.test', 'erp.test', 'keyed.test'],
       connections: {
         crm: connectionTo('api.crm.test', upstream.port, { hosts, basePath: '/v1' }),
         open: connectionTo('open.test', upstream.port, { credential: { kind: 'none' } }),
         erp: connectionTo('erp.test', upstream.port),
+        keyed: connectionTo('keyed.test', upstream.port, { inject: { kind: 'header', name: 'X-Api-Key' } }),
       },
       grants: [
         { caller: 'checkout', connection: 'crm', rules: [{ paths: ['/v1', '/v1/**'], methods: ['GET', 'POST'] }] },
         { caller: 'checkout', connection: 'open' },
+        { caller: 'checkout', connection: 'keyed' },
       ],
       dns: { hosts: Object.fromEntries(names.map((name) => [name, ['127.0.0.1']])) },
     },
@@ -126,6 +128,13 @@ describe('the proxy endpoint', () => {
     expect(seen[0]).toMatch(/^x-api-version: 3\r$/im)
     expect(seen[0]).toMatch(/^accept: text\/csv\r$/im)
     expect(seen[0]).not.toMatch(/databricks|cookie|authorization/i)
+  })
+
+  test('the key is in Authorization, whatever stands where our credential goes', async () => {
+    const { status, seen } = await proxied('keyed', '/a', { headers: { 'x-api-key': 'of-the-app' } })
+    expect(status).toBe(200)
+    expect(seen[0]).toContain(`X-Api-Key: ${CREDENTIAL}\r\n`)
+    expect(seen[0]).not.toMatch(/of-the-app|authorization/i)
   })
 
   test('an answer of the upstream passes as it is', async () => {
