@@ -109,7 +109,7 @@ test('the command that lies beside the bundle starts it, with the Node of PATH',
 test('the thread of an SQLite store starts from its own file, which the image has', async () => {
   const worker = new Worker(join(app, 'sqlite-worker.mjs'), { workerData: { path: ':memory:', setUp: '', timeout: 1 } })
   const answered = once(worker, 'message')
-  worker.postMessage({ id: 1, sql: 'select ? as n', parameters: [7] }, [])
+  worker.postMessage({ id: 1, work: { sql: 'select ? as n', parameters: [7] } }, [])
   expect(await answered).toEqual([{ id: 1, rows: [{ n: 7 }], changes: 0 }])
   worker.postMessage('close', [])
   expect(await once(worker, 'exit')).toEqual([0])
