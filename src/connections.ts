@@ -23,10 +23,19 @@ interface Tools {
 
 /** Builds every connection of the settings. Does no I/O: the first ask dials, and mints. */
 export function buildConnections(settings: Settings['connections'], tools: Tools): ReadonlyMap<string, Connection> {
-  return new Map(Object.entries(settings).map(([name, connection]) => [name, buildConnection(name, connection, tools)]))
+  const all = new Map<string, Connection>()
+  for (const [name, connection] of Object.entries(settings))
+    all.set(name, buildConnection(name, connection, tools, all))
+  return all
 }
 
-function buildConnection(name: string, settings: ConnectionSettings, tools: Tools): Connection {
+/** `all`: where the others are, once they are built. */
+function buildConnection(
+  name: string,
+  settings: ConnectionSettings,
+  tools: Tools,
+  all: ReadonlyMap<string, Connection>,
+): Connection {
   const { credential, inject, websocket, tunnel } = settings
   const { references, clock, dialer } = tools
   const supply = buildSupply(credential, {
@@ -36,6 +45,7 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Tool
     dialer,
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
+    connection: (other) => supplyOf(other, all),
   })
   const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
   return {
@@ -47,6 +57,12 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Tool
     websocket,
     tunnel,
   }
+}
+
+function supplyOf(name: string, all: ReadonlyMap<string, Connection>): Connection['supply'] {
+  const connection = all.get(name)
+  if (!connection) throw new Error(`no connection ${name}: the checks of the settings let it through`)
+  return connection.supply
 }
 
 /** By which report mode lets out what no connection names: no secret is known to it, and no private address allowed. */

@@ -39,6 +39,10 @@ export const connection = named(
     mintedAt: time.optional(),
     expiresAt: time.optional(),
     nextAttemptAt: time.optional().meta({ description: 'before this nothing is asked of the issuer' }),
+    separate: z.int().optional().meta({
+      description:
+        'how many credentials there are just now, where not everybody has the same; phase and times are those of whoever asked last',
+    }),
     lastError: z
       .strictObject({ code: z.string(), reason: z.string(), at: time })
       .optional()
@@ -80,12 +84,13 @@ function storedView({ by, at, reason }: StoredSwitch): NonNullable<ConnectionVie
   return { source: 'stored', by, at: iso(at), ...(reason !== undefined && { reason }) }
 }
 
-function stateOf({ phase, mintedAt, expiresAt, nextAttemptAt, lastError }: SupplyState) {
+function stateOf({ phase, mintedAt, expiresAt, nextAttemptAt, lastError, separate }: SupplyState) {
   return {
     phase,
     ...(mintedAt !== undefined && { mintedAt: iso(mintedAt) }),
     ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
     ...(nextAttemptAt !== undefined && { nextAttemptAt: iso(nextAttemptAt) }),
+    ...(separate !== undefined && { separate }),
     ...(lastError && { lastError: { ...lastError, at: iso(lastError.at) } }),
   }
 }

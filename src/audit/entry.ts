@@ -59,4 +59,8 @@ export interface CredentialUsed {
   readonly fingerprint: string
   /** `NAME@VERSION` of the long-lived secret that it is, or was minted with. */
   readonly secret: string | undefined
+  /** What it was given in exchange for: `caller@12ab34cd`, by the fingerprint of that token. */
+  readonly subject?: string | undefined
+  /** The client or principal that a claim of the caller has chosen. */
+  readonly actsAs?: string | undefined
 }

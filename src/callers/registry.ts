@@ -29,6 +29,12 @@ export const callerKinds = {
 export const callerSettings = kindUnion(callerKinds, 'Caller')
 export type CallerSettings = z.infer<typeof callerSettings>
 
+/** Whether a caller of this kind may have shown a token, which can then be exchanged. */
+export function readsTokens(kind: string): boolean {
+  const all: Readonly<Record<string, Pick<CallerKind<z.ZodObject>, 'readsTokens'>>> = callerKinds
+  return Object.hasOwn(all, kind) && all[kind]?.readsTokens === true
+}
+
 /** What is wrong with callers taken together. */
 export function faultsOfCallers(callers: Readonly<Record<string, CallerSettings>>) {
   return eachKind(callers, (kind, named) => [...(kind.faults?.(named) ?? [])]).flat()
@@ -54,7 +60,7 @@ export function buildCallers(
   const methods = eachKind(callers, (kind, named) => ({ kind, method: kind.build(named, tools) }))
   const shown = methods.filter(({ kind }) => kind.proofIs === 'shown').map(({ method }) => method)
   const places = methods.flatMap(({ kind, method }) => (kind.proofIs === 'place' ? [method] : standing(method)))
-  const readsTokens = methods.some(({ kind }) => kind.readsTokens)
+  const readsAny = methods.some(({ kind }) => kind.readsTokens)
   const failures = new FailureLimit(tools.clock)
   const now = steadyTime(tools.clock)
   const makers = makersAmong(callers)
@@ -64,7 +70,7 @@ export function buildCallers(
     const names = namesAmong([...Object.keys(callers), ...stored.map(({ name }) => name)], makers)
     // The settings' own keys come first: what is declared is not to be taken over.
     const [own, others] = [shown.filter(isOfKeys), shown.filter((method) => !isOfKeys(method))]
-    return createIdentify({ shown: [...own, ...keys, ...others], places, names, failures, readsTokens })
+    return createIdentify({ shown: [...own, ...keys, ...others], places, names, failures, readsTokens: readsAny })
   }
 }
 

@@ -42,6 +42,14 @@ export const accessProblems = {
     remedy:
       'More than 1,000 wrong proofs a second came from here. Stop, and show the right one; what is known is served.',
   },
+  'identity-missing': {
+    status: 403,
+    title: 'There is nobody to act as at this connection',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'The connection acts for whoever asks, and what was shown says nobody: show a token of the issuer that the operator names, not yet expired, with the claim that chooses the identity. The operator finds the reason in the audit.',
+  },
   'host-not-allowed': {
     status: 403,
     title: 'The host is not on the allowlist',

@@ -15,6 +15,16 @@ export interface Credential {
   readonly generation: number
   /** The long-lived secret behind it, for the audit; absent where there is none. */
   readonly behind?: LongLived
+  /** The token it was given in exchange for, and whom it acts as at the issuer; for the audit. */
+  readonly lineage?: Lineage | undefined
+}
+
+/** Where an exchanged token comes from. */
+export interface Lineage {
+  /** Not long-lived, but named and fingerprinted like one. */
+  readonly subject: LongLived
+  /** The principal that a claim has chosen; absent where none is chosen. */
+  readonly actsAs?: string | undefined
 }
 
 /** What a supply does just now, for the readiness page. Times are ms since the epoch. Holds no secret. */
@@ -30,6 +40,8 @@ export interface SupplyState {
   readonly lastError?: { readonly code: ProblemCode; readonly reason: string; readonly at: number }
   /** Before this time nothing is asked of the issuer. */
   readonly nextAttemptAt?: number
+  /** How many there are just now, where not everybody has the same; all else is then said of whoever asked last. */
+  readonly separate?: number
 }
 
 /** Where the credential of one connection comes from, ready for use by any number of asks at once. */
@@ -47,4 +59,9 @@ export interface Supply {
    */
   rejected(credential: Credential, purpose?: Purpose): Promise<Credential | undefined>
   state(): SupplyState
+  /**
+   * Who shares a credential with whom: asks with the same text do. Absent, or undefined: everybody does.
+   * @throws Problem why there can be none for this ask
+   */
+  keyOf?(purpose: Purpose): string | undefined
 }

@@ -44,7 +44,12 @@ export class KeyedSupply implements Supply {
 
   /** Of whoever asked last. */
   state(): SupplyState {
-    return [...this.#supplies.values()].at(-1)?.state() ?? { phase: 'absent' }
+    const last = [...this.#supplies.values()].at(-1)?.state() ?? { phase: 'absent' }
+    return { ...last, separate: this.#supplies.size }
+  }
+
+  keyOf(purpose: Purpose): string {
+    return this.#keying.keyOf(purpose)
   }
 
   #supplyFor(purpose: Purpose): Supply {

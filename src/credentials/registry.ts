@@ -5,13 +5,15 @@ import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
 import { none } from './none.ts'
 import { staticSecret } from './static.ts'
-import type { SourceTools } from './tools.ts'
+import { tokenExchange } from './token-exchange.ts'
+import type { SourceKind, SourceNeeds, SourceTools } from './tools.ts'
 
 /** Every place a credential can come from. */
 export const sourceKinds = {
   static: staticSecret,
   none,
   'client-credentials': clientCredentials,
+  'token-exchange': tokenExchange,
 }
 
 /** Settings of one source. */
@@ -24,6 +26,12 @@ export type IssuerSettings = Extract<SourceSettings, EndpointSettings>
 /** The settings of a source that asks a token endpoint; undefined where it asks none. */
 export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {
   return 'tokenParams' in settings ? settings : undefined
+}
+
+/** What a source needs of the rest of the settings. */
+export function needsOf(settings: SourceSettings): SourceNeeds {
+  const kind: Pick<SourceKind<z.ZodObject>, 'needs'> = sourceKinds[settings.kind]
+  return kind.needs?.(settings) ?? {}
 }
 
 /** Builds what the settings describe. Does no I/O: the first credential is fetched when the first ask needs it. */

@@ -16,15 +16,19 @@ export interface TokenLife {
 
 /**
  * The life of a token. Refresh falls at 75 to 85 % of the lifetime, drawn once, so that tokens minted together are not
- * refreshed together; the margin before expiry is 10 s, or 10 % of a short lifetime.
+ * refreshed together; the margin before expiry is 10 s, or 10 % of a short lifetime. `isLast`: nothing better can be had.
  * `random`: from 0 up to but not including 1.
  */
-export function lifeOf(token: { readonly sentAt: Moment; readonly lifetimeMs: number }, random: number): TokenLife {
-  const { sentAt, lifetimeMs } = token
-  return {
-    refreshFrom: later(sentAt, lifetimeMs * (REFRESH_SHARE + REFRESH_SPREAD * random)),
-    usableUntil: later(sentAt, lifetimeMs - Math.min(MARGIN_MS, lifetimeMs * MARGIN_SHARE)),
-  }
+export function lifeOf({ sentAt, lifetimeMs, isLast }: Lived, random: number): TokenLife {
+  const usableUntil = later(sentAt, lifetimeMs - Math.min(MARGIN_MS, lifetimeMs * MARGIN_SHARE))
+  const refreshFrom = isLast ? usableUntil : later(sentAt, lifetimeMs * (REFRESH_SHARE + REFRESH_SPREAD * random))
+  return { refreshFrom, usableUntil }
+}
+
+interface Lived {
+  readonly sentAt: Moment
+  readonly lifetimeMs: number
+  readonly isLast?: boolean
 }
 
 /**

@@ -26,6 +26,22 @@ export interface SourceTools extends References {
   random(): number
   /** Called once for each mint, for the log and the metrics. Must not throw. */
   onMint?(event: MintEvent): void
+  /** That of another connection, as `needs` of this source names it. Not before the first ask: it may not be built yet. */
+  connection?(name: string): Supply
+}
+
+/** What a source needs of the rest of the settings. */
+export interface SourceNeeds {
+  /** A token that the caller has proved itself with. */
+  readonly callersToken?: boolean
+  readonly connections?: readonly Named[]
+  readonly callers?: readonly Named[]
+}
+
+/** A name in the settings of a source. */
+export interface Named {
+  readonly path: readonly PropertyKey[]
+  readonly name: string
 }
 
 /** What a supply of minted tokens needs of them. */
@@ -34,4 +50,6 @@ export function mintageOf(tools: SourceTools): Pick<Mintage, 'clock' | 'random' 
 }
 
 /** One place a credential can come from: one file, one line in the registry. */
-export type SourceKind<S extends z.ZodObject> = Kind<S, SourceTools, Supply>
+export interface SourceKind<S extends z.ZodObject> extends Kind<S, SourceTools, Supply> {
+  needs?(settings: z.infer<S>): SourceNeeds
+}

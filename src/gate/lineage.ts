@@ -8,11 +8,18 @@ const known = new WeakMap<Credential['secret'], CredentialUsed>()
 
 /** Names a credential for the audit without telling it. */
 export function lineageOf(credential: Credential, { source }: Connection, gate: Gate): CredentialUsed {
-  const { secret, version, behind } = credential
+  const { secret, version, behind, lineage } = credential
   const before = known.get(secret)
   if (before?.version === version) return before
   const fingerprint = secret.fingerprint(gate.fingerprintKey)
-  const used = { source, version, fingerprint, secret: behind && nameAtVersion(behind, gate.fingerprintKey) }
+  const used = {
+    source,
+    version,
+    fingerprint,
+    secret: behind && nameAtVersion(behind, gate.fingerprintKey),
+    ...(lineage && { subject: nameAtVersion(lineage.subject, gate.fingerprintKey) }),
+    ...(lineage?.actsAs !== undefined && { actsAs: lineage.actsAs }),
+  }
   known.set(secret, used)
   return used
 }

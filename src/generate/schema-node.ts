@@ -26,7 +26,7 @@ export function idOf(ref: string): string {
   return ref.replace('#/$defs/', '')
 }
 
-/** What a kind is called: its `kind`, or the one key that a reference to a secret has. */
+/** What a kind is called: its `kind`, where a token is `from`, or the one key that a reference to a secret has. */
 export function kindOf({ properties = {} }: SchemaNode): string {
-  return properties['kind']?.const ?? Object.keys(properties)[0] ?? ''
+  return properties['kind']?.const ?? properties['from']?.const ?? Object.keys(properties)[0] ?? ''
 }

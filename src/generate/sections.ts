@@ -1,6 +1,7 @@
 import { texts } from './prose.ts'
 import { faceText } from './prose-face.ts'
 import { presetsText } from './prose-presets.ts'
+import { subjects } from './prose-of-subjects.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {
@@ -20,6 +21,7 @@ export const sections: readonly Section[] = [
   { title: 'Presets', text: presetsText(), parts: [] },
   { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },
   { title: 'Client authentication', text: texts.clientAuth, parts: ['ClientAuth'] },
+  { title: 'Exchanged tokens', text: subjects, parts: ['Subject'] },
   { title: 'Injections', text: texts.injections, parts: ['Injection'] },
   { title: 'Headers', text: texts.headers, parts: [] },
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },

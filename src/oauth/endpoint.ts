@@ -26,6 +26,8 @@ export interface GrantRequest {
   readonly parameters?: readonly (readonly [name: string, value: string])[]
   /** In place of that of the settings. */
   readonly clientId?: string
+  /** Names no client and proves none: the token that is shown says enough. */
+  readonly isAnonymous?: boolean
   /** Types of token that can be used, lower case; Bearer alone without it. */
   readonly tokenTypes?: readonly string[]
 }
@@ -34,6 +36,10 @@ export interface GrantRequest {
 export interface Granted extends TokenGrant {
   readonly behind?: LongLived
 }
+
+const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
+/** The library wants an id, also of a client that is not named. */
+const NOBODY = 'nobody'
 
 /** The token endpoint of an authorization server, and the client that we are to it. Any number of requests at once. */
 export class TokenEndpoint {
@@ -89,7 +95,7 @@ export class TokenEndpoint {
 
   async #present(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
     let refusal: unknown
-    for (const presentation of await this.#proof.presentations(server)) {
+    for (const presentation of request.isAnonymous ? ANONYMOUS : await this.#proof.presentations(server)) {
       try {
         return await this.#ask(request, server, presentation, signal)
       } catch (error) {
@@ -108,7 +114,7 @@ export class TokenEndpoint {
   ): Promise<Granted> {
     const grant = await requestToken({
       server,
-      clientId,
+      clientId: clientId || NOBODY,
       authenticate,
       grantType,
       parameters: this.#parameters(parameters),

@@ -7,6 +7,7 @@ import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
 import { allowlistOf, interceptedHosts } from './policy.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
+import { sourceFaults } from './source-checks.ts'
 import { unknown } from './unknown.ts'
 
 /** What no single field shows: names that mean nothing, and things that contradict each other. */
@@ -22,6 +23,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...unusedSockets(settings),
     ...operatorFaults(settings),
     ...storelessSinks(settings),
+    ...sourceFaults(settings),
   ]
 }
 

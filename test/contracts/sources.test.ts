@@ -9,6 +9,7 @@ import { loopback, makeSourceTools, type TestTools } from '../support/source-too
 
 const SECRET = 'LT_CANARY'
 const TOKEN = 'AT_CANARY'
+const ISSUED = 'urn:ietf:params:oauth:token-type:access_token'
 const reference = { file: 'secrets/crm' }
 
 let ca: string
@@ -18,7 +19,7 @@ beforeAll(async () => {
   const authority = await makeAuthority()
   ca = authority.certPem
   issuer = await startQuirkIssuer(await authority.issue(['login.test']))
-  issuer.answer(() => tokenAnswer({ access_token: `${TOKEN}-${issuer.requests.length}` }))
+  issuer.answer(() => tokenAnswer({ access_token: `${TOKEN}-${issuer.requests.length}`, issued_token_type: ISSUED }))
 })
 
 afterAll(() => issuer.stop())
@@ -31,6 +32,12 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tokenEndpoint: `https://login.test:${issuer.port}/token`,
     clientId: 'my-app',
     clientSecret: reference,
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
+  'token-exchange': () => ({
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    subject: { from: 'file', token: reference },
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
@@ -126,5 +133,5 @@ describe.each(kinds)('the source %s', (kind) => {
 
 test('no other kind is taken', () => {
   const result = sourceSettings.safeParse({ kind: 'magic' })
-  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials')
+  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials, ')
 })

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -21,6 +21,9 @@ import { loadSettings } from '../../src/settings/load.ts'
 const ROOT = new URL('../..', import.meta.url).pathname
 const EXAMPLE = join(ROOT, 'config/example.yaml')
 const TEXT = readFileSync(EXAMPLE, 'utf8')
+/** What one page would be too long for has an example of its own, which test/settings/examples.test.ts loads. */
+const OTHERS = globSync(join(ROOT, 'config/examples/*.yaml'))
+const TEXTS = [TEXT, ...OTHERS.map((file) => readFileSync(file, 'utf8'))].join('\n')
 const UNSAFE = /^(\s*)# (unsafe\w+: true)$/gm
 
 let directory: string
@@ -41,9 +44,12 @@ test.each(['example.yaml', 'playground.yaml'])('%s tells editors where its schem
   expect(() => readFileSync(join(ROOT, 'config/schema.json'))).not.toThrow()
 })
 
-test('the example shows every kind of every registry', async () => {
+test('the examples show every kind of every registry', async () => {
   const { settings } = await loadSettings(EXAMPLE)
-  const connections = Object.values(settings.connections)
+  const others = await Promise.all(OTHERS.map((file) => loadSettings(file)))
+  const connections = [settings, ...others.map((other) => other.settings)].flatMap((one) =>
+    Object.values(one.connections),
+  )
   const kinds = (of: readonly ({ readonly kind: string } | undefined)[]) => [...new Set(of.map((one) => one?.kind))]
   const shown = {
     doors: kinds(settings.listeners),
@@ -65,8 +71,8 @@ test('the example shows every kind of every registry', async () => {
   expect(sorted(shown as typeof known /* an undefined kind is in no registry */)).toEqual(sorted(known))
 })
 
-test('the example names every setting there is', () => {
-  const missing = [...new Set(keysIn(settingsJsonSchema()))].filter((key) => !new RegExp(`\\b${key}: ?`).test(TEXT))
+test('the examples name every setting there is', () => {
+  const missing = [...new Set(keysIn(settingsJsonSchema()))].filter((key) => !new RegExp(`\\b${key}: ?`).test(TEXTS))
   expect(missing).toEqual([])
 })
 

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { sourceKinds } from '../../src/credentials/registry.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { DOOR, faultsOf, refusalOf, settingsFile, temporaryFolder } from '../support/settings-file.ts'
 
@@ -75,7 +76,7 @@ describe('one wrong setting of a connection is told with its place and the form 
   test.each([
     [
       'credential: { kind: magic }',
-      '7:25 connections.crm.credential.kind: use one of static, none, client-credentials',
+      `7:25 connections.crm.credential.kind: use one of ${Object.keys(sourceKinds).join(', ')}`,
     ],
     ['port: 0', '8:11 connections.crm.port: use 1 or more'],
     ['port: "443"', '8:11 connections.crm.port: use a whole number, without quotes'],

@@ -41,10 +41,12 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     closed: to('closed.test', { port: await closedPort() }),
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
+    onbehalf: to('onbehalf.test', { credential: onBehalf(issuer.port) }),
     unread: to('unread.test', { ...unread, limits: { idleTimeoutMs: 300 } }),
   }
   const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))
-  const granted = Object.keys(connections).filter((name) => name !== 'ungranted' && name !== 'expired')
+  const ungranted = new Set(['ungranted', 'expired', 'onbehalf'])
+  const granted = Object.keys(connections).filter((name) => !ungranted.has(name))
   return {
     listeners: [
       { kind: 'forward', listen: '127.0.0.1:0' },
@@ -65,6 +67,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
         ...(connection !== 'unread' && { rules: [{ paths: [`/${marker}/**`] }, { paths: ['/v1/**'] }] }),
       })),
       { caller: 'job', connection: 'crm' },
+      { caller: 'job', connection: 'onbehalf' },
       { caller: 'checkout', connection: 'expired', until: '2020-01-01T00:00:00Z' },
     ],
     dns: {
@@ -73,6 +76,16 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
         [...hosts, 'login.test'].filter((host) => host !== 'nowhere.test').map((host) => [host, ['127.0.0.1']]),
       ),
     },
+  }
+}
+
+/** A caller is who a claim of its token says, and nobody without it. */
+function onBehalf(port: number): object {
+  return {
+    kind: 'token-exchange',
+    tokenEndpoint: `https://login.test:${port}/exchange`,
+    subject: { from: 'caller' },
+    clientIdFrom: { claim: 'role', map: { analyst: 'sp-1' } },
   }
 }
 

@@ -143,6 +143,8 @@ const stories = {
   'scope-insufficient': async () =>
     ask({ method: 'POST', fields: 'Content-Length: 0\r\n', proof: await tokenField(signer, { sub: MARKER }) }),
   'certificate-unknown': askAsStranger,
+  'identity-missing': async () =>
+    ask({ host: 'onbehalf.test', proof: await tokenField(signer, { sub: MARKER, role: MARKER }) }),
   'host-not-allowed': () => ask({ host: `${MARKER}.test` }),
   'connection-missing': () => ask({ host: 'unnamed.test' }),
   'connection-unknown': () => askReverse(`/${MARKER}/1`, 'Host: localhost\r\n'),

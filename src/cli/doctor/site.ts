@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { buildConnections } from '../../connections.ts'
 import type { Clock } from '../../core/clock.ts'
+import { needsOf } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import type { References } from '../../secrets/reference.ts'
 import type { Loaded } from '../../settings/load.ts'
@@ -66,13 +67,22 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
   return { connection, references }
 }
 
-/** The same settings with nothing left that refers to a secret or a file but this connection. */
+/** The same settings with nothing left that refers to a secret or a file but this connection, and those that it needs. */
 function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
-  const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => one === name))
+  const kept = withNeeded(name, settings)
+  const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => kept.has(one)))
   const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
   const alone: Settings = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
   return { ...loaded, settings: alone }
+}
+
+function withNeeded(name: string, settings: Settings, found: Set<string> = new Set()): ReadonlySet<string> {
+  const connection = settings.connections[name]
+  if (!connection || found.has(name)) return found
+  found.add(name)
+  for (const needed of needsOf(connection.credential).connections ?? []) withNeeded(needed.name, settings, found)
+  return found
 }
 
 /** What a connection tells the log and the metrics, nobody reads here. */

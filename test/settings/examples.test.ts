@@ -1,0 +1,66 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { sourceKinds } from '../../src/credentials/registry.ts'
+import { FileReference } from '../../src/forms/network.ts'
+import { makeAuthority } from '../../src/playground/certificates.ts'
+import { SecretReference } from '../../src/secrets/reference.ts'
+import { loadSettings } from '../../src/settings/load.ts'
+import { openReferences, referencesIn } from '../../src/settings/open.ts'
+import type { Settings } from '../../src/settings/schema.ts'
+
+const EXAMPLES = new URL('../../config/examples/', import.meta.url).pathname
+const names = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'))
+
+let directory: string
+let ca: string
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
+  ca = (await makeAuthority('examples')).certPem
+  vi.stubEnv('PATH', `${join(directory, 'bin')}:${process.env['PATH']}`)
+})
+
+afterAll(() => {
+  vi.unstubAllEnvs()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test.each(names)('examples/%s is right, nothing in it is doubtful, and it opens', async (name) => {
+  const text = readFileSync(join(EXAMPLES, name), 'utf8')
+  const file = put(name, text)
+  const loaded = await loadSettings(file)
+  expect(loaded.warnings).toEqual([])
+  furnish(loaded.settings)
+  const faults: string[] = []
+  const references = await openReferences(loaded, (fault) => faults.push(fault))
+  references.close()
+  expect(faults).toEqual([])
+})
+
+test.each(names.filter((name) => Object.hasOwn(sourceKinds, name.slice(0, -'.yaml'.length))))(
+  'examples/%s shows the source that it is called after',
+  async (name) => {
+    const { settings } = await loadSettings(join(EXAMPLES, name))
+    const kinds = Object.values(settings.connections).map(({ credential }) => credential.kind)
+    expect(kinds).toContain(name.slice(0, -'.yaml'.length))
+  },
+)
+
+/** Everything that the settings refer to, in a form that opens. */
+function furnish(settings: Settings): void {
+  for (const { reference } of referencesIn(settings)) {
+    if (reference instanceof FileReference) put(reference.file, ca)
+    else if (reference instanceof SecretReference && 'file' in reference.settings)
+      put(String(reference.settings['file']), 'a secret of an example')
+    else if ('env' in reference.settings) vi.stubEnv(String(reference.settings['env']), 'a secret of an example')
+  }
+}
+
+function put(name: string, text: string): string {
+  const file = join(directory, name)
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  writeFileSync(file, text, { mode: 0o600 })
+  return file
+}
