@@ -4,6 +4,7 @@ import type { Granted, TokenEndpoint } from '../oauth/endpoint.ts'
 import { IssuerRefusal } from '../oauth/refusal.ts'
 import type { Minted } from './mint.ts'
 import { mintedOf } from './minted-of.ts'
+import { clientOf } from './optional-client.ts'
 import type { Principals } from './principal.ts'
 import type { Subjects, SubjectToken } from './subject.ts'
 import { uriOfType } from './subject-settings.ts'
@@ -90,7 +91,7 @@ export class Exchange {
         ...(actor && terms.actorType !== undefined ? ([['actor_token_type', terms.actorType]] as const) : []),
         ...terms.parameters,
       ],
-      ...(clientId === '' ? { isAnonymous: true } : { clientId }),
+      ...clientOf(clientId),
       tokenTypes: canBeNamed(terms) ? ['bearer', 'n_a'] : ['bearer'],
     })
   }

@@ -3,6 +3,7 @@ import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
+import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
 import { staticSecret } from './static.ts'
 import { tokenExchange } from './token-exchange.ts'
@@ -14,6 +15,7 @@ export const sourceKinds = {
   none,
   'client-credentials': clientCredentials,
   'token-exchange': tokenExchange,
+  'jwt-bearer': jwtBearer,
 }
 
 /** Settings of one source. */

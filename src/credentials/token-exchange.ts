@@ -1,9 +1,9 @@
 import { z } from '../forms/zod.ts'
-import { clientAuthSettings } from '../oauth/client-auth/registry.ts'
 import { TokenEndpoint } from '../oauth/endpoint.ts'
 import { endpointFields, faultsOfEndpoint } from '../oauth/endpoint-settings.ts'
 import { MintedSupply } from './cache.ts'
 import { Exchange } from './exchange.ts'
+import { faultsOfOptionalClient, optionalClientFields } from './optional-client.ts'
 import { principalSettings, principalsOf } from './principal.ts'
 import { subjectsOf } from './subject.ts'
 import { needsOfSubject, subjectSettings, tokenType, uriOfType, usualTypeOf } from './subject-settings.ts'
@@ -28,17 +28,7 @@ const schema = z
   .strictObject({
     kind: z.literal('token-exchange'),
     ...endpointFields,
-    clientId: z
-      .string()
-      .regex(/^[\x20-\x7e]*$/, 'use printable ASCII')
-      .default('')
-      .meta({
-        description:
-          'the id under which the authorization server knows this client; without it the request names none, which may mean another identity there',
-      }),
-    clientAuth: clientAuthSettings
-      .prefault('none')
-      .meta({ description: 'how the client proves who it is, as elsewhere; `none` unless said otherwise' }),
+    ...optionalClientFields,
     clientIdFrom: principalSettings.optional().meta({
       description: 'in place of `clientId`: a claim of the caller’s own token chooses; who has none of them is refused',
     }),
@@ -86,13 +76,11 @@ function isResource(uri: string): boolean {
 }
 
 function faultsOfClient({ clientId, clientIdFrom, clientAuth, actor, actorTokenType }: Omit<ExchangeSettings, 'kind'>) {
-  const faults: { path: string[]; message: string }[] = []
+  const faults = clientIdFrom ? [] : faultsOfOptionalClient({ clientId, clientAuth })
   if (clientIdFrom && clientId !== '')
     faults.push({ path: ['clientId'], message: 'leave it out: clientIdFrom chooses one' })
   if (clientIdFrom && clientAuth.kind !== 'none')
     faults.push({ path: ['clientAuth'], message: 'use none: what is proved would be the same whoever is chosen' })
-  if (!clientIdFrom && clientId === '' && clientAuth.kind !== 'none')
-    faults.push({ path: ['clientId'], message: `add it: clientAuth ${clientAuth.kind} proves a client` })
   if (actorTokenType !== undefined && !actor)
     faults.push({ path: ['actorTokenType'], message: 'leave it out: there is no actor' })
   return faults

@@ -1,14 +1,24 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Credential, Supply } from '../../src/credentials/credential.ts'
 import { buildSupply, type SourceSettings, sourceKinds, sourceSettings } from '../../src/credentials/registry.ts'
 import { z } from '../../src/forms/zod.ts'
 import { makeAuthority } from '../support/certificates.ts'
-import { type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
+import {
+  type Quirk,
+  type QuirkIssuer,
+  type RecordedRequest,
+  startQuirkIssuer,
+  tokenAnswer,
+} from '../support/quirk-issuer.ts'
 import { loopback, makeSourceTools, type TestTools } from '../support/source-tools.ts'
 
-const SECRET = 'LT_CANARY'
+const SECRETS = ['LT_CANARY-1', 'LT_CANARY-2'] as const
 const TOKEN = 'AT_CANARY'
+/** Those that sign need a private key. */
+const KEYS = [newKey(), newKey()] as const
+const SIGNERS = new Set(['jwt-bearer'])
 const ISSUED = 'urn:ietf:params:oauth:token-type:access_token'
 const reference = { file: 'secrets/crm' }
 
@@ -19,7 +29,7 @@ beforeAll(async () => {
   const authority = await makeAuthority()
   ca = authority.certPem
   issuer = await startQuirkIssuer(await authority.issue(['login.test']))
-  issuer.answer(() => tokenAnswer({ access_token: `${TOKEN}-${issuer.requests.length}`, issued_token_type: ISSUED }))
+  issuer.answer((request) => answerTo(request, `${TOKEN}-${issuer.requests.length}`))
 })
 
 afterAll(() => issuer.stop())
@@ -41,18 +51,37 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
+  'jwt-bearer': () => ({
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    clientId: 'my-app',
+    key: reference,
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
+}
+
+/** Each issuer in its own form. */
+function answerTo(_request: RecordedRequest, token: string): Quirk {
+  return tokenAnswer({ access_token: token, issued_token_type: ISSUED })
+}
+
+function newKey(): string {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' })
 }
 
 // Object.keys has forgotten the names of the keys.
 const kinds = Object.keys(sourceKinds) as (keyof typeof sourceKinds)[]
 
 describe.each(kinds)('the source %s', (kind) => {
+  const [secret, another] = SIGNERS.has(kind) ? KEYS : SECRETS
+
   function settings(): SourceSettings {
     return sourceSettings.parse({ kind, ...settingsOf[kind]() })
   }
 
   function build(): TestTools & { supply: Supply } {
-    const made = makeSourceTools({ secret: SECRET, ca })
+    const made = makeSourceTools({ secret, ca })
     return { ...made, supply: buildSupply(settings(), made.tools) }
   }
 
@@ -104,7 +133,7 @@ describe.each(kinds)('the source %s', (kind) => {
   test('gives a later credential a higher generation and another version', async () => {
     const { supply, clock, rotate } = build()
     const first = await supply.obtain()
-    rotate('another')
+    rotate(another)
     clock.advance(24 * 3_600_000)
     const second = await supply.obtain()
     if (!first || !second) return expect([kind, first, second]).toEqual(['none', undefined, undefined])
@@ -115,7 +144,7 @@ describe.each(kinds)('the source %s', (kind) => {
   test('answers a rejection with the credential that is there since', async () => {
     const { supply, clock, rotate } = build()
     const first = await supply.obtain()
-    rotate('another')
+    rotate(another)
     clock.advance(24 * 3_600_000)
     const second = await supply.obtain()
     expect(first && (await supply.rejected(first))?.generation).toBe(second?.generation)
@@ -126,12 +155,12 @@ describe.each(kinds)('the source %s', (kind) => {
     const credential = await supply.obtain()
     const all = [supply, credential, supply.state(), events]
     const shown = inspect(all, { depth: 20, showHidden: true }) + JSON.stringify(all) + String(credential?.version)
-    expect(shown).not.toContain(SECRET)
+    expect(shown).not.toContain(secret.split('\n')[1] ?? secret)
     expect(shown).not.toContain(TOKEN)
   })
 })
 
 test('no other kind is taken', () => {
   const result = sourceSettings.safeParse({ kind: 'magic' })
-  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials, ')
+  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials')
 })
