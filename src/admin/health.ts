@@ -32,7 +32,7 @@ export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metr
 
 /** Times as ISO 8601 and ages in ms, for people and scripts alike. */
 function shown([name, state]: readonly [string, SupplyState]): [string, object] {
-  const { mintedAt, expiresAt, nextAttemptAt, lastError, phase } = state
+  const { mintedAt, expiresAt, nextAttemptAt, lastError, phase, separate } = state
   return [
     name,
     {
@@ -40,6 +40,7 @@ function shown([name, state]: readonly [string, SupplyState]): [string, object] 
       ...(mintedAt !== undefined && { mintedAt: iso(mintedAt), ageMs: Date.now() - mintedAt }),
       ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
       ...(nextAttemptAt !== undefined && { nextAttemptAt: iso(nextAttemptAt) }),
+      ...(separate !== undefined && { separate }),
       ...(lastError && { lastError: { ...lastError, at: iso(lastError.at) } }),
     },
   ]
