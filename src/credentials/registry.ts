@@ -3,8 +3,10 @@ import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
+import { googleWif } from './google-wif.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
+import { passthroughObo } from './passthrough-obo.ts'
 import { staticSecret } from './static.ts'
 import { tokenExchange } from './token-exchange.ts'
 import type { SourceKind, SourceNeeds, SourceTools } from './tools.ts'
@@ -16,6 +18,8 @@ export const sourceKinds = {
   'client-credentials': clientCredentials,
   'token-exchange': tokenExchange,
   'jwt-bearer': jwtBearer,
+  'google-wif': googleWif,
+  'passthrough-obo': passthroughObo,
 }
 
 /** Settings of one source. */
@@ -23,7 +27,7 @@ export const sourceSettings = kindUnion(sourceKinds, 'Credential')
 export type SourceSettings = z.infer<typeof sourceSettings>
 
 /** Those that ask a token endpoint. */
-export type IssuerSettings = Extract<SourceSettings, EndpointSettings>
+export type IssuerSettings = Pick<EndpointSettings, 'tokenEndpoint' | 'issuer' | 'tls' | 'allowPrivate' | 'timeoutMs'>
 
 /** The settings of a source that asks a token endpoint; undefined where it asks none. */
 export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {

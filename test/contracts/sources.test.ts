@@ -1,10 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Purpose } from '../../src/core/purpose.ts'
 import type { Credential, Supply } from '../../src/credentials/credential.ts'
 import { buildSupply, type SourceSettings, sourceKinds, sourceSettings } from '../../src/credentials/registry.ts'
 import { z } from '../../src/forms/zod.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import type { HandClock } from '../support/hand-clock.ts'
+import { purposeWith } from '../support/purpose.ts'
 import {
   type Quirk,
   type QuirkIssuer,
@@ -58,6 +61,19 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
+  'google-wif': () => ({
+    audience: '//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q',
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    subject: { from: 'file', token: reference },
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
+  'passthrough-obo': () => ({ audience: 'https://api.test' }),
+}
+
+/** Somebody who asks, with a token that is good for an hour. */
+function asker(clock: HandClock): Purpose {
+  return purposeWith({ claims: { aud: 'https://api.test', exp: clock.now() / 1000 + 3_600 } })
 }
 
 /** Each issuer in its own form. */
@@ -112,30 +128,30 @@ describe.each(kinds)('the source %s', (kind) => {
   })
 
   test('gives the same credential to all who ask at once', async () => {
-    const { supply } = build()
-    const credentials = await Promise.all(Array.from({ length: 3 }, async () => supply.obtain()))
+    const { supply, clock } = build()
+    const credentials = await Promise.all(Array.from({ length: 3 }, async () => supply.obtain(asker(clock))))
     expect(new Set(credentials.map((each) => each?.generation)).size).toBe(1)
   })
 
   test('gives a credential at once when it has given one before', async () => {
-    const { supply } = build()
-    await supply.obtain()
-    expect(supply.obtain()).not.toBeInstanceOf(Promise)
+    const { supply, clock } = build()
+    await supply.obtain(asker(clock))
+    expect(supply.obtain(asker(clock))).not.toBeInstanceOf(Promise)
   })
 
   test('never answers a rejection with the credential that was rejected', async () => {
-    const { supply } = build()
-    const credential = await supply.obtain()
-    const other = credential && (await supply.rejected(credential))
+    const { supply, clock } = build()
+    const credential = await supply.obtain(asker(clock))
+    const other = credential && (await supply.rejected(credential, asker(clock)))
     expect(other === undefined || !other.secret.equals((credential as Credential).secret)).toBe(true) // it was there
   })
 
   test('gives a later credential a higher generation and another version', async () => {
     const { supply, clock, rotate } = build()
-    const first = await supply.obtain()
+    const first = await supply.obtain(asker(clock))
     rotate(another)
     clock.advance(24 * 3_600_000)
-    const second = await supply.obtain()
+    const second = await supply.obtain(asker(clock))
     if (!first || !second) return expect([kind, first, second]).toEqual(['none', undefined, undefined])
     expect(second.generation).toBeGreaterThan(first.generation)
     expect(second.version).not.toBe(first.version)
@@ -143,16 +159,16 @@ describe.each(kinds)('the source %s', (kind) => {
 
   test('answers a rejection with the credential that is there since', async () => {
     const { supply, clock, rotate } = build()
-    const first = await supply.obtain()
+    const first = await supply.obtain(asker(clock))
     rotate(another)
     clock.advance(24 * 3_600_000)
-    const second = await supply.obtain()
-    expect(first && (await supply.rejected(first))?.generation).toBe(second?.generation)
+    const second = await supply.obtain(asker(clock))
+    expect(first && (await supply.rejected(first, asker(clock)))?.generation).toBe(second?.generation)
   })
 
   test('prints neither its secret nor its credential', async () => {
-    const { supply, events } = build()
-    const credential = await supply.obtain()
+    const { supply, clock, events } = build()
+    const credential = await supply.obtain(asker(clock))
     const all = [supply, credential, supply.state(), events]
     const shown = inspect(all, { depth: 20, showHidden: true }) + JSON.stringify(all) + String(credential?.version)
     expect(shown).not.toContain(secret.split('\n')[1] ?? secret)
