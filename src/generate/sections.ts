@@ -1,7 +1,7 @@
 import { texts } from './prose.ts'
 import { faceText } from './prose-face.ts'
 import { presetsText } from './prose-presets.ts'
-import { subjects } from './prose-of-subjects.ts'
+import { subjectsText } from './prose-subjects.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {
@@ -21,7 +21,7 @@ export const sections: readonly Section[] = [
   { title: 'Presets', text: presetsText(), parts: [] },
   { title: 'Credentials', text: texts.credentials, parts: ['Credential'] },
   { title: 'Client authentication', text: texts.clientAuth, parts: ['ClientAuth'] },
-  { title: 'Exchanged tokens', text: subjects, parts: ['Subject'] },
+  { title: 'Exchanged tokens', text: subjectsText, parts: ['Subject'] },
   { title: 'Injections', text: texts.injections, parts: ['Injection'] },
   { title: 'Headers', text: texts.headers, parts: [] },
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },

@@ -6,9 +6,9 @@ import { type FederationPolicy, type Person, type Provider, startProvider } from
 import { HandClock } from '../support/hand-clock.ts'
 import { openHouseInside } from '../support/house.ts'
 import { type RawAnswer, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
-import { eventually, type Running, remove, runCli, startSallyport } from '../support/sallyport.ts'
+import { eventually, type Running, remove, runCli, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { askAdmin, authority, connectionTo, crmDirectory, crmSettings, doorOf, stopCrm } from './crm.ts'
+import { askAdmin, authority, connectionTo, crmDirectory, crmSettings, doorOf, PROOF, stopCrm } from './crm.ts'
 
 /** Our own name at the identity provider; its policies take the same tokens. */
 const AUDIENCE = 'https://sallyport.test'
@@ -39,8 +39,8 @@ beforeAll(async () => {
     policies: policies(),
     jwks: await idp.jwks(),
   })
-  upstream = await startUpstream(undefined, await authority.issue(['api.crm.test']))
-  sallyport = await startSallyport(crmDirectory(), crmSettings({ port: upstream.port, settings: settings() }))
+  upstream = await startUpstream(undefined, await authority.issue(['*.crm.test']))
+  sallyport = await startSallyport(directoryWithSecret(), crmSettings({ port: upstream.port, settings: settings() }))
 }, 30_000)
 
 afterAll(async () => {
@@ -68,6 +68,12 @@ function policies(): FederationPolicy[] {
   ]
 }
 
+function directoryWithSecret(): string {
+  const directory = crmDirectory()
+  writeSecret(directory, 'ann', ann.secret)
+  return directory
+}
+
 function settings(): object {
   const reached = { tls: { ca: { file: 'ca.pem' } }, allowPrivate: ['127.0.0.0/8'] }
   const roles = ['analyst', 'admin', 'brief', 'iss', 'aud', 'sub']
@@ -79,21 +85,68 @@ function settings(): object {
     clientIdFrom: { claim: 'role', map: Object.fromEntries(roles.map((role) => [role, `sp-${role}`])) },
     ...reached,
   }
+  const ofClient = (more: object) => ({ ...credential, clientIdFrom: undefined, ...more })
+  const header = 'x-forwarded-access-token'
+  const others = {
+    // A token that mints a token: one of its own, that of a machine at the identity provider, is exchanged.
+    idp: {
+      kind: 'client-credentials',
+      issuer: idp.issuer,
+      clientId: 'ann',
+      clientSecret: { file: 'ann' },
+      ...reached,
+      tokenParams: { resource: AUDIENCE },
+    },
+    chain: ofClient({
+      clientId: 'sp-analyst',
+      subject: { from: 'connection', connection: 'idp' },
+      subjectTokenType: 'jwt',
+    }),
+    hop: ofClient({
+      clientId: 'sp-admin',
+      subject: { from: 'header', header, trustedCallers: ['checkout'] },
+      subjectTokenType: 'jwt',
+    }),
+    own: { kind: 'passthrough-obo', audience: AUDIENCE },
+    strange: { kind: 'passthrough-obo', audience: ELSEWHERE },
+  }
   const names = people.map(({ id }) => `corp/${id}`)
   return {
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       people: { kind: 'jwt', issuer: idp.issuer, audience: AUDIENCE, name: 'corp/{sub}', ...reached },
     },
-    connections: { crm: connectionTo('api.crm.test', upstream.port, { credential }) },
-    grants: names.map((caller) => ({ caller, connection: 'crm' })),
-    dns: { hosts: Object.fromEntries(['api.crm.test', 'idp.test', 'ws.test'].map((host) => [host, ['127.0.0.1']])) },
+    allowlist: ['*.crm.test'],
+    connections: {
+      crm: connectionTo('api.crm.test', upstream.port, { credential }),
+      ...Object.fromEntries(
+        Object.entries(others).map(([name, one]) => [
+          name,
+          connectionTo(`${name}.crm.test`, upstream.port, { credential: one }),
+        ]),
+      ),
+    },
+    grants: [
+      ...names.map((caller) => ({ caller, connection: 'crm' })),
+      ...['chain', 'hop'].map((connection) => ({ caller: 'checkout', connection })),
+      ...['hop', 'own', 'strange'].map((connection) => ({ caller: 'corp/ann', connection })),
+    ],
+    dns: { hosts: Object.fromEntries(hosts.map((host) => [host, ['127.0.0.1']])) },
   }
 }
 
+const hosts = ['api', 'idp', 'chain', 'hop', 'own', 'strange']
+  .map((name) => `${name}.crm.test`)
+  .concat('idp.test', 'ws.test')
+
 function askWith(token: string, path: string, door = doorOf(sallyport, 'forward')): Promise<RawAnswer> {
-  const proof = `Proxy-Authorization: Bearer ${token}\r\n`
-  const head = `GET http://api.crm.test${path} HTTP/1.1\r\nHost: api.crm.test\r\n${proof}\r\n`
+  return askAt('api', path, `Proxy-Authorization: Bearer ${token}\r\n`, door)
+}
+
+/** `fields`: whole lines, the proof among them. */
+function askAt(name: string, path: string, fields: string, door = doorOf(sallyport, 'forward')): Promise<RawAnswer> {
+  const host = `${name}.crm.test`
+  const head = `GET http://${host}${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}\r\n`
   return sendRaw(door, head, { until: WHOLE_ANSWER })
 }
 
@@ -157,7 +210,7 @@ test('a role that is not in the map is nobody, and a token for somebody else pro
 })
 
 test('settings that grant it to who shows a key are refused before anything is asked', async () => {
-  const directory = crmDirectory()
+  const directory = directoryWithSecret()
   onTestFinished(() => remove(directory))
   const grants = [{ caller: 'checkout', connection: 'crm' }]
   const file = join(directory, 'sallyport.yaml')
@@ -174,6 +227,43 @@ test('doctor says that each caller has its own, and asks for none', async () => 
   expect(stdout).not.toContain('nobody foresaw')
 })
 
+test('a token that mints a token: what another connection gives is exchanged, with a secret of its own behind it', async () => {
+  expect((await askAt('chain', '/chain', PROOF)).status).toBe(200)
+  expect(decodeJwt(tokenSpentAt('/chain')).sub).toBe('sp-analyst')
+  expect(await entryOf('/chain')).toMatchObject({
+    credential: {
+      subject: expect.stringMatching(/^connection:idp@[0-9a-f]{8}$/),
+      secret: expect.stringMatching(/^file:ann@/),
+    },
+  })
+})
+
+test('a forwarded token is exchanged for the hop that is trusted alone, and travels no further', async () => {
+  const token = await idp.token(root, AUDIENCE)
+  const forwarded = `X-Forwarded-Access-Token: ${token}\r\n`
+  expect((await askAt('hop', '/hop', PROOF + forwarded)).status).toBe(200)
+  expect(decodeJwt(tokenSpentAt('/hop')).sub).toBe('sp-admin')
+  expect(headOf('/hop')).not.toMatch(/x-forwarded/i)
+  const own = `Proxy-Authorization: Bearer ${await idp.token(ann, AUDIENCE)}\r\n`
+  const refused = await askAt('hop', '/hop/by-ann', own + forwarded)
+  expect(refused.status, refused.text).toBe(403)
+  expect(await entryOf('/hop/by-ann')).toMatchObject({
+    code: 'identity-missing',
+    reason: expect.stringMatching(/^corp\/ann is not trusted to say/),
+  })
+  expect(headOf('/hop/by-ann')).toBe('')
+})
+
+test('a token is passed on as it is only to where it was meant for', async () => {
+  const token = await idp.token(ann, AUDIENCE)
+  const proof = `Proxy-Authorization: Bearer ${token}\r\n`
+  expect((await askAt('own', '/own', proof)).status).toBe(200)
+  expect(tokenSpentAt('/own')).toBe(token)
+  const refused = await askAt('strange', '/strange', proof)
+  expect(refused.status, refused.text).toBe(403)
+  expect(headOf('/strange')).toBe('')
+})
+
 test('the operator sees that there is one for each, and until when', async () => {
   const { json } = await askAdmin(sallyport, '/readyz')
   expect(json).toMatchObject({ connections: { crm: { separate: expect.any(Number) } } })
@@ -182,7 +272,7 @@ test('the operator sees that there is one for each, and until when', async () =>
 test('an exp that was copied from an old token is honoured, whatever expires_in says', async () => {
   const clock = new HandClock()
   clock.jumpWall(Date.now() - clock.now())
-  const directory = crmDirectory()
+  const directory = directoryWithSecret()
   const { house, door, entry } = await openHouseInside(
     directory,
     crmSettings({ port: upstream.port, settings: { ...settings(), admin: undefined } }),

@@ -1,5 +1,5 @@
 /** Hand-written Markdown about tokens that are exchanged, as in prose.ts. */
-export const subjects = `Where a token comes from that is exchanged for another one: \`subject\` and \`actor\` of the sources that do so. Whoever
+export const subjectsText = `Where a token comes from that is exchanged for another one: \`subject\` and \`actor\` of the sources that do so. Whoever
 shows another token is another subject, and no two of them share a credential. A credential never outlives the token that it
 was given for, whatever the issuer promises; a token that has expired is not shown to the issuer at all.
 
