@@ -25,6 +25,7 @@ async function connectionOf(preset: string, credential: string, more = '') {
 }
 
 const CC = `kind: client-credentials, ${client}`
+const EXCHANGE = 'kind: token-exchange, subject: { from: file, token: { file: projected } }'
 const STATIC = 'kind: static, secret: { file: secret }'
 
 /** What each preset makes of the least that can be said, for each kind of credential that it knows. */
@@ -43,6 +44,16 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
       { tokenEndpoint: 'https://api.test/oidc/v1/token', scope: 'all-apis', clientAuth: { kind: 'header' } },
     ],
     ['databricks', STATIC, { kind: 'static' }],
+    [
+      'databricks',
+      `${EXCHANGE}, clientId: sp-1`,
+      {
+        tokenEndpoint: 'https://api.test/oidc/v1/token',
+        scope: 'all-apis',
+        clientAuth: { kind: 'none' },
+        issuedTokenType: 'optional',
+      },
+    ],
   ],
   entra: [
     [
@@ -56,7 +67,19 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
     ],
   ],
   github: [['github', STATIC, { kind: 'static' }]],
-  google: [['google', STATIC, { kind: 'static' }]],
+  google: [
+    ['google', STATIC, { kind: 'static' }],
+    [
+      'google',
+      'kind: jwt-bearer, serviceAccount: { file: robot.json }',
+      { tokenEndpoint: 'https://oauth2.googleapis.com/token' },
+    ],
+    [
+      'google',
+      'kind: google-wif, audience: "//iam.googleapis.com/projects/1", subject: { from: file, token: { file: t } }',
+      { tokenEndpoint: 'https://sts.googleapis.com/v1/token' },
+    ],
+  ],
   okta: [
     [
       '{ name: okta, domain: acme.okta.com }',
