@@ -4,6 +4,7 @@ import type { MintEvent } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'
 import type { Connection } from './gate/snapshot.ts'
 import { buildInjection } from './injections/registry.ts'
+import { lent } from './lent.ts'
 import { Upstream } from './relay/upstream.ts'
 import type { References } from './secrets/reference.ts'
 import { portOf } from './settings/policy.ts'
@@ -19,6 +20,8 @@ interface Tools {
   readonly metrics: Metrics
   readonly log: Logger
   readonly dialer: Dialer
+  /** Whether an operator has switched it off. */
+  isDisabled(connection: string): boolean
 }
 
 /** Builds every connection of the settings. Does no I/O: the first ask dials, and mints. */
@@ -45,7 +48,7 @@ function buildConnection(
     dialer,
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
-    connection: (other) => supplyOf(other, all),
+    connection: (other) => lentBy(other, all, tools),
   })
   const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
   return {
@@ -59,10 +62,10 @@ function buildConnection(
   }
 }
 
-function supplyOf(name: string, all: ReadonlyMap<string, Connection>): Connection['supply'] {
+function lentBy(name: string, all: ReadonlyMap<string, Connection>, { isDisabled }: Tools): Connection['supply'] {
   const connection = all.get(name)
   if (!connection) throw new Error(`no connection ${name}: the checks of the settings let it through`)
-  return connection.supply
+  return lent(connection, isDisabled)
 }
 
 /** By which report mode lets out what no connection names: no secret is known to it, and no private address allowed. */

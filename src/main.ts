@@ -86,7 +86,14 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
   const identifyWith = buildCallers(settings.callers, proving)
-  const live = new Live({ settings, store, clock, identifyWith, ...openConnections(site, metrics, dialer) })
+  const isDisabled = (connection: string) => snapshot().policy.disabled.has(connection)
+  const live = new Live({
+    settings,
+    store,
+    clock,
+    identifyWith,
+    ...openConnections(site, { metrics, dialer, isDisabled }),
+  })
   closers.push(() => live.close())
   const { snapshot } = live
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
@@ -161,8 +168,11 @@ function buildGate(
   }
 }
 
-function openConnections({ loaded, log, references, clock, closers }: Site, metrics: Metrics, dialer: Dialer) {
-  const tools = { references, clock, metrics, log, dialer }
+function openConnections(
+  { loaded, log, references, clock, closers }: Site,
+  own: { readonly metrics: Metrics; readonly dialer: Dialer; isDisabled(connection: string): boolean },
+) {
+  const tools = { references, clock, log, ...own }
   const connections = buildConnections(loaded.settings.connections, tools)
   const unlisted = buildUnlisted(tools)
   closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))

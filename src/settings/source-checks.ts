@@ -34,6 +34,7 @@ function borrowingFaults(name: string, settings: Settings): SettingsFault[] {
     if (!Object.hasOwn(connections, other)) return fault(unknown('connection', connections))
     if (connections[other]?.credential.kind === 'none')
       return fault(`use another connection: ${other} has no credential`)
+    if (connections[other]?.disabled) return fault(`use another connection, or enable ${other}: it refuses everybody`)
     const way = wayBack(other, name, settings)
     return way ? fault(`use another connection: this one would need itself, by ${way.join(', which needs ')}`) : []
   })

@@ -22,6 +22,7 @@ test('a connection that another one needs is there, has a credential, and is ano
     [{ one: from('none') }, 'use the name of a connection: one'],
     [{ one: from('constructor') }, 'use the name of a connection: one'],
     [{ one: from('two'), two: 'credential: { kind: none }' }, 'use another connection: two has no credential'],
+    [{ one: from('two'), two: `disabled: true, ${STATIC}` }, 'use another connection, or enable two'],
     [{ one: from('one') }, 'use another connection: this one would need itself, by one'],
   ] as const) {
     const faults = await faultsOf(settings(connections))

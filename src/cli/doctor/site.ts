@@ -61,7 +61,8 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
   const references = await openReferences(alone, () => undefined).catch(() => undefined)
   if (!references) return undefined
   closers.push(() => references.close())
-  const connection = buildConnections(alone.settings.connections, { ...tools, ...silence(), references }).get(name)
+  const all = { ...tools, ...silence(), references, isDisabled: () => false }
+  const connection = buildConnections(alone.settings.connections, all).get(name)
   if (!connection) return undefined
   closers.push(() => connection.upstream.destroy())
   return { connection, references }
