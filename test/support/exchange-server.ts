@@ -8,9 +8,11 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { JSONWebKeySet, JWTPayload } from 'jose'
+import type { GrantContext } from 'oidc-provider'
 import type { Authority } from './certificates.ts'
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 
 /** Somebody whom the identity provider knows, and what its tokens say of it. */
 export interface Person {
@@ -46,7 +48,7 @@ export interface Provider {
 
 /**
  * Starts one on 127.0.0.1. As `idp` it gives JWTs with claims of its own; as `workspace` it exchanges such for tokens of its
- * principals, by federation policies. It copies `exp` from what it is given, and says `expires_in: 3600` all the same.
+ * principals, by federation policies, or assertions, each taken once. It copies `exp` from what it is given, and says `expires_in: 3600` all the same.
  */
 export async function startProvider(authority: Authority, host: string, role: Role): Promise<Provider> {
   const { key, cert } = await authority.issue([host])
@@ -130,20 +132,34 @@ async function serve({ role, host, key, cert }: Orders): Promise<number> {
   })
   if (is === 'workspace') {
     const keys = jose.createLocalJWKSet(role.jwks)
-    const refused = () => new errors.InvalidGrant('the subject token fits no federation policy')
-    const params = ['subject_token', 'subject_token_type', 'scope']
+    const refused = () => new errors.InvalidGrant('it fits no federation policy')
+    const seen = new Set<unknown>()
+    const take = async ({ oidc: { params = {}, client } }: Pick<GrantContext, 'oidc'>, name: string) => {
+      const policy = role.policies.find(({ clientId }) => clientId === client?.clientId)
+      if (!policy) throw refused()
+      const wanted = { issuer: policy.issuer, audience: [...policy.audiences], subject: policy.subject }
+      const verified = await jose.jwtVerify(String(params[name]), keys, wanted).catch(() => undefined)
+      if (!verified) throw refused()
+      return { sub: policy.clientId, claims: verified.payload }
+    }
     provider.registerGrantType(
       EXCHANGE,
       async (context) => {
-        const { params: asked = {}, client } = context.oidc
-        const policy = role.policies.find(({ clientId }) => clientId === client?.clientId)
-        if (!policy || asked['subject_token_type'] !== 'urn:ietf:params:oauth:token-type:jwt') throw refused()
-        const wanted = { issuer: policy.issuer, audience: [...policy.audiences], subject: policy.subject }
-        const verified = await jose.jwtVerify(String(asked['subject_token']), keys, wanted).catch(() => undefined)
-        if (!verified) throw refused()
-        context.body = await answerFor(policy.clientId, verified.payload)
+        if (context.oidc.params?.['subject_token_type'] !== 'urn:ietf:params:oauth:token-type:jwt') throw refused()
+        const { sub, claims } = await take(context, 'subject_token')
+        context.body = await answerFor(sub, claims)
       },
-      params,
+      ['subject_token', 'subject_token_type', 'scope'],
+    )
+    provider.registerGrantType(
+      JWT_BEARER,
+      async (context) => {
+        const { sub, claims } = await take(context, 'assertion')
+        if (claims.jti === undefined || seen.has(claims.jti)) throw refused()
+        seen.add(claims.jti)
+        context.body = await answerFor(sub, { exp: Math.floor(Date.now() / 1000) + 3600 })
+      },
+      ['assertion', 'scope'],
     )
   }
   async function answerFor(sub: string, { exp = 0 }: JWTPayload): Promise<object> {
@@ -191,7 +207,7 @@ function ofPeople(people: readonly Person[]) {
 }
 
 function ofPrincipals(policies: readonly FederationPolicy[]) {
-  const client = { ...MACHINE, grant_types: [EXCHANGE], token_endpoint_auth_method: 'none' as const }
+  const client = { ...MACHINE, grant_types: [EXCHANGE, JWT_BEARER], token_endpoint_auth_method: 'none' as const }
   return {
     clients: policies.map(({ clientId }) => ({ ...client, client_id: clientId })),
     scopes: ['all-apis'],
