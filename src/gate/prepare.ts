@@ -2,7 +2,7 @@ import type { Ask } from '../core/ask.ts'
 import type { Permit } from '../core/decide.ts'
 import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
-import { slotHolds, withoutParameter } from '../injections/slot.ts'
+import { emptied, slotsHold } from '../injections/slot.ts'
 import { endToEnd, valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
 import type { Connection } from './snapshot.ts'
@@ -29,13 +29,14 @@ interface Materials {
  */
 export function prepare({ permit, ask, framing, connection, credential, pseudonym }: Materials): Prepared {
   const { injection } = connection
-  const slot = injection?.slot
   const kept = endToEnd(ask.fields, dropsFor(permit, connection))
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
-  const query = slot?.in === 'query' ? withoutParameter(ask.query, slot.name) : ask.query
-  const outgoing = injection && credential ? injection.inject({ fields, query }, credential) : { fields, query }
+  const stripped = { fields, query: ask.query }
+  if (!injection) return { path: permit.path + stripped.query, fields }
+  const empty = emptied(injection, stripped)
+  const outgoing = credential ? injection.inject(empty, credential) : empty
   return { path: permit.path + outgoing.query, fields: outgoing.fields }
 }
 
@@ -60,7 +61,7 @@ const SPOOFED = new Set([
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
 function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string) => boolean {
-  const inSlot = slotHolds(connection.injection?.slot)
+  const inSlot = connection.injection && slotsHold(connection.injection)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.
   const dropsAuthorization = connection.injection !== undefined || permit.caller.keyIsProof === true
@@ -68,7 +69,7 @@ function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string
     OWN.has(key) ||
     SPOOFED.has(key) ||
     SPOOFED_PREFIX.test(key) ||
-    inSlot(key) ||
+    inSlot?.(key) ||
     (dropsAuthorization && key === 'authorization')
 }
 

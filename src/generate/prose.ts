@@ -130,14 +130,14 @@ The port is part of the connection: a request for another port of the host is re
 way without settings of its own may be written as its name alone: \`clientAuth: body\`.`,
 
   injections: `How the credential enters a request. Whatever a caller put into that place is taken out first, in every spelling, and
-the credential comes in exactly once.`,
+the credential comes in exactly once; into each of them, where a kind has several places.`,
 
   headers: `A request goes upstream as the caller sent it, but for this:
 
 | what | which |
 | --- | --- |
 | taken out: they speak of one connection only | \`Connection\` and every field it names, \`Keep-Alive\`, \`TE\`, \`Trailer\`, \`Transfer-Encoding\`, \`Upgrade\` (sent anew for a websocket), \`HTTP2-Settings\`, \`Proxy-Authorization\` and its kin |
-| taken out: the place of the credential | the header or query parameter of the injection; \`Authorization\` wherever Sallyport injects, and wherever it held the caller's key |
+| taken out: the place of the credential | the header, query parameter or cookie of the injection; \`Authorization\` wherever Sallyport injects, and wherever it held the caller's key |
 | taken out: they tell who asked, or ask for another method, behind our back | \`Forwarded\`, \`X-Forwarded-*\`, \`X-Real-IP\`, \`X-HTTP-Method-Override\`, \`X-HTTP-Method\`, \`X-Method-Override\` |
 | written anew | \`Host\`, \`Content-Length\`; \`Expect\` and \`Max-Forwards\` end here |
 | added | \`Via\`, with a name made up at each start, by which a loop is noticed |
