@@ -6,6 +6,7 @@ import type { Credential } from '../credentials/credential.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
 import { admit, beginStay, identify, type Where } from './admit.ts'
+import { type HeldBody, holdBody } from './held-body.ts'
 import { lineageOf } from './lineage.ts'
 import { obtain, purposeOf, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
@@ -37,10 +38,12 @@ export async function pass({ ask, incoming }: Asking, answer: Answer, { trace, g
   try {
     const onGone = (listener: () => void) => answer.onGone(listener)
     const where = { trace, gate }
+    const holding = holdBody({ ask, incoming, connection, stay })
+    const held = holding && (await holding)
     const credential = isPermit(permit)
       ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
       : undefined
-    trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
+    trace.relayed(await send({ ask, incoming, held, answer, permit, connection, stay, trace, gate }, credential))
   } finally {
     gate.underWay.end(stay)
     leave()
@@ -91,6 +94,7 @@ function refuseOversize({ framing }: Incoming, { upstream }: Connection): void {
 interface Errand {
   readonly ask: Ask
   readonly incoming: Incoming
+  readonly held: HeldBody | undefined
   readonly answer: Answer
   readonly permit: Permit | Waiver
   readonly connection: Connection
@@ -119,11 +123,12 @@ interface Attempt {
 }
 
 async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
-  const { ask, incoming, answer, permit, connection, stay, trace, gate } = errand
+  const { ask, held, answer, permit, connection, stay, trace, gate } = errand
   const { upstream } = connection
   stay.check()
   let replacement: Credential | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
+  const incoming = held ? held.filled(credential) : errand.incoming
   const prepared = prepare({
     permit,
     ask,

@@ -2,7 +2,7 @@ import type { Ask } from '../core/ask.ts'
 import type { Permit } from '../core/decide.ts'
 import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
-import { emptied, slotsHold } from '../injections/slot.ts'
+import { emptied, slotsHold, textInSlot } from '../injections/slot.ts'
 import { endToEnd, valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
 import type { Connection } from './snapshot.ts'
@@ -33,11 +33,19 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
-  const stripped = { fields, query: ask.query }
-  if (!injection) return { path: permit.path + stripped.query, fields }
-  const empty = emptied(injection, stripped)
-  const outgoing = credential ? injection.inject(empty, credential) : empty
-  return { path: permit.path + outgoing.query, fields: outgoing.fields }
+  if (!injection) return { path: permit.path + ask.query, fields }
+  const empty = emptied(injection, { fields, query: ask.query })
+  if (!credential) return { path: permit.path + empty.query, fields: empty.fields }
+  const injected = injection.inject(
+    {
+      ...empty,
+      method: ask.method,
+      url: connection.upstream.origin(permit.host, permit.port) + permit.path,
+      found: (slot) => textInSlot(slot, ask.fields, ask.query),
+    },
+    credential,
+  )
+  return { path: permit.path + injected.query, fields: injected.fields }
 }
 
 /** Ours to write, or answered here. */

@@ -98,8 +98,9 @@ async function dialUnlessCut({ permit, connection, stay, gate }: Errand): Promis
 }
 
 /** @see RFC 6455 section 4.1 */
-function refuseOtherwise({ method, fields }: Ask, { framing }: Switching, { websocket }: Connection): void {
+function refuseOtherwise({ method, fields }: Ask, { framing }: Switching, { websocket, injection }: Connection): void {
   if (!websocket) throw new Problem('upgrade-refused', { reason: 'the connection does not say websocket: true' })
+  if (injection?.body) throw new Problem('placeholder-misplaced', { reason: 'a handshake has no body' })
   // Node keeps such a body aside, and hands over what follows it as if it were the first frames.
   const isHandshake = method === 'GET' && framing.body === 'none' && valuesOf(fields, 'sec-websocket-key').length === 1
   if (!isHandshake) throw new Problem('request-malformed', { reason: 'not a WebSocket handshake' })

@@ -1,3 +1,5 @@
+import { injectionsText } from './prose-injections.ts'
+
 /** What the schema cannot say of itself: hand-written Markdown, one text for each section of the reference. */
 export const texts = {
   intro: `# Settings
@@ -129,8 +131,7 @@ The port is part of the connection: a request for another port of the host is re
   clientAuth: `How a client proves to an authorization server who it is: \`clientAuth\` of every source that asks a token endpoint. A
 way without settings of its own may be written as its name alone: \`clientAuth: body\`.`,
 
-  injections: `How the credential enters a request. Whatever a caller put into that place is taken out first, in every spelling, and
-the credential comes in exactly once; into each of them, where a kind has several places.`,
+  injections: injectionsText,
 
   headers: `A request goes upstream as the caller sent it, but for this:
 

@@ -1,3 +1,4 @@
+import type { Fields } from '../core/ask.ts'
 import type { Secret } from '../core/secret.ts'
 
 /** The place in a request that an injection owns: whatever the caller put there is taken out first. */
@@ -26,6 +27,11 @@ export interface Outgoing {
   readonly fields: readonly string[]
   /** "" or with its "?". */
   readonly query: string
+  readonly method: string
+  /** Where it goes, as it is sent: scheme, authority and path, without the query. */
+  readonly url: string
+  /** What the caller had put into a slot before it was emptied. */
+  found(slot: Slot): readonly string[]
 }
 
 /** What becomes of it: fresh lists, or the same where nothing was changed. */
@@ -38,5 +44,19 @@ export type Injected = Pick<Outgoing, 'fields' | 'query'>
  */
 export interface Injection {
   readonly slots: readonly Slot[]
+  /** Where the credential goes into the body: that is then held whole. Absent for all others, whose bodies nobody reads. */
+  readonly body?: BodyInjection
   inject(outgoing: Outgoing, credential: Spendable): Injected
+}
+
+/** How a credential enters a body. Every method throws the Problem that refuses the request. */
+export interface BodyInjection {
+  /** That are held; a longer body is refused. */
+  readonly maxBytes: number
+  /** Asked before anything of the body is read. */
+  judgeHead(fields: Fields): void
+  /** Asked before a credential is obtained. */
+  judge(body: Buffer): void
+  /** The body as it goes upstream. @throws Problem `credential-failed` when the value cannot stand in its place */
+  fill(body: Buffer, credential: Spendable): Buffer
 }

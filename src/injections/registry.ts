@@ -6,11 +6,12 @@ import { cookie } from './cookie.ts'
 import { gitBasic } from './git-basic.ts'
 import { header } from './header.ts'
 import type { Injection } from './injection.ts'
+import { placeholder } from './placeholder.ts'
 import { query } from './query.ts'
 import { template } from './template.ts'
 
 /** Every way for a credential to enter a request. */
-export const injectionKinds = { bearer, header, template, basic, 'git-basic': gitBasic, query, cookie }
+export const injectionKinds = { bearer, header, template, basic, 'git-basic': gitBasic, query, cookie, placeholder }
 
 /** Settings of one injection. */
 export const injectionSettings = kindUnion(injectionKinds, 'Injection')

@@ -49,6 +49,7 @@ export const template: Kind<typeof schema, undefined, Injection> = {
   },
 }
 
+/** One whose text is fixed holds nothing that an app could put a key in place of. */
 function slotOf(name: string, [prefix = '', ...rest]: readonly string[]): Slot {
-  return { in: 'header', name, prefix, ...(rest.length === 0 && { keyless: true }) }
+  return rest.length === 0 ? { in: 'header', name, prefix: '', keyless: true } : { in: 'header', name, prefix }
 }

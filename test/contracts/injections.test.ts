@@ -4,16 +4,21 @@ import { Secret } from '../../src/core/secret.ts'
 import { buildInjection, injectionKinds, injectionSettings } from '../../src/injections/registry.ts'
 import { emptied, slotsHold, textInSlot, withoutParameter } from '../../src/injections/slot.ts'
 import { endToEnd, valuesOf } from '../../src/wire/fields.ts'
+import { outgoing } from '../support/outgoing.ts'
 import { describeKinds } from './kinds.ts'
+
+const FIXED = '2026-01'
+const PLACEHOLDER = 'held-by-sallyport'
 
 const examples = {
   bearer: {},
   header: { name: 'X-Api-Key' },
-  template: { headers: { 'X-Api-Key': 'Token {credential}', 'X-Copy': '{credential}', 'X-Api-Version': '2' } },
+  template: { headers: { 'X-Api-Key': 'Token {credential}', 'X-Copy': '{credential}', 'X-Api-Version': FIXED } },
   basic: { user: 'app' },
   'git-basic': {},
   query: { name: 'api_key' },
   cookie: { name: 'session' },
+  placeholder: { placeholder: PLACEHOLDER, in: { header: 'X-Api-Key' } },
 }
 
 describeKinds('injections', injectionKinds, examples)
@@ -30,14 +35,13 @@ describe.each(Object.keys(injectionKinds) as (keyof typeof injectionKinds)[])('t
   })
 
   function inject(text: string) {
-    return injection.inject(before, { secret: new Secret(text) })
+    const sent = outgoing({ ...before, found: () => [PLACEHOLDER] })
+    return injection.inject(sent, { secret: new Secret(text) })
   }
 
-  /** In the slots that hold it, as whoever reads them finds it. */
+  /** In the slots, as whoever reads them finds it; a template has texts of its own besides. */
   function found({ fields, query }: ReturnType<typeof inject>): string[] {
-    return injection.slots
-      .filter((slot) => !(slot.in === 'header' && slot.keyless))
-      .flatMap((slot) => textInSlot(slot, fields, query))
+    return injection.slots.flatMap((slot) => textInSlot(slot, fields, query)).filter((text) => text !== FIXED)
   }
 
   test('puts the credential into each of its slots, and nowhere else', () => {
@@ -88,19 +92,14 @@ test.each([
 
 test('a query credential is percent-encoded', () => {
   const injection = buildInjection(injectionSettings.parse({ kind: 'query', name: 'key' }))
-  expect(injection.inject({ fields: [], query: '' }, { secret: new Secret('a&b=c d#e') }).query).toBe(
-    '?key=a%26b%3Dc%20d%23e',
-  )
+  expect(injection.inject(outgoing(), { secret: new Secret('a&b=c d#e') }).query).toBe('?key=a%26b%3Dc%20d%23e')
 })
 
 test('a header credential stands where the template says', () => {
   const injection = buildInjection(
     injectionSettings.parse({ kind: 'header', name: 'X-Auth', template: 'Token {credential}!' }),
   )
-  expect(injection.inject({ fields: [], query: '' }, { secret: new Secret('abc') }).fields).toEqual([
-    'X-Auth',
-    'Token abc!',
-  ])
+  expect(injection.inject(outgoing(), { secret: new Secret('abc') }).fields).toEqual(['X-Auth', 'Token abc!'])
 })
 
 test.each(['Host', 'content-length', 'Transfer-Encoding', 'Connection', 'Proxy-Authorization', 'Via', 'Expect'])(
@@ -120,7 +119,7 @@ test.each(['no place', '{credential}{credential}', 'a\r\n{credential}'])(
 test('the user of Basic is the setting’s, else the credential’s, else empty', () => {
   const user = (settings: object, credential: object) => {
     const made = buildInjection(injectionSettings.parse({ kind: 'basic', ...settings }))
-    const { fields } = made.inject({ fields: [], query: '' }, { secret: new Secret('pw'), ...credential })
+    const { fields } = made.inject(outgoing(), { secret: new Secret('pw'), ...credential })
     return Buffer.from(fields[1]?.slice('Basic '.length) ?? '', 'base64').toString()
   }
   expect([user({ user: 'a' }, { user: 'b' }), user({}, { user: 'b' }), user({}, {})]).toEqual(['a:pw', 'b:pw', ':pw'])
@@ -129,7 +128,7 @@ test('the user of Basic is the setting’s, else the credential’s, else empty'
 test('git sees a token as the password of x-access-token, or of whomever the settings name', () => {
   const pair = (settings: object) => {
     const made = buildInjection(injectionSettings.parse({ kind: 'git-basic', ...settings }))
-    const { fields } = made.inject({ fields: [], query: '' }, { secret: new Secret('T'), user: 'of-the-credential' })
+    const { fields } = made.inject(outgoing(), { secret: new Secret('T'), user: 'of-the-credential' })
     return Buffer.from(fields[1]?.slice('Basic '.length) ?? '', 'base64').toString()
   }
   expect([pair({}), pair({ user: 'oauth2' })]).toEqual(['x-access-token:T', 'oauth2:T'])

@@ -4,6 +4,7 @@ import { Problem } from '../../src/core/problem.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { cookiesOf, withCookie } from '../../src/injections/cookie-pairs.ts'
 import { buildInjection, injectionSettings } from '../../src/injections/registry.ts'
+import { outgoing } from '../support/outgoing.ts'
 
 const without = (...values: string[]) =>
   withCookie(
@@ -72,5 +73,5 @@ test('a value is read without its quotes', () => {
 
 test.each(['a b', 'a;b', 'a,b', 'a"b', 'a\\b'])('the credential %j is no cookie value', (text) => {
   const cookie = buildInjection(injectionSettings.parse({ kind: 'cookie', name: 'session' }))
-  expect(() => cookie.inject({ fields: [], query: '' }, { secret: new Secret(text) })).toThrow(Problem)
+  expect(() => cookie.inject(outgoing(), { secret: new Secret(text) })).toThrow(Problem)
 })

@@ -1,0 +1,9 @@
+/** What the reference says of injections as such; each kind describes itself. */
+export const injectionsText = `How the credential enters a request. Whatever a caller put into that place is taken out first, in every spelling, and
+the credential comes in exactly once; into each of them, where a kind has several places.
+
+\`placeholder\` is for apps that send nothing without a credential of their own, or that put it where no other kind does: the text
+that they send instead is replaced, in the one place that is named. A request that does not have it there exactly once, or has it
+in another place of its head or of the body that is looked at, is refused as \`placeholder-misplaced\`: it goes out neither
+without the credential nor with the placeholder. A body is read only where it is the place; it is then held whole, up to
+\`maxBodyBytes\`, must be JSON or a form in UTF-8 without a \`Content-Encoding\`, and loses its \`Content-Digest\` and its kin.`
