@@ -217,9 +217,10 @@ const EXPIRED_ON_ARRIVAL = {
   retryAfter: 1,
 }
 
-function credentialOf({ secret, sentAt, lifetimeMs, behind }: Minted, generation: number): Credential {
+function credentialOf({ secret, sentAt, lifetimeMs, behind, boundTo }: Minted, generation: number): Credential {
   const expiresAt = sentAt.wall + lifetimeMs
-  return { secret, generation, version: `token ${generation}`, expiresAt, ...(behind && { behind }) }
+  const origin = { ...(behind && { behind }), ...(boundTo && { boundTo }) }
+  return { secret, generation, version: `token ${generation}`, expiresAt, ...origin }
 }
 
 /** Whatever a mint threw, as one of the two answers a caller may get. */

@@ -2,6 +2,7 @@ import type { Moment } from '../core/moment.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
+import type { DpopKey } from '../oauth/dpop.ts'
 
 /** A token as an authorization server has just given it. */
 export interface Minted {
@@ -12,6 +13,8 @@ export interface Minted {
   readonly lifetimeMs: number
   /** The long-lived secret that it was minted with. */
   readonly behind?: LongLived
+  /** The key that it is bound to. */
+  readonly boundTo?: DpopKey
   /** What an operator should know although it went well. Our own words. */
   readonly warnings?: readonly string[]
 }

@@ -8,6 +8,7 @@ import { type Outcome, relay } from '../relay/http.ts'
 import { admit, beginStay, identify, type Where } from './admit.ts'
 import { type HeldBody, holdBody } from './held-body.ts'
 import { lineageOf } from './lineage.ts'
+import { watchNonces } from './nonce.ts'
 import { obtain, purposeOf, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate, Snapshot } from './snapshot.ts'
@@ -128,6 +129,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
   stay.check()
   let replacement: Credential | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
+  const nonces = credential && watchNonces(credential, upstream.origin(permit.host, permit.port))
   const incoming = held ? held.filled(credential) : errand.incoming
   const prepared = prepare({
     permit,
@@ -146,7 +148,9 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
     onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
-    wants(status: number) {
+    wants(status: number, fields: readonly string[]) {
+      // The token is as good as it was: the same again, with the nonce that has come.
+      if (nonces?.(status, fields)) return !mayRepeat
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, purposeOf(permit, ask), { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true

@@ -1,5 +1,6 @@
 import type { Fields } from '../core/ask.ts'
 import type { Secret } from '../core/secret.ts'
+import type { DpopKey } from '../oauth/dpop.ts'
 
 /** The place in a request that an injection owns: whatever the caller put there is taken out first. */
 export type Slot = (
@@ -20,6 +21,8 @@ export type Slot = (
 export interface Spendable {
   readonly secret: Secret
   readonly user?: string | undefined
+  /** The key that it is bound to, which makes the proofs that have to go with it. */
+  readonly boundTo?: DpopKey | undefined
 }
 
 /** A request on its way out, as an injection sees it: every slot is empty. */

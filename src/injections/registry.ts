@@ -3,6 +3,7 @@ import type { z } from '../forms/zod.ts'
 import { basic } from './basic.ts'
 import { bearer } from './bearer.ts'
 import { cookie } from './cookie.ts'
+import { dpop } from './dpop.ts'
 import { gitBasic } from './git-basic.ts'
 import { header } from './header.ts'
 import type { Injection } from './injection.ts'
@@ -11,7 +12,17 @@ import { query } from './query.ts'
 import { template } from './template.ts'
 
 /** Every way for a credential to enter a request. */
-export const injectionKinds = { bearer, header, template, basic, 'git-basic': gitBasic, query, cookie, placeholder }
+export const injectionKinds = {
+  bearer,
+  dpop,
+  header,
+  template,
+  basic,
+  'git-basic': gitBasic,
+  query,
+  cookie,
+  placeholder,
+}
 
 /** Settings of one injection. */
 export const injectionSettings = kindUnion(injectionKinds, 'Injection')

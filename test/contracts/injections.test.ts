@@ -3,15 +3,20 @@ import { Problem } from '../../src/core/problem.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { buildInjection, injectionKinds, injectionSettings } from '../../src/injections/registry.ts'
 import { emptied, slotsHold, textInSlot, withoutParameter } from '../../src/injections/slot.ts'
+import { DpopKey } from '../../src/oauth/dpop.ts'
 import { endToEnd, valuesOf } from '../../src/wire/fields.ts'
+import { HandClock } from '../support/hand-clock.ts'
 import { outgoing } from '../support/outgoing.ts'
 import { describeKinds } from './kinds.ts'
 
+const PROOF = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/
+const boundTo = new DpopKey(true, new HandClock())
 const FIXED = '2026-01'
 const PLACEHOLDER = 'held-by-sallyport'
 
 const examples = {
   bearer: {},
+  dpop: {},
   header: { name: 'X-Api-Key' },
   template: { headers: { 'X-Api-Key': 'Token {credential}', 'X-Copy': '{credential}', 'X-Api-Version': FIXED } },
   basic: { user: 'app' },
@@ -36,12 +41,14 @@ describe.each(Object.keys(injectionKinds) as (keyof typeof injectionKinds)[])('t
 
   function inject(text: string) {
     const sent = outgoing({ ...before, found: () => [PLACEHOLDER] })
-    return injection.inject(sent, { secret: new Secret(text) })
+    return injection.inject(sent, { secret: new Secret(text), boundTo })
   }
 
-  /** In the slots, as whoever reads them finds it; a template has texts of its own besides. */
+  /** In the slots, as whoever reads them finds it; there may be texts and proofs besides. */
   function found({ fields, query }: ReturnType<typeof inject>): string[] {
-    return injection.slots.flatMap((slot) => textInSlot(slot, fields, query)).filter((text) => text !== FIXED)
+    return injection.slots
+      .flatMap((slot) => textInSlot(slot, fields, query))
+      .filter((text) => text !== FIXED && !PROOF.test(text))
   }
 
   test('puts the credential into each of its slots, and nowhere else', () => {
