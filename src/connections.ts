@@ -27,7 +27,7 @@ export function buildConnections(settings: Settings['connections'], tools: Tools
 }
 
 function buildConnection(name: string, settings: ConnectionSettings, tools: Tools): Connection {
-  const { credential, inject, websocket, tunnel } = settings
+  const { credential, inject, scrubResponses, websocket, tunnel } = settings
   const { references, clock, dialer } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
@@ -44,6 +44,7 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Tool
     supply,
     injection,
     upstream: buildUpstream(settings, tools),
+    scrubResponses,
     websocket,
     tunnel,
   }
@@ -69,7 +70,8 @@ export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'diale
     http2: false,
     limits: DEFAULT_LIMITS,
   })
-  return { name: '', source: nothing.kind, supply, injection: undefined, upstream, websocket: true, tunnel: 'tls' }
+  const open = { scrubResponses: false, websocket: true, tunnel: 'tls' } as const
+  return { name: '', source: nothing.kind, supply, injection: undefined, upstream, ...open }
 }
 
 function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {

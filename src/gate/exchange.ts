@@ -3,8 +3,10 @@ import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
 import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
+import { echoForms } from '../injections/echo-forms.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
+import { ScrubbedAnswer } from '../relay/scrubbed-answer.ts'
 import { admit, beginStay, identify, type Where } from './admit.ts'
 import { type HeldBody, holdBody } from './held-body.ts'
 import { lineageOf } from './lineage.ts'
@@ -156,7 +158,8 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }
-  const outcome = await relay(outbound, answer)
+  const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
+  const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
   return { outcome, replacement }
 }
 

@@ -32,6 +32,7 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   const kept = endToEnd(ask.fields, dropsFor(permit, connection))
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
+  if (connection.scrubResponses) fields.push('Accept-Encoding', 'identity')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
   if (!injection) return { path: permit.path + ask.query, fields }
   const empty = emptied(injection, { fields, query: ask.query })
@@ -68,6 +69,9 @@ const SPOOFED = new Set([
 ])
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
+/** They ask for an answer that nobody can look through: packed, or in parts that have half a credential each. */
+const UNSCRUBBABLE = new Set(['accept-encoding', 'grpc-accept-encoding', 'range', 'if-range'])
+
 function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string) => boolean {
   const inSlot = connection.injection && slotsHold(connection.injection)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
@@ -78,7 +82,8 @@ function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string
     SPOOFED.has(key) ||
     SPOOFED_PREFIX.test(key) ||
     inSlot?.(key) ||
-    (dropsAuthorization && key === 'authorization')
+    (dropsAuthorization && key === 'authorization') ||
+    (connection.scrubResponses && UNSCRUBBABLE.has(key))
 }
 
 /** gRPC servers ask for it, to find out proxies that know no trailers. It goes out over HTTP/2 alone. */

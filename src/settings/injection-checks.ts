@@ -3,8 +3,20 @@ import type { SettingsFault } from './fault.ts'
 import type { ConnectionSettings } from './schema.ts'
 
 /** What a credential and the way it is injected have against each other. */
-export function injectionFaults(name: string, { credential, inject }: ConnectionSettings): SettingsFault[] {
-  const at = (key: string, message: string) => [{ path: ['connections', name, key], message }]
+export function injectionFaults(name: string, connection: ConnectionSettings): SettingsFault[] {
+  return [...kindFaults(connection), ...scrubFaults(connection)].map(({ key, message }) => ({
+    path: ['connections', name, key],
+    message,
+  }))
+}
+
+interface Fault {
+  readonly key: string
+  readonly message: string
+}
+
+function kindFaults({ credential, inject }: ConnectionSettings): Fault[] {
+  const at = (key: string, message: string) => [{ key, message }]
   if (credential.kind === 'none') {
     return inject ? at('inject', 'leave it out: with credential kind none there is nothing to inject') : []
   }
@@ -15,4 +27,11 @@ export function injectionFaults(name: string, { credential, inject }: Connection
   if (isProven && !isBound)
     return at('inject', 'add "dpop: true" to the credential: there is no key yet that could make proofs')
   return []
+}
+
+function scrubFaults({ credential, scrubResponses, websocket }: ConnectionSettings): Fault[] {
+  if (!scrubResponses) return []
+  const at = (message: string) => [{ key: 'scrubResponses', message }]
+  if (credential.kind === 'none') return at('leave it out: with credential kind none there is nothing to keep out')
+  return websocket ? at('leave it out, or "websocket: true": nobody looks into the frames of a WebSocket') : []
 }

@@ -239,3 +239,20 @@ ${inject}`
     )
   })
 })
+
+test('responses are scrubbed where there is something to keep out, and somebody who looks', async () => {
+  const connection = (more: string) => `listeners: [ { kind: forward, listen: unix:a.sock } ]
+connections:
+  crm:
+    hosts: [ a.test ]
+    scrubResponses: true
+${more}`
+  expect(await faultsOf(connection(`    ${NONE}\n`))).toEqual([
+    's.yaml:5:21 connections.crm.scrubResponses: leave it out: with credential kind none there is nothing to keep out',
+  ])
+  const held = '    credential: { kind: static, secret: { file: x } }\n'
+  expect(await faultsOf(connection(held))).toEqual([])
+  expect(await faultsOf(connection(`${held}    websocket: true\n`))).toEqual([
+    's.yaml:5:21 connections.crm.scrubResponses: leave it out, or "websocket: true": nobody looks into the frames of a WebSocket',
+  ])
+})
