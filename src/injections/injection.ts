@@ -41,7 +41,7 @@ export interface Outgoing {
 export type Injected = Pick<Outgoing, 'fields' | 'query'>
 
 /**
- * How a credential enters a request. Pure: the slots have been emptied before, and the credential comes into each exactly
+ * How a credential enters a request. Does no I/O, and is pure but for proofs, each of which is new: the slots have been emptied before, and the credential comes into each exactly
  * once.
  * @throws Problem `credential-failed` when the value cannot stand in its place
  */

@@ -22,10 +22,18 @@ export function textInSlot(slot: Slot, fields: Fields, query: string): string[] 
   )
 }
 
+const known = new WeakMap<Injection, readonly string[]>()
+
 /** Tells by `nameKey` whether a header stands in a slot. */
-export function slotsHold({ slots }: Injection): (key: string) => boolean {
-  const owned = slots.flatMap((slot) => (slot.in === 'header' ? [nameKey(slot.name)] : []))
+export function slotsHold(injection: Injection): (key: string) => boolean {
+  // Asked for every request, and the same for all of them.
+  const owned = known.get(injection) ?? ownedHeaders(injection)
+  known.set(injection, owned)
   return (key) => owned.includes(key)
+}
+
+function ownedHeaders({ slots }: Injection): readonly string[] {
+  return slots.flatMap((slot) => (slot.in === 'header' ? [nameKey(slot.name)] : []))
 }
 
 /** A request without what a caller put into slots that are less than a header. */
