@@ -24,15 +24,14 @@ const ECHOES: Readonly<Record<string, (shown: string, head: string) => readonly 
   '/base64url': (shown) => plain(`${Buffer.from(`x${shown}`).toString('base64url')} END`),
   '/bytes': (shown) => [
     { send: `HTTP/1.1 200 OK\r\nContent-Length: ${shown.length + 3}\r\n\r\n` },
-    ...[...shown].flatMap((char): Step[] => [
-      { send: char },
-      { wait: new Promise((resolve) => setImmediate(resolve)) },
-    ]),
+    ...shown
+      .split('')
+      .flatMap((char): Step[] => [{ send: char }, { wait: new Promise((resolve) => setImmediate(resolve)) }]),
     { send: 'END' },
   ],
   '/chunks': (shown) => [
     { send: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n' },
-    ...[...shown].map((char): Step => ({ send: `1\r\n${char}\r\n` })),
+    ...shown.split('').map((char): Step => ({ send: `1\r\n${char}\r\n` })),
     { send: '0\r\n\r\n' },
   ],
   '/hint': (shown) => [{ send: `HTTP/1.1 103 Early Hints\r\nLink: </${shown}>; rel=preload\r\n\r\n` }, ...plain('END')],
