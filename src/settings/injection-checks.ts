@@ -4,7 +4,7 @@ import type { ConnectionSettings } from './schema.ts'
 
 /** What a credential and the way it is injected have against each other. */
 export function injectionFaults(name: string, connection: ConnectionSettings): SettingsFault[] {
-  return [...kindFaults(connection), ...scrubFaults(connection)].map(({ key, message }) => ({
+  return [...kindFaults(connection), ...bodyFaults(connection), ...scrubFaults(connection)].map(({ key, message }) => ({
     path: ['connections', name, key],
     message,
   }))
@@ -27,6 +27,12 @@ function kindFaults({ credential, inject }: ConnectionSettings): Fault[] {
   if (isProven && !isBound)
     return at('inject', 'add "dpop: true" to the credential: there is no key yet that could make proofs')
   return []
+}
+
+function bodyFaults({ inject, websocket }: ConnectionSettings): Fault[] {
+  const isInBody = inject?.kind === 'placeholder' && ('json' in inject.in || 'form' in inject.in)
+  if (!isInBody || !websocket) return []
+  return [{ key: 'websocket', message: 'leave it out: a handshake has no body that could hold the placeholder' }]
 }
 
 function scrubFaults({ credential, scrubResponses, websocket }: ConnectionSettings): Fault[] {

@@ -256,3 +256,20 @@ ${more}`
     's.yaml:5:21 connections.crm.scrubResponses: leave it out, or "websocket: true": nobody looks into the frames of a WebSocket',
   ])
 })
+
+test('a handshake has no body for a placeholder', async () => {
+  const connection = (place: string) => `listeners: [ { kind: forward, listen: unix:a.sock } ]
+connections:
+  crm:
+    hosts: [ a.test ]
+    websocket: true
+    credential: { kind: static, secret: { file: x } }
+    inject: { kind: placeholder, placeholder: held-by-sallyport, in: { ${place} } }
+`
+  expect(await faultsOf(connection('header: X-Key'))).toEqual([])
+  for (const place of ['json: /key', 'form: key']) {
+    expect(await faultsOf(connection(place))).toEqual([
+      's.yaml:5:16 connections.crm.websocket: leave it out: a handshake has no body that could hold the placeholder',
+    ])
+  }
+})
