@@ -39,7 +39,8 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   if (!credential) return { path: permit.path + empty.query, fields: empty.fields }
   const injected = injection.inject(
     {
-      ...empty,
+      fields: empty.fields,
+      query: empty.query,
       method: ask.method,
       url: connection.upstream.origin(permit.host, permit.port) + permit.path,
       found: (slot) => textInSlot(slot, ask.fields, ask.query),

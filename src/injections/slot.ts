@@ -37,8 +37,8 @@ function ownedHeaders({ slots }: Injection): readonly string[] {
 }
 
 /** A request without what a caller put into slots that are less than a header. */
-export function emptied({ slots }: Injection, { fields, query }: Injected): Injected {
-  let rest: Injected = { fields, query }
+export function emptied({ slots }: Injection, request: Injected): Injected {
+  let rest = request
   for (const { in: place, name } of slots) {
     if (place === 'query') rest = { fields: rest.fields, query: withoutParameter(rest.query, name) }
     else if (place === 'cookie') rest = { fields: withCookie(rest.fields, name), query: rest.query }
