@@ -39,7 +39,7 @@ function buildConnection(
   tools: Tools,
   all: ReadonlyMap<string, Connection>,
 ): Connection {
-  const { credential, inject, websocket, tunnel } = settings
+  const { credential, inject, scrubResponses, websocket, tunnel } = settings
   const { references, clock, dialer } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
@@ -57,6 +57,7 @@ function buildConnection(
     supply,
     injection,
     upstream: buildUpstream(settings, tools),
+    scrubResponses,
     websocket,
     tunnel,
   }
@@ -88,7 +89,8 @@ export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'diale
     http2: false,
     limits: DEFAULT_LIMITS,
   })
-  return { name: '', source: nothing.kind, supply, injection: undefined, upstream, websocket: true, tunnel: 'tls' }
+  const open = { scrubResponses: false, websocket: true, tunnel: 'tls' } as const
+  return { name: '', source: nothing.kind, supply, injection: undefined, upstream, ...open }
 }
 
 function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {

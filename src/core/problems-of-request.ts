@@ -18,6 +18,14 @@ export const requestProblems = {
     remedy:
       'A forward door takes "http://host/path", a reverse door "/path". A host is lower-case ASCII, without user or fragment.',
   },
+  'placeholder-misplaced': {
+    status: 400,
+    title: 'The placeholder is not in its place',
+    blame: 'caller',
+    proxyError: 'http_request_error',
+    remedy:
+      'The connection puts its credential where the request has the placeholder. Send it exactly once, in the place that "inject" of the connection names, and nowhere else; a body as JSON or as a form, uncompressed.',
+  },
   'upgrade-refused': {
     status: 403,
     title: 'This connection does not switch protocols',

@@ -217,10 +217,10 @@ const EXPIRED_ON_ARRIVAL = {
   retryAfter: 1,
 }
 
-function credentialOf({ secret, sentAt, lifetimeMs, behind, lineage }: Minted, generation: number): Credential {
-  const expiresAt = sentAt.wall + lifetimeMs
-  const version = `token ${generation}`
-  return { secret, generation, version, expiresAt, ...(behind && { behind }), ...(lineage && { lineage }) }
+function credentialOf(minted: Minted, generation: number): Credential {
+  const { secret, sentAt, lifetimeMs, behind, lineage, boundTo } = minted
+  const origin = { ...(behind && { behind }), ...(lineage && { lineage }), ...(boundTo && { boundTo }) }
+  return { secret, generation, version: `token ${generation}`, expiresAt: sentAt.wall + lifetimeMs, ...origin }
 }
 
 /** Whatever a mint threw, as one of the two answers a caller may get. */

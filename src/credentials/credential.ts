@@ -1,6 +1,7 @@
 import type { ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
+import type { DpopKey } from '../oauth/dpop.ts'
 
 /** What gets injected into a request. */
 export interface Credential {
@@ -13,6 +14,8 @@ export interface Credential {
   readonly version: string
   /** Grows with each other credential of the same supply, and stays while the secret stays. */
   readonly generation: number
+  /** The key that it is bound to: without a proof by that key it is worth nothing. */
+  readonly boundTo?: DpopKey
   /** The long-lived secret behind it, for the audit; absent where there is none. */
   readonly behind?: LongLived
   /** The token it was given in exchange for, and whom it acts as at the issuer; for the audit. */

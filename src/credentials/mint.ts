@@ -2,6 +2,7 @@ import type { Moment } from '../core/moment.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
+import type { DpopKey } from '../oauth/dpop.ts'
 import type { Lineage } from './credential.ts'
 
 /** A token as an authorization server has just given it. */
@@ -16,6 +17,8 @@ export interface Minted {
   readonly lineage?: Lineage | undefined
   /** Another one would end at the same time: it is used to its end, and never refreshed ahead. */
   readonly isLast?: boolean
+  /** The key that it is bound to. */
+  readonly boundTo?: DpopKey
   /** What an operator should know although it went well. Our own words. */
   readonly warnings?: readonly string[]
 }

@@ -4,12 +4,13 @@ import { type LifetimeLimits, lifetimeOf } from './token-lifetime.ts'
 
 /** What a token endpoint has granted, as a token to be kept. */
 export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly scope?: string | undefined }): Minted {
-  const { accessToken, sentAt, expiresIn, scope, behind } = granted
+  const { accessToken, sentAt, expiresIn, scope, behind, boundTo } = granted
   const token = { accessToken: accessToken.reveal(), expiresIn, sentAt: sentAt.wall }
   const warnings = isNarrower(scope, settings.scope)
     ? ['the issuer granted less than the scope that was asked for']
     : []
-  return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...(behind && { behind }) }
+  const origin = { ...(behind && { behind }), ...(boundTo && { boundTo }) }
+  return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...origin }
 }
 
 /** An issuer may drop scopes in silence; the upstream is who refuses then, so that an operator had better be told. */

@@ -3,10 +3,14 @@ import { isPermit, type Permit } from '../core/decide.ts'
 import { Problem } from '../core/problem.ts'
 import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
+import { echoForms } from '../injections/echo-forms.ts'
 import type { Answer, Incoming } from '../relay/answer.ts'
 import { type Outcome, relay } from '../relay/http.ts'
+import { ScrubbedAnswer } from '../relay/scrubbed-answer.ts'
 import { admit, beginStay, identify, type Where } from './admit.ts'
+import { type HeldBody, holdBody } from './held-body.ts'
 import { lineageOf } from './lineage.ts'
+import { watchNonces } from './nonce.ts'
 import { obtain, purposeOf, replace } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate, Snapshot } from './snapshot.ts'
@@ -37,10 +41,12 @@ export async function pass({ ask, incoming }: Asking, answer: Answer, { trace, g
   try {
     const onGone = (listener: () => void) => answer.onGone(listener)
     const where = { trace, gate }
+    const holding = holdBody({ ask, incoming, connection, stay })
+    const held = holding && (await holding)
     const credential = isPermit(permit)
       ? await obtain(permit, connection, where, { onGone, stay, purpose: purposeOf(permit, ask) })
       : undefined
-    trace.relayed(await send({ ask, incoming, answer, permit, connection, stay, trace, gate }, credential))
+    trace.relayed(await send({ ask, incoming, held, answer, permit, connection, stay, trace, gate }, credential))
   } finally {
     gate.underWay.end(stay)
     leave()
@@ -91,6 +97,7 @@ function refuseOversize({ framing }: Incoming, { upstream }: Connection): void {
 interface Errand {
   readonly ask: Ask
   readonly incoming: Incoming
+  readonly held: HeldBody | undefined
   readonly answer: Answer
   readonly permit: Permit | Waiver
   readonly connection: Connection
@@ -119,11 +126,13 @@ interface Attempt {
 }
 
 async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
-  const { ask, incoming, answer, permit, connection, stay, trace, gate } = errand
+  const { ask, held, answer, permit, connection, stay, trace, gate } = errand
   const { upstream } = connection
   stay.check()
   let replacement: Credential | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
+  const nonces = credential && watchNonces(credential, upstream.origin(permit.host, permit.port))
+  const incoming = held ? held.filled(credential) : errand.incoming
   const prepared = prepare({
     permit,
     ask,
@@ -141,13 +150,16 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
     onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
-    wants(status: number) {
+    wants(status: number, fields: readonly string[]) {
+      // The token is as good as it was: the same again, with the nonce that has come.
+      if (nonces?.(status, fields)) return !mayRepeat
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, purposeOf(permit, ask), { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }
-  const outcome = await relay(outbound, answer)
+  const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
+  const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
   return { outcome, replacement }
 }
 

@@ -2,7 +2,7 @@ import type { Ask } from '../core/ask.ts'
 import type { Permit } from '../core/decide.ts'
 import type { Waiver } from '../core/waiver.ts'
 import type { Credential } from '../credentials/credential.ts'
-import { slotHolds, withoutParameter } from '../injections/slot.ts'
+import { emptied, slotsHold, textInSlot } from '../injections/slot.ts'
 import { endToEnd, valuesOf } from '../wire/fields.ts'
 import type { Framing } from '../wire/framing.ts'
 import type { Connection } from './snapshot.ts'
@@ -29,14 +29,25 @@ interface Materials {
  */
 export function prepare({ permit, ask, framing, connection, credential, pseudonym }: Materials): Prepared {
   const { injection } = connection
-  const slot = injection?.slot
   const kept = endToEnd(ask.fields, dropsFor(permit, connection))
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
+  if (connection.scrubResponses) fields.push('Accept-Encoding', 'identity')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
-  const query = slot?.in === 'query' ? withoutParameter(ask.query, slot.name) : ask.query
-  const outgoing = injection && credential ? injection.inject({ fields, query }, credential) : { fields, query }
-  return { path: permit.path + outgoing.query, fields: outgoing.fields }
+  if (!injection) return { path: permit.path + ask.query, fields }
+  const empty = emptied(injection, { fields, query: ask.query })
+  if (!credential) return { path: permit.path + empty.query, fields: empty.fields }
+  const injected = injection.inject(
+    {
+      fields: empty.fields,
+      query: empty.query,
+      method: ask.method,
+      url: connection.upstream.origin(permit.host, permit.port) + permit.path,
+      found: (slot) => textInSlot(slot, ask.fields, ask.query),
+    },
+    credential,
+  )
+  return { path: permit.path + injected.query, fields: injected.fields }
 }
 
 /** Ours to write, or answered here. */
@@ -59,8 +70,11 @@ const SPOOFED = new Set([
 ])
 const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 
+/** They ask for an answer that nobody can look through: packed, or in parts that have half a credential each. */
+const UNSCRUBBABLE = new Set(['accept-encoding', 'grpc-accept-encoding', 'range', 'if-range'])
+
 function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string) => boolean {
-  const inSlot = slotHolds(connection.injection?.slot)
+  const inSlot = connection.injection && slotsHold(connection.injection)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.
   const dropsAuthorization = connection.injection !== undefined || permit.caller.keyIsProof === true
@@ -68,8 +82,9 @@ function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string
     OWN.has(key) ||
     SPOOFED.has(key) ||
     SPOOFED_PREFIX.test(key) ||
-    inSlot(key) ||
-    (dropsAuthorization && key === 'authorization')
+    inSlot?.(key) ||
+    (dropsAuthorization && key === 'authorization') ||
+    (connection.scrubResponses && UNSCRUBBABLE.has(key))
 }
 
 /** gRPC servers ask for it, to find out proxies that know no trailers. It goes out over HTTP/2 alone. */

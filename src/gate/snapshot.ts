@@ -19,6 +19,8 @@ export interface Connection {
   /** Absent where nothing is injected. */
   readonly injection: Injection | undefined
   readonly upstream: Upstream
+  /** Nothing of the credential may come back in an answer. */
+  readonly scrubResponses: boolean
   readonly websocket: boolean
   /** What an unopened tunnel may carry: TLS for the host of CONNECT, or any bytes. */
   readonly tunnel: 'tls' | 'any'

@@ -12,6 +12,7 @@ import type { Framing } from '../wire/framing.ts'
 import { admit, beginStay, identify } from './admit.ts'
 import { connectionOf, recorded } from './exchange.ts'
 import { lineageOf } from './lineage.ts'
+import { watchNonces } from './nonce.ts'
 import { obtain, purposeOf } from './obtain.ts'
 import { prepare } from './prepare.ts'
 import type { Connection, Gate } from './snapshot.ts'
@@ -68,6 +69,8 @@ interface Errand {
 async function hand(errand: Errand, credential: Credential | undefined): Promise<Outcome> {
   const { ask, switching, permit, connection, stay, trace, gate } = errand
   const { framing } = switching
+  const nonces = credential && watchNonces(credential, connection.upstream.origin(permit.host, permit.port))
+  let isNonceWanted = false
   const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
   const upstream = await dialUnlessCut(errand)
   if (credential) trace.spent(lineageOf(credential, connection, gate))
@@ -82,9 +85,11 @@ async function hand(errand: Errand, credential: Credential | undefined): Promise
     onCut: (listener) => stay.onCut(listener),
     refuse: (problem) => switching.refuse(problem, ask.id),
     switched: () => switching.switched(),
+    answered: (status, fields) => (isNonceWanted = nonces?.(status, fields) ?? false),
   })
   // The handshake is gone with its socket; the next one gets a credential that may still be good.
-  if (outcome.status === 401 && credential) void connection.supply.rejected(credential, purposeOf(permit, ask))
+  if (outcome.status === 401 && credential && !isNonceWanted)
+    void connection.supply.rejected(credential, purposeOf(permit, ask))
   return outcome
 }
 
@@ -98,8 +103,9 @@ async function dialUnlessCut({ permit, connection, stay, gate }: Errand): Promis
 }
 
 /** @see RFC 6455 section 4.1 */
-function refuseOtherwise({ method, fields }: Ask, { framing }: Switching, { websocket }: Connection): void {
+function refuseOtherwise({ method, fields }: Ask, { framing }: Switching, { websocket, injection }: Connection): void {
   if (!websocket) throw new Problem('upgrade-refused', { reason: 'the connection does not say websocket: true' })
+  if (injection?.body) throw new Problem('placeholder-misplaced', { reason: 'a handshake has no body' })
   // Node keeps such a body aside, and hands over what follows it as if it were the first frames.
   const isHandshake = method === 'GET' && framing.body === 'none' && valuesOf(fields, 'sec-websocket-key').length === 1
   if (!isHandshake) throw new Problem('request-malformed', { reason: 'not a WebSocket handshake' })

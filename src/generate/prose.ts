@@ -1,3 +1,5 @@
+import { headersText, injectionsText } from './prose-injections.ts'
+
 /** What the schema cannot say of itself: hand-written Markdown, one text for each section of the reference. */
 export const texts = {
   intro: `# Settings
@@ -129,23 +131,9 @@ The port is part of the connection: a request for another port of the host is re
   clientAuth: `How a client proves to an authorization server who it is: \`clientAuth\` of every source that asks a token endpoint. A
 way without settings of its own may be written as its name alone: \`clientAuth: body\`.`,
 
-  injections: `How the credential enters a request. Whatever a caller put into that place is taken out first, in every spelling, and
-the credential comes in exactly once.`,
+  injections: injectionsText,
 
-  headers: `A request goes upstream as the caller sent it, but for this:
-
-| what | which |
-| --- | --- |
-| taken out: they speak of one connection only | \`Connection\` and every field it names, \`Keep-Alive\`, \`TE\`, \`Trailer\`, \`Transfer-Encoding\`, \`Upgrade\` (sent anew for a websocket), \`HTTP2-Settings\`, \`Proxy-Authorization\` and its kin |
-| taken out: the place of the credential | the header or query parameter of the injection; \`Authorization\` wherever Sallyport injects, and wherever it held the caller's key |
-| taken out: they tell who asked, or ask for another method, behind our back | \`Forwarded\`, \`X-Forwarded-*\`, \`X-Real-IP\`, \`X-HTTP-Method-Override\`, \`X-HTTP-Method\`, \`X-Method-Override\` |
-| written anew | \`Host\`, \`Content-Length\`; \`Expect\` and \`Max-Forwards\` end here |
-| added | \`Via\`, with a name made up at each start, by which a loop is noticed |
-
-\`_\` counts as \`-\` in a name, because many servers cannot tell the two apart. \`TE: trailers\` is sent anew to an upstream that is
-asked over HTTP/2. Of an answer, the fields of one connection, \`Proxy-Status\` and \`Alt-Svc\` are taken out, and
-\`WWW-Authenticate\` where a credential was injected: the caller could not answer that challenge. Trailers reach a caller that
-asked over HTTP/2, as gRPC does, and no other. Cookies pass both ways.`,
+  headers: headersText,
 
   grants: `Gate 2. A grant lets one caller, or every caller of a group, use one connection. Where several grants fit, one that says
 yes is enough. With rules, a request must match one of them; without, every method and path may pass. A tunnel that passes unread

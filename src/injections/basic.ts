@@ -1,14 +1,12 @@
-import { Problem } from '../core/problem.ts'
 import type { Kind } from '../forms/kind.ts'
 import { z } from '../forms/zod.ts'
+import { basicUser, basicValue } from './basic-value.ts'
 import type { Injection } from './injection.ts'
 
 const schema = z
   .strictObject({
     kind: z.literal('basic'),
-    user: z
-      .string()
-      .regex(/^[ -9;-~]*$/, 'use visible ASCII without ":"')
+    user: basicUser
       .optional()
       .meta({ description: 'user name; without it, the one that the credential brings, or the empty one' }),
   })
@@ -18,18 +16,10 @@ const schema = z
 export const basic: Kind<typeof schema, undefined, Injection> = {
   schema,
   build: ({ user }) => ({
-    slot: { in: 'header', name: 'Authorization', prefix: 'Basic ' },
-    inject: ({ fields, query }, credential) => {
-      const pair = `${user ?? credential.user ?? ''}:${printable(credential.secret.reveal())}`
-      return { fields: [...fields, 'Authorization', `Basic ${Buffer.from(pair).toString('base64')}`], query }
-    },
+    slots: [{ in: 'header', name: 'Authorization', prefix: 'Basic ' }],
+    inject: ({ fields, query }, credential) => ({
+      fields: [...fields, 'Authorization', basicValue(user ?? credential.user ?? '', credential.secret.reveal())],
+      query,
+    }),
   }),
-}
-
-/** RFC 7617 forbids control characters, and leaves the encoding of anything beyond ASCII open. */
-function printable(password: string): string {
-  if (/^[ -~]+$/.test(password)) return password
-  throw new Problem('credential-failed', {
-    reason: 'the credential has a byte that no Basic password may have, or is empty',
-  })
 }

@@ -11,7 +11,7 @@ const schema = z
 export const bearer: Kind<typeof schema, undefined, Injection> = {
   schema,
   build: () => ({
-    slot: { in: 'header', name: 'Authorization', prefix: 'Bearer ' },
+    slots: [{ in: 'header', name: 'Authorization', prefix: 'Bearer ' }],
     inject: ({ fields, query }, { secret }) => ({
       fields: [...fields, 'Authorization', headerValue(`Bearer ${secret.reveal()}`)],
       query,

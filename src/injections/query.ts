@@ -17,7 +17,7 @@ const schema = z
 export const query: Kind<typeof schema, undefined, Injection> = {
   schema,
   build: ({ name }) => ({
-    slot: { in: 'query', name },
+    slots: [{ in: 'query', name }],
     inject: ({ fields, query: rest }, { secret }) => {
       const pair = `${name}=${encodeURIComponent(headerValue(secret.reveal()))}`
       return { fields, query: rest === '' ? `?${pair}` : `${rest}&${pair}` }

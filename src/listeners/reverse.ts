@@ -61,8 +61,8 @@ export const reverse: Kind<typeof schema, DoorTools, Door> = {
 }
 
 function readerFor(settings: Settings, { gate }: DoorTools): Reader {
-  const slotOf = (target: Target) =>
-    target.kind === 'connection' ? gate.snapshot().connections.get(target.name)?.injection?.slot : undefined
+  const slotsOf = (target: Target) =>
+    target.kind === 'connection' ? gate.snapshot().connections.get(target.name)?.injection?.slots : undefined
   const site = settings.listen.startsWith('unix:')
     ? undefined
     : { listen: settings.listen, hostnames: settings.hostnames }
@@ -78,7 +78,7 @@ function readerFor(settings: Settings, { gate }: DoorTools): Reader {
       const asked = { method, fields, ...parts }
       const route = settings.face ? unityCatalogRoute(asked, settings) : routeOf(parts.path, settings)
       if ('code' in route) return route
-      const shown = keysOf(fields, parts.query, slotOf(route.target))
+      const shown = keysOf(fields, parts.query, slotsOf(route.target))
       const keys = settings.face ? faceKeys(fields, shown) : shown
       const { peer, address, certificate } = line
       const evidence = evidenceOf(fields, { doorCaller: settings.caller, peer, address, certificate, keys })
@@ -100,10 +100,12 @@ function evidenceOf(fields: readonly string[], known: Omit<Evidence, 'keysAre'>)
 }
 
 /** The upstream's own place first: an app that fills both means the one its SDK knows. */
-function keysOf(fields: readonly string[], query: string, slot?: Slot): readonly PresentedKey[] {
-  const texts = slot ? textInSlot(slot, fields, query).filter((text) => text !== '') : []
-  const isBasic = slot?.in === 'header' && slot.prefix === 'Basic '
-  if (texts.length > 0 && !isBasic) return texts.map((text) => ({ key: new Secret(text) }))
+function keysOf(fields: readonly string[], query: string, slots: readonly Slot[] = []): readonly PresentedKey[] {
+  const texts = slots
+    .filter((slot) => !slot.keyless && !(slot.in === 'header' && slot.prefix === 'Basic '))
+    .flatMap((slot) => textInSlot(slot, fields, query))
+    .filter((text) => text !== '')
+  if (texts.length > 0) return [...new Set(texts)].map((text) => ({ key: new Secret(text) }))
   return originKeys(valuesOf(fields, 'authorization'))
 }
 

@@ -17,6 +17,8 @@ const LASTING_ERRORS = new Set([
   'unauthorized_client',
   'unsupported_grant_type',
 ])
+/** Of the proof of possession, and not of what it was shown with. @see RFC 9449 section 5 */
+const PROOF_ERRORS = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
 const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
 const LONGEST_S = 1e9
 
@@ -91,7 +93,7 @@ function unavailable(answer: IssuerAnswer, error: string, host: string, now: num
 
 function refused(status: number, error: string, host: string): Problem {
   const reason = `${host} answered ${status}${registered(error)}`
-  const lasts = status === 401 || LASTING_ERRORS.has(error)
+  const lasts = (status === 401 && !PROOF_ERRORS.has(error)) || LASTING_ERRORS.has(error)
   return new IssuerRefusal(known(error), lasts ? { reason } : { reason, retryAfter: 1 })
 }
 
@@ -102,7 +104,7 @@ function registered(error: string): string {
 
 /** An unknown code is an issuer's text like any other. */
 function known(error: string): string {
-  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) || error === 'use_dpop_nonce' ? error : ''
+  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) || PROOF_ERRORS.has(error) ? error : ''
 }
 
 function tokenFields(members: Members, host: string, types: readonly string[]): TokenFields {

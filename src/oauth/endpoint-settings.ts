@@ -3,6 +3,7 @@ import { allowPrivate, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { secretReference } from '../secrets/registry.ts'
 import { clientAuthSettings, showsSecret } from './client-auth/registry.ts'
+import { dpopSettings } from './dpop.ts'
 
 const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'client_assertion', 'scope'])
 
@@ -35,6 +36,10 @@ export const endpointFields = {
       description:
         'further parameters of the token request, as they are: `audience`, `resource`; a list is sent as one parameter each',
     }),
+  dpop: dpopSettings.optional().meta({
+    description:
+      'binds each token to a key that is made in this process and never leaves it (RFC 9449): `true`, or `{ alg }`; wants `inject: { kind: dpop }`. A refresh token of a client that proves itself by nothing (`clientAuth: none`) is bound, too, and ends with the process',
+  }),
   timeoutMs: z
     .int()
     .min(100)

@@ -1,5 +1,6 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/problem.ts'
 import type { LongLived } from '../core/secret.ts'
 import { toBlockList } from '../forms/network.ts'
 import type { References } from '../secrets/reference.ts'
@@ -8,6 +9,7 @@ import { trustOf } from '../wire/trust.ts'
 import type { ClientProof, Presentation } from './client-auth/client-auth.ts'
 import { buildClientProof } from './client-auth/registry.ts'
 import { discover } from './discovery.ts'
+import { DpopKey } from './dpop.ts'
 import type { EndpointSettings } from './endpoint-settings.ts'
 import type { IssuerRoute } from './exchange.ts'
 import { IssuerRefusal } from './refusal.ts'
@@ -28,13 +30,15 @@ export interface GrantRequest {
   readonly clientId?: string
   /** Names no client and proves none: the token that is shown says enough. */
   readonly isAnonymous?: boolean
-  /** Types of token that can be used, lower case; Bearer alone without it. */
+  /** Types of token that can be used, lower case; Bearer alone without it. With `dpop` it is DPoP alone, whatever this says. */
   readonly tokenTypes?: readonly string[]
 }
 
 /** What came back, and the long-lived secret that it was had with. */
 export interface Granted extends TokenGrant {
   readonly behind?: LongLived
+  /** The key that the token is bound to. */
+  readonly boundTo?: DpopKey
 }
 
 const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
@@ -47,6 +51,7 @@ export class TokenEndpoint {
   readonly #clock: Clock
   readonly #route: IssuerRoute
   readonly #proof: ClientProof
+  readonly #boundTo: DpopKey | undefined
   /** Kept while it serves: the next request after one that failed reads it anew, in case the endpoint has moved. */
   #metadata: AuthorizationServer | undefined
 
@@ -54,6 +59,7 @@ export class TokenEndpoint {
     const { tls, allowPrivate, timeoutMs, clientSecret: reference, clientAuth, clientId, basicEncoding } = settings
     this.#settings = settings
     this.#clock = tools.clock
+    this.#boundTo = settings.dpop && new DpopKey(settings.dpop, tools.clock)
     const trust = trustOf(tls.ca && tools.file(tls.ca))
     this.#route = { dialer: tools.dialer, trust, allowPrivate: toBlockList(allowPrivate), timeoutMs }
     const clientSecret = reference && { reference, held: tools.secret(reference) }
@@ -82,9 +88,26 @@ export class TokenEndpoint {
     const signal = AbortSignal.timeout(this.#settings.timeoutMs)
     const server = await this.#locate(signal)
     this.#metadata = undefined
-    const granted = await this.#present(request, server, signal)
+    const granted = await this.#presentWithNonce(request, server, signal)
     this.#metadata = server
     return granted
+  }
+
+  /** An issuer may want its nonce in the proof, and says so once it has seen one without. @see RFC 9449 section 8 */
+  async #presentWithNonce(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
+    const key = this.#boundTo
+    if (!key) return this.#present(request, server, signal)
+    refuseAlgorithm(key, server)
+    const nonce = () => key.nonceFor(server.token_endpoint ?? server.issuer)
+    const before = nonce()
+    try {
+      return await this.#present(request, server, signal)
+    } catch (error) {
+      const isWanted = error instanceof IssuerRefusal && error.error === 'use_dpop_nonce' && nonce() !== before
+      if (!isWanted) throw error
+      // From the client's proof on: an assertion that was shown once is refused the second time.
+      return await this.#present(request, server, signal)
+    }
   }
 
   async #locate(signal: AbortSignal): Promise<AuthorizationServer> {
@@ -118,12 +141,13 @@ export class TokenEndpoint {
       authenticate,
       grantType,
       parameters: this.#parameters(parameters),
-      tokenTypes,
+      tokenTypes: this.#boundTo ? ['dpop'] : tokenTypes,
+      boundTo: this.#boundTo,
       route: this.#route,
       clock: this.#clock,
       signal,
     })
-    return { ...grant, ...(behind && { behind }) }
+    return { ...grant, ...(behind && { behind }), ...(this.#boundTo && { boundTo: this.#boundTo }) }
   }
 
   #parameters(own: readonly (readonly [string, string])[]): URLSearchParams {
@@ -137,4 +161,13 @@ export class TokenEndpoint {
       [...all.filter(([name]) => !replaced.has(name)), ...own].map(([name, value]) => [name, value]),
     )
   }
+}
+
+/** @throws Problem `credential-failed`, which lasts */
+function refuseAlgorithm({ algorithm }: DpopKey, server: AuthorizationServer): void {
+  const taken = server.dpop_signing_alg_values_supported
+  if (taken === undefined || taken.includes(algorithm)) return
+  throw new Problem('credential-failed', {
+    reason: `the issuer takes no proofs that are signed with ${algorithm}: set dpop: { alg } to one that its metadata names`,
+  })
 }

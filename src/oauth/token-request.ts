@@ -11,6 +11,7 @@ import type { Moment } from '../core/moment.ts'
 import { Problem } from '../core/problem.ts'
 import { Secret } from '../core/secret.ts'
 import { readTokenAnswer, type TokenFields } from './answer.ts'
+import type { DpopKey } from './dpop.ts'
 import { exchange, type IssuerRoute } from './exchange.ts'
 
 /** One request for a token. */
@@ -23,6 +24,8 @@ export interface TokenRequest {
   readonly parameters: URLSearchParams
   /** Types of token that can be used, lower case. */
   readonly tokenTypes: readonly string[]
+  /** What the token is to be bound to. */
+  readonly boundTo?: DpopKey | undefined
   readonly route: IssuerRoute
   readonly clock: Clock
   /** Ends the exchange wherever it stands. */
@@ -86,10 +89,13 @@ interface Sending {
   readonly body: string
 }
 
-async function fetchToken({ route, clock, signal, tokenTypes: types }: TokenRequest, sending: Sending) {
+async function fetchToken({ route, clock, signal, tokenTypes: types, boundTo }: TokenRequest, sending: Sending) {
   const url = new URL(sending.url)
-  const { headers, body } = sending
+  const { body } = sending
+  const proof = boundTo && { dpop: boundTo.prove({ method: 'POST', url: url.href }) }
+  const headers = { ...sending.headers, ...proof }
   const answer = await exchange(route, { url, method: 'POST', headers, body, signal })
+  boundTo?.learn(url.href, answer.dpopNonce)
   return readTokenAnswer(answer, { host: url.host, now: clock.now(), types })
 }
 

@@ -23,8 +23,8 @@ export interface Outbound {
   readonly relayChallenge: boolean
   /** Tells, at once or later, that it is to be cut, and why. */
   readonly onCut?: ((listener: (problem: Problem) => void) => void) | undefined
-  /** Asked with the final status: false leaves the answer unread, so that the ask can be sent again. */
-  wants(status: number): boolean | Promise<boolean>
+  /** Asked with the final status, and the fields as they came: false leaves the answer unread, so that the ask can be sent again. */
+  wants(status: number, fields: readonly string[]): boolean | Promise<boolean>
 }
 
 /**
@@ -115,7 +115,7 @@ class Relaying implements Dispatcher.DispatchHandler {
     if (status < 200) return this.#hint(status, fields)
     this.#status = status
     const head = () => this.#answer.start(status, statusText ?? '', this.#relayed(fields))
-    const verdict = this.#outbound.wants(status)
+    const verdict = this.#outbound.wants(status, fields)
     if (typeof verdict === 'boolean') return verdict ? head() : this.#leaveUnread(controller)
     controller.pause()
     verdict.then(

@@ -7,15 +7,17 @@ import { endToEnd, valuesOf } from '../wire/fields.ts'
  */
 const NOT_RELAYED = new Set(['proxy-status', 'alt-svc'])
 
+const CHALLENGE = new Set(['www-authenticate', 'dpop-nonce'])
+
 /**
  * The head of an answer as it goes to the caller: end-to-end fields alone, framed anew.
- * `challenge`: keep WWW-Authenticate. Where we injected, the caller can answer no challenge, and an agent that tries
- * starts an OAuth flow of its own.
+ * `challenge`: keep WWW-Authenticate and DPoP-Nonce. Where we injected, the caller can answer no challenge, and an agent
+ * that tries starts an OAuth flow of its own.
  * @throws Problem `upstream-malformed` when the end of the message could be read in more than one way
  */
 export function relayedFields(fields: readonly string[], { challenge }: { readonly challenge: boolean }): string[] {
   judgeFraming(fields)
-  return endToEnd(fields, (key) => NOT_RELAYED.has(key) || (!challenge && key === 'www-authenticate'))
+  return endToEnd(fields, (key) => NOT_RELAYED.has(key) || (!challenge && CHALLENGE.has(key)))
 }
 
 /**

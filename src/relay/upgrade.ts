@@ -24,6 +24,8 @@ export interface Handshake {
   readonly timeoutMs: number
   /** As for `Outbound`; without it a challenge is dropped. */
   readonly relayChallenge?: boolean
+  /** Told of the answer to the handshake, as it came. */
+  answered?(status: number, fields: readonly string[]): void
   /** Tells, at once or later, that it is to be cut, and why. */
   onCut?(listener: (problem: Problem) => void): void
 }
@@ -137,6 +139,7 @@ class Handover {
 
   /** An answer other than 101. http-proxy writes these headers as they are, and the body decoded. */
   #declined(response: IncomingMessage): void {
+    this.#handshake.answered?.(response.statusCode ?? 0, response.rawHeaders)
     // The body is no longer chunked, so its end is the end of the connection.
     if (!this.#overwrite(response, ['Connection', 'close'])) return
     this.#status = response.statusCode ?? 0
@@ -153,6 +156,7 @@ class Handover {
 
   #switched(response: IncomingMessage, upstream: Duplex): void {
     const { caller, fields, head } = this.#handshake
+    this.#handshake.answered?.(101, response.rawHeaders)
     if (!isAccepted(response, fields))
       return this.#refuse(new Problem('upstream-malformed', { reason: 'the upstream switched to something else' }))
     if (!this.#overwrite(response, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])) return

@@ -73,6 +73,11 @@ export class Upstream {
     return port === (tls === 'plaintext' ? 80 : 443) ? host : `${host}:${port}`
   }
 
+  /** Scheme and authority. */
+  origin(host: string, port: number = this.#terms.port): string {
+    return `${this.#terms.tls === 'plaintext' ? 'http' : 'https'}://${this.authority(host, port)}`
+  }
+
   /** `port`: where it is another than that of the connection. */
   sender(caller: string, host: string, port: number = this.#terms.port): Sender {
     // Neither a caller's name nor a host has a blank.

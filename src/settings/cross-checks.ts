@@ -3,6 +3,7 @@ import { HostTable } from '../core/host-table.ts'
 import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
+import { injectionFaults } from './injection-checks.ts'
 import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
 import { allowlistOf, interceptedHosts } from './policy.ts'
@@ -46,14 +47,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
 function connectionFaults(name: string, { connections, ca }: Settings): SettingsFault[] {
   const connection = connections[name]
   if (!connection) return []
-  const faults = tunnelFaults(name, connection, ca !== undefined)
-  if (connection.credential.kind === 'none' && connection.inject) {
-    faults.push({
-      path: ['connections', name, 'inject'],
-      message: 'leave it out: with credential kind none there is nothing to inject',
-    })
-  }
-  return faults
+  return [...tunnelFaults(name, connection, ca !== undefined), ...injectionFaults(name, connection)]
 }
 
 function tunnelFaults(name: string, connection: ConnectionSettings, hasAuthority: boolean): SettingsFault[] {

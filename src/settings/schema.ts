@@ -87,6 +87,10 @@ const connection = z
     inject: injectionSettings
       .optional()
       .meta({ description: 'how it enters a request; `{ kind: bearer }` unless said otherwise' }),
+    scrubResponses: z.boolean().default(false).meta({
+      description:
+        'keeps the credential out of answers, where an upstream sends back what it was sent: `*` in place of each byte of it and of its usual encodings, in fields, body and trailers',
+    }),
     websocket: z.boolean().default(false).meta({ description: 'relays `Upgrade: websocket`' }),
     connect: z.enum(['intercept', 'tunnel', 'refuse']).optional().meta({
       description:

@@ -31,6 +31,8 @@ export interface Question {
 export interface Reply {
   readonly status: number
   readonly retryAfter: string | undefined
+  /** The nonce for the next proof of possession. @see RFC 9449 section 8 */
+  readonly dpopNonce?: string | undefined
   readonly body: string
 }
 
@@ -93,13 +95,17 @@ function requestOf({ url, method, headers, body, signal }: Question): Dispatcher
 async function readReply({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Reply> {
   const coding = headers['content-encoding'] ?? 'identity'
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(await body.arrayBuffer())
-  const retryAfter = headers['retry-after']
   return {
     status: statusCode,
-    retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
+    retryAfter: onlyOne(headers['retry-after']),
+    dpopNonce: onlyOne(headers['dpop-nonce']),
     // It was asked for as it is. Not unpacking it is the bound on what a small body can unpack to.
     body: coding === 'identity' ? text : '',
   }
+}
+
+function onlyOne(values: string | readonly string[] | undefined): string | undefined {
+  return typeof values === 'string' ? values : undefined
 }
 
 /** The error itself is not kept as the cause: undici's parser error carries the raw answer, and so may carry a token. */

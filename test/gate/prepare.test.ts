@@ -42,7 +42,11 @@ function permitFor(method: string, keyIsProof?: true): Permit {
 function connectionWith(inject: object | undefined): Connection {
   const injection = inject && buildInjection(injectionSettings.parse(inject))
   // The parts that prepare does not look at are left out.
-  return { name: 'crm', injection, upstream: { authority: () => 'api.test' } as unknown as Upstream } as Connection
+  return {
+    name: 'crm',
+    injection,
+    upstream: { authority: () => 'api.test', origin: () => 'https://api.test' } as unknown as Upstream,
+  } as Connection
 }
 
 interface Given {
@@ -163,6 +167,16 @@ test('the managed header goes in every spelling, and Authorization with it', () 
 test('the managed query parameter goes, and the credential comes last', () => {
   const { path } = prepared({ inject: { kind: 'query', name: 'key' }, query: '?key=mine&a=1&k%65y=mine' })
   expect(path).toBe('/v1?a=1&key=T')
+})
+
+test('a placeholder is replaced in its place alone, whatever else of that name there is', () => {
+  const inject = { kind: 'placeholder', placeholder: 'held-by-sallyport', in: { header: 'X-Api-Key' } }
+  const fields = ['x_api_key', 'mine', 'X-API-Key', 'Token held-by-sallyport']
+  expect(prepared({ inject, fields }).fields).toEqual(['Host', 'api.test', 'Via', '1.1 sp-1', 'X-Api-Key', 'Token T'])
+  expect(() => prepared({ inject, fields: [...fields, 'X-Other', 'held-by-sallyport'] })).toThrow(/another place/)
+  expect(() => prepared({ inject, fields, query: '?k=held-by-sallyport' })).toThrow(/another place/)
+  expect(() => prepared({ inject, fields: [...fields, 'x-api-key', 'held-by-sallyport'] })).toThrow(/more than once/)
+  expect(() => prepared({ inject, fields: fields.slice(0, 2) })).toThrow(/not in its place/)
 })
 
 test('where nothing is injected, Authorization passes; but not where it was the proof', () => {

@@ -211,3 +211,65 @@ describe('report mode', () => {
     expect(fault).toContain('allowlist: use a list of hosts, or { hosts: [...], mode: report }')
   })
 })
+
+describe('a credential that is bound to a key', () => {
+  const connection = (credential: string, inject = '') => `listeners: [ { kind: forward, listen: unix:a.sock } ]
+connections:
+  crm:
+    hosts: [ a.test ]
+    credential: ${credential}
+${inject}`
+  const minted = (more = '') =>
+    `{ kind: client-credentials, tokenEndpoint: "https://login.test/token", clientId: a, clientAuth: none${more} }`
+
+  test('goes out with its proofs, and nothing else does', async () => {
+    expect(await faultsOf(connection(minted(', dpop: true'), '    inject: { kind: dpop }\n'))).toEqual([])
+    expect(await faultsOf(connection(minted(', dpop: { alg: ES384 }'), '    inject: { kind: bearer }\n'))).toEqual([
+      's.yaml:6:13 connections.crm.inject: use { kind: dpop }: a token of a source with dpop is worth nothing without its proofs',
+    ])
+    expect(await faultsOf(connection(minted(', dpop: true')))).toEqual([
+      's.yaml:4:5 connections.crm.inject: use { kind: dpop }: a token of a source with dpop is worth nothing without its proofs',
+    ])
+    const unbound = [
+      's.yaml:6:13 connections.crm.inject: add "dpop: true" to the credential: there is no key yet that could make proofs',
+    ]
+    expect(await faultsOf(connection(minted(), '    inject: { kind: dpop }\n'))).toEqual(unbound)
+    expect(await faultsOf(connection('{ kind: static, secret: { file: x } }', '    inject: { kind: dpop }\n'))).toEqual(
+      unbound,
+    )
+  })
+})
+
+test('responses are scrubbed where there is something to keep out, and somebody who looks', async () => {
+  const connection = (more: string) => `listeners: [ { kind: forward, listen: unix:a.sock } ]
+connections:
+  crm:
+    hosts: [ a.test ]
+    scrubResponses: true
+${more}`
+  expect(await faultsOf(connection(`    ${NONE}\n`))).toEqual([
+    's.yaml:5:21 connections.crm.scrubResponses: leave it out: with credential kind none there is nothing to keep out',
+  ])
+  const held = '    credential: { kind: static, secret: { file: x } }\n'
+  expect(await faultsOf(connection(held))).toEqual([])
+  expect(await faultsOf(connection(`${held}    websocket: true\n`))).toEqual([
+    's.yaml:5:21 connections.crm.scrubResponses: leave it out, or "websocket: true": nobody looks into the frames of a WebSocket',
+  ])
+})
+
+test('a handshake has no body for a placeholder', async () => {
+  const connection = (place: string) => `listeners: [ { kind: forward, listen: unix:a.sock } ]
+connections:
+  crm:
+    hosts: [ a.test ]
+    websocket: true
+    credential: { kind: static, secret: { file: x } }
+    inject: { kind: placeholder, placeholder: held-by-sallyport, in: { ${place} } }
+`
+  expect(await faultsOf(connection('header: X-Key'))).toEqual([])
+  for (const place of ['json: /key', 'form: key']) {
+    expect(await faultsOf(connection(place))).toEqual([
+      's.yaml:5:16 connections.crm.websocket: leave it out: a handshake has no body that could hold the placeholder',
+    ])
+  }
+})

@@ -42,6 +42,9 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
     onbehalf: to('onbehalf.test', { credential: onBehalf(issuer.port) }),
+    placed: to('placed.test', {
+      inject: { kind: 'placeholder', placeholder: 'held-by-sallyport', in: { header: 'X-Key' } },
+    }),
     unread: to('unread.test', { ...unread, limits: { idleTimeoutMs: 300 } }),
   }
   const hosts = Object.keys(connections).map((name) => (name === 'crm' ? 'api.crm.test' : `${name}.test`))

@@ -183,6 +183,7 @@ const stories = {
   'upstream-malformed': () => ask({ path: `/${MARKER}/garbage` }),
   'upstream-timeout': () => ask({ path: `/${MARKER}/hang` }),
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
+  'placeholder-misplaced': () => ask({ host: 'placed.test' }),
   'loop-detected': askAgain,
   'too-many-failures': () => askTooOften(forward(), MARKER),
 } satisfies Record<Exclude<ProblemCode, Unanswerable | OfFaces>, () => Promise<RawAnswer>>

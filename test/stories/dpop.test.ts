@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { type DpopServer, startDpopServer } from '../support/dpop-server.ts'
+import { type DpopUpstream, type Judged, startDpopUpstream } from '../support/dpop-upstream.ts'
+import { sendRaw } from '../support/raw-client.ts'
+import type { Running } from '../support/sallyport.ts'
+import { openTunnel, secureTunnel, talk } from '../support/tunnel.ts'
+import {
+  authority,
+  CREDENTIAL,
+  connectionTo,
+  doorOf,
+  forwardRequest,
+  PROOF,
+  reverseRequest,
+  startCrm,
+  stopCrm,
+} from './crm.ts'
+
+const WHOLE = /\r\n\r\n(?:ok|no)$|\r\n\r\n[\s\S]*\n$/
+const HOST = 'api.crm.test'
+const H2_HOST = 'h2.crm.test'
+const AUDIENCE = 'https://api.crm.test'
+
+let issuer: DpopServer
+let upstream: DpopUpstream
+let running: Running
+let from: number
+
+beforeAll(async () => {
+  issuer = await startDpopServer(authority, { secret: CREDENTIAL, audience: AUDIENCE })
+  const identity = await authority.issue([HOST, H2_HOST])
+  upstream = await startDpopUpstream({ identity, jwks: issuer.jwks, audience: AUDIENCE })
+  const credential = {
+    kind: 'client-credentials',
+    issuer: issuer.issuer,
+    clientId: 'crm',
+    clientSecret: { file: 'credential' },
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: ['127.0.0.0/8'],
+    dpop: true,
+  }
+  running = await startCrm({
+    port: upstream.port,
+    settings: {
+      ca: { directory: 'ca' },
+      allowlist: [HOST, H2_HOST],
+      connections: {
+        crm: connectionTo(HOST, upstream.port, { credential, inject: { kind: 'dpop' }, websocket: true }),
+        h2: connectionTo(H2_HOST, upstream.port, { credential, inject: { kind: 'dpop' }, http2: true }),
+      },
+      grants: ['crm', 'h2'].map((connection) => ({ caller: 'checkout', connection })),
+      dns: { hosts: Object.fromEntries([HOST, H2_HOST, 'login.test'].map((host) => [host, ['127.0.0.1']])) },
+    },
+  })
+})
+
+beforeEach(() => {
+  from = upstream.seen.length
+  upstream.wantNonce(undefined)
+})
+
+afterAll(async () => {
+  await stopCrm(running)
+  await upstream?.stop()
+  await issuer?.stop()
+})
+
+/** Since the test began. */
+function seen(): readonly Judged[] {
+  return upstream.seen.slice(from)
+}
+
+const forward = (method: string, path: string, more?: string) =>
+  sendRaw(doorOf(running, 'forward'), forwardRequest(method, path, more), { until: WHOLE })
+
+const doors = {
+  forward: (path: string) => forward('GET', path),
+  reverse: (path: string) => sendRaw(doorOf(running, 'reverse'), reverseRequest('GET', path), { until: WHOLE }),
+  async 'opened tunnel'(path: string) {
+    const target = `${HOST}:${upstream.port}`
+    const { socket } = await openTunnel(doorOf(running, 'forward'), target, { fields: PROOF })
+    onTestFinished(() => void socket.destroy())
+    const ca = readFileSync(join(running.directory, 'ca', 'ca.pem'), 'utf8')
+    return talk(await secureTunnel(socket, HOST, { ca }), `GET ${path} HTTP/1.1\r\nHost: ${target}\r\n\r\n`, WHOLE)
+  },
+}
+
+describe.each(Object.entries(doors))('through the door %s', (_name, ask) => {
+  test('a token that is bound to our key arrives, with a proof for this very request', async () => {
+    const answers = [await ask('/v1/contacts?page=1'), await ask('/v1/contacts?page=2')]
+    expect(answers.map(({ text }) => text.slice(9, 12))).toEqual(['200', '200'])
+    expect(seen().map(({ wrong, path }) => [wrong, path])).toEqual([
+      ['', '/v1/contacts?page=1'],
+      ['', '/v1/contacts?page=2'],
+    ])
+    expect(seen()[0]?.proof).not.toBe(seen()[1]?.proof)
+  })
+
+  test('an upstream that wants a nonce gets it at once, and the caller sees nothing of that', async () => {
+    upstream.wantNonce(`nonce-of-${_name.replace(' ', '-')}`)
+    const { text } = await ask('/v1/contacts')
+    expect(text).toMatch(/^HTTP\/1.1 200 /)
+    expect(text).not.toMatch(/dpop/i)
+    expect(seen().map(({ wrong }) => wrong)).toEqual(['use_dpop_nonce: nonce', ''])
+    await ask('/v1/contacts')
+    expect(seen().map(({ wrong }) => wrong)).toEqual(['use_dpop_nonce: nonce', '', ''])
+    expect(new Set(seen().map(({ token }) => token)).size).toBe(1)
+  })
+})
+
+test('what one request has shown is good for no other', async () => {
+  await forward('GET', '/v1/contacts')
+  const [shown] = seen()
+  if (!shown) throw new Error('nothing was sent')
+  expect(await upstream.judge(shown)).toBe('invalid_dpop_proof: jti')
+  expect(await upstream.judge({ ...shown, path: '/v1/others' })).toBe('invalid_dpop_proof: htu')
+  expect(await upstream.judge({ ...shown, method: 'DELETE' })).toBe('invalid_dpop_proof: htm')
+})
+
+test('a request with a body is not sent again for a nonce: the caller’s next one has it', async () => {
+  upstream.wantNonce('nonce-for-posts')
+  const post = () => forward('POST', '/v1/contacts', 'Content-Length: 2\r\n\r\n{}')
+  const first = await post()
+  expect(first.text).toMatch(/^HTTP\/1.1 401 /)
+  expect(first.text).not.toMatch(/www-authenticate|dpop/i)
+  expect((await post()).status).toBe(200)
+  expect(seen().map(({ wrong }) => wrong)).toEqual(['use_dpop_nonce: nonce', ''])
+})
+
+test('over HTTP/2 it is the same', async () => {
+  upstream.wantNonce('nonce-over-http-2')
+  const bytes = `GET http://${H2_HOST}/v1/contacts HTTP/1.1\r\nHost: ${H2_HOST}\r\n${PROOF}\r\n`
+  expect((await sendRaw(doorOf(running, 'forward'), bytes, { until: WHOLE })).status).toBe(200)
+  expect(seen().map(({ wrong, version }) => [wrong, version])).toEqual([
+    ['use_dpop_nonce: nonce', '2.0'],
+    ['', '2.0'],
+  ])
+})
+
+test('a WebSocket handshake that was refused for want of a nonce leaves it for the next one, and the token as it is', async () => {
+  upstream.wantNonce('nonce-of-handshakes')
+  const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n'
+  const handshake = () => forward('GET', '/live', `Connection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n`)
+  expect((await handshake()).status).toBe(401)
+  // The upstream takes the proof, and speaks no WebSocket.
+  expect((await handshake()).status).toBe(200)
+  expect(seen().map(({ wrong }) => wrong)).toEqual(['use_dpop_nonce: nonce', ''])
+  expect(new Set(seen().map(({ token }) => token)).size).toBe(1)
+})
+
+test('a proof of the caller’s own stays here', async () => {
+  await forward('GET', '/v1/contacts', 'DPoP: mine\r\ndpop_: mine\r\nAuthorization: DPoP mine\r\n\r\n')
+  expect(seen()).toMatchObject([{ wrong: '' }])
+})
+
+test('neither token nor proof is in what is printed or recorded', async () => {
+  await forward('GET', '/v1/contacts')
+  const told = running.output() + JSON.stringify(await running.audit(1))
+  for (const { token, proof } of upstream.seen) {
+    expect(told).not.toContain(token)
+    expect(told).not.toContain(proof)
+  }
+})
