@@ -5,7 +5,14 @@ import { secretReference } from '../secrets/registry.ts'
 import { clientAuthSettings, showsSecret } from './client-auth/registry.ts'
 import { dpopSettings } from './dpop.ts'
 
-const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'client_assertion', 'scope'])
+const RESERVED = new Set([
+  'grant_type',
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+  'scope',
+])
 
 /** The settings of a token endpoint and of the client that asks it; every source that asks one has them. */
 export const endpointFields = {
@@ -22,7 +29,8 @@ export const endpointFields = {
     .optional()
     .meta({ description: 'the long-lived client secret, by reference; printable ASCII' }),
   clientAuth: clientAuthSettings.prefault('header').meta({
-    description: 'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings',
+    description:
+      'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings, `{ kind: KIND }`',
   }),
   basicEncoding: z.enum(['rfc6749', 'raw']).default('rfc6749').meta({
     description:
@@ -69,7 +77,7 @@ interface Fault {
 
 /** What is wrong with them taken together, for the refinement of a source; `reserved`: parameters that it sets itself. */
 export function faultsOfEndpoint(settings: EndpointSettings, reserved: readonly string[] = []): readonly Fault[] {
-  return [...faultsOfUrls(settings), ...faultsOfParameters(settings, reserved), ...faultsOfSecret(settings)]
+  return [...faultsOfUrls(settings), ...faultsOfParameters(settings, reserved), ...faultsOfClient(settings)]
 }
 
 function faultsOfUrls(settings: EndpointSettings): Fault[] {
@@ -87,6 +95,14 @@ function faultsOfParameters({ tokenParams }: EndpointSettings, reserved: readonl
   return Object.keys(tokenParams)
     .filter((name) => RESERVED.has(name) || reserved.includes(name))
     .map((name) => ({ path: ['tokenParams', name], message: `${name} has a setting of its own` }))
+}
+
+/** Without discovery nobody has told the name of the issuer. */
+function faultsOfClient(settings: EndpointSettings): Fault[] {
+  const { clientAuth, issuer } = settings
+  const isNameless = 'audience' in clientAuth && clientAuth.audience === 'issuer' && issuer === undefined
+  const message = 'use the URL of the issuer itself: with tokenEndpoint nothing tells it'
+  return [...faultsOfSecret(settings), ...(isNameless ? [{ path: ['clientAuth', 'audience'], message }] : [])]
 }
 
 function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {

@@ -6,6 +6,7 @@ import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import type { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Authority } from './certificates.ts'
 
@@ -14,9 +15,12 @@ const COUNT_PATH = '/test/token-requests'
 /** A client of the authorization server. */
 export interface RegisteredClient {
   readonly id: string
-  readonly secret: string
+  /** Absent where it proves itself otherwise, as `metadata` says. */
+  readonly secret?: string
   /** How it has to show its secret: this way and no other. */
   readonly clientAuth?: 'header' | 'body'
+  /** What else is registered of it, by the names of RFC 7591 and RFC 8705. */
+  readonly metadata?: Readonly<Record<string, unknown>>
 }
 
 /** What an authorization server is started with. */
@@ -34,6 +38,8 @@ export interface AuthorizationServerOptions {
   readonly resource?: string
   /** Scopes of the resource, with blanks between. */
   readonly scope?: string
+  /** Asks every client for a certificate, and believes those of the authority; certificate-bound tokens (RFC 8705). */
+  readonly mtls?: boolean
 }
 
 /** A real authorization server (oidc-provider) over HTTPS, in a process of its own. */
@@ -57,7 +63,9 @@ export async function startAuthorizationServer(
   const { key, cert } = await authority.issue([host])
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], { stdio: ['pipe', 'pipe', 'ignore'] })
   // The private key goes through the pipe: it is never on disk or in the list of processes.
-  child.stdin.end(JSON.stringify({ ...DEFAULTS, ...rest, host, port: wanted, key, cert } satisfies Orders))
+  child.stdin.end(
+    JSON.stringify({ ...DEFAULTS, ...rest, host, port: wanted, key, cert, ca: authority.certPem } satisfies Orders),
+  )
   process.once('exit', () => child.kill('SIGKILL'))
   const port = await portOf(child)
   const issuer = `https://${host}:${port}`
@@ -73,19 +81,21 @@ export async function startAuthorizationServer(
   }
 }
 
-const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write' }
+const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write', mtls: false }
 
-type Wishes = Omit<Orders, 'key' | 'cert' | 'host' | 'port'>
+type Wishes = Omit<Orders, 'key' | 'cert' | 'ca' | 'host' | 'port'>
 
 interface Orders {
   readonly key: string
   readonly cert: string
+  readonly ca: string
   readonly host: string
   readonly port: number
   readonly clients: readonly RegisteredClient[]
   readonly lifetime: number
   readonly resource: string
   readonly scope: string
+  readonly mtls: boolean
 }
 
 async function portOf({ stdout, pid }: ChildProcess): Promise<number> {
@@ -119,8 +129,9 @@ async function fetchText({ host, port, path, ca }: Fetching): Promise<string> {
 }
 
 /** The child's part. oidc-provider is imported here alone: it takes half a second. */
-async function serve({ key, cert, port, ...orders }: Orders): Promise<number> {
-  const server = createServer({ key, cert })
+async function serve({ key, cert, ca, port, ...orders }: Orders): Promise<number> {
+  // Whether a certificate is needed, and which one, is for the client's registration to say.
+  const server = createServer({ key, cert, ...(orders.mtls && { ca, requestCert: true, rejectUnauthorized: false }) })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const bound = (server.address() as AddressInfo).port // a TCP server has an address of this form
@@ -140,14 +151,23 @@ function counting(next: (request: IncomingMessage, response: ServerResponse) => 
   }
 }
 
-function configurationOf({ clients, lifetime, resource, scope }: Wishes, unknownResource: () => Error) {
+function configurationOf({ clients, lifetime, resource, scope, mtls }: Wishes, unknownResource: () => Error) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'test' }] },
     clients: clients.map((client) => ({ ...MACHINE, ...registrationOf(client) })),
     scopes: scope.split(' '),
     ttl: { ClientCredentials: lifetime },
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(mtls ? TLS_AUTH : []),
+    ],
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'] },
     features: {
+      ...(mtls && { mTLS: MTLS }),
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
@@ -171,9 +191,28 @@ const MACHINE = {
   id_token_signed_response_alg: 'ES256',
 }
 
-function registrationOf({ id, secret, clientAuth = 'header' }: RegisteredClient) {
+function registrationOf({ id, secret, clientAuth = 'header', metadata = {} }: RegisteredClient) {
   const method = clientAuth === 'header' ? 'client_secret_basic' : 'client_secret_post'
-  return { client_id: id, client_secret: secret, token_endpoint_auth_method: method }
+  const own = { client_id: id, token_endpoint_auth_method: method, ...metadata }
+  return secret === undefined ? own : { ...own, client_secret: secret }
+}
+
+const TLS_AUTH = ['tls_client_auth', 'self_signed_tls_client_auth']
+
+interface Asked {
+  readonly socket: TLSSocket
+}
+
+const MTLS = {
+  enabled: true,
+  certificateBoundAccessTokens: true,
+  tlsClientAuth: true,
+  selfSignedTlsClientAuth: true,
+  getCertificate: ({ socket }: Asked) => socket.getPeerX509Certificate(),
+  certificateAuthorized: ({ socket }: Asked) => socket.authorized,
+  certificateSubjectMatches: ({ socket }: Asked, property: string, expected: string) =>
+    property === 'tls_client_auth_san_dns' &&
+    (socket.getPeerX509Certificate()?.subjectAltName ?? '').split(', ').includes(`DNS:${expected}`),
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

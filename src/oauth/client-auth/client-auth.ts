@@ -1,9 +1,11 @@
 import type { AuthorizationServer, ClientAuth } from 'oauth4webapi'
 import type { Clock } from '../../core/clock.ts'
+import { Problem } from '../../core/problem.ts'
 import type { HeldSecret, LongLived } from '../../core/secret.ts'
 import type { Kind } from '../../forms/kind.ts'
 import type { z } from '../../forms/zod.ts'
 import type { References, SecretReference } from '../../secrets/reference.ts'
+import type { ClientIdentity, LiveIdentity } from '../../wire/client-identity.ts'
 import type { BasicEncoding } from './secret-text.ts'
 
 /** One way to show, in one request, who the client is. */
@@ -37,4 +39,13 @@ export interface ClientAuthTools extends References {
 export interface ClientAuthKind<S extends z.ZodObject> extends Kind<S, ClientAuthTools, ClientProof> {
   /** Whether it shows `clientSecret`; a secret that nobody shows is refused as a mistake. */
   readonly showsSecret: boolean
+}
+
+/** The certificate and key that a way is made with. @throws Problem `credential-failed`, which lasts */
+export function identityOf(pair: LiveIdentity): ClientIdentity {
+  try {
+    return pair.current()
+  } catch (error) {
+    throw new Problem('credential-failed', { reason: error instanceof Error ? error.message : 'no certificate' })
+  }
 }

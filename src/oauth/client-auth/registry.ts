@@ -5,6 +5,8 @@ import type { ClientAuthTools, ClientProof } from './client-auth.ts'
 import { header } from './header.ts'
 import { headerAndBody } from './header-and-body.ts'
 import { none } from './none.ts'
+import { privateKeyJwt } from './private-key-jwt.ts'
+import { workloadJwt } from './workload-jwt.ts'
 
 /** Every way for a client to prove to an authorization server who it is. */
 export const clientAuthKinds = {
@@ -12,6 +14,8 @@ export const clientAuthKinds = {
   body,
   'header-and-body': headerAndBody,
   none,
+  'private-key-jwt': privateKeyJwt,
+  'workload-jwt': workloadJwt,
 }
 
 type Name = keyof typeof clientAuthKinds
