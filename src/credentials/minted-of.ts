@@ -6,9 +6,10 @@ import { type LifetimeLimits, lifetimeOf } from './token-lifetime.ts'
 export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly scope?: string | undefined }): Minted {
   const { accessToken, sentAt, expiresIn, scope, behind, boundTo } = granted
   const token = { accessToken: accessToken.reveal(), expiresIn, sentAt: sentAt.wall }
-  const warnings = isNarrower(scope, settings.scope)
+  const narrower = isNarrower(scope, settings.scope)
     ? ['the issuer granted less than the scope that was asked for']
     : []
+  const warnings = [...(granted.warnings ?? []), ...narrower]
   const origin = { ...(behind && { behind }), ...(boundTo && { boundTo }) }
   return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...origin }
 }

@@ -93,8 +93,11 @@ function unavailable(answer: IssuerAnswer, error: string, host: string, now: num
 
 function refused(status: number, error: string, host: string): Problem {
   const reason = `${host} answered ${status}${registered(error)}`
-  const lasts = (status === 401 && !PROOF_ERRORS.has(error)) || LASTING_ERRORS.has(error)
-  return new IssuerRefusal(known(error), lasts ? { reason } : { reason, retryAfter: 1 })
+  const isOfProof = PROOF_ERRORS.has(error)
+  const lasts = (status === 401 && !isOfProof) || LASTING_ERRORS.has(error)
+  // Section 5.2: 401 says that the client is not known, also where nothing else does.
+  const code = status === 401 && known(error) === '' && !isOfProof ? 'invalid_client' : known(error)
+  return new IssuerRefusal(code, lasts ? { reason } : { reason, retryAfter: 1 })
 }
 
 function registered(error: string): string {

@@ -1,8 +1,8 @@
 import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { allowPrivate, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
-import { secretReference } from '../secrets/registry.ts'
 import { clientAuthSettings, showsSecret } from './client-auth/registry.ts'
+import { clientSecretSettings } from './client-secret.ts'
 import { dpopSettings } from './dpop.ts'
 
 const RESERVED = new Set([
@@ -25,9 +25,10 @@ export const endpointFields = {
     .string()
     .regex(/^[\x20-\x7e]+$/, 'use printable ASCII')
     .meta({ description: 'the id under which the authorization server knows this client' }),
-  clientSecret: secretReference
-    .optional()
-    .meta({ description: 'the long-lived client secret, by reference; printable ASCII' }),
+  clientSecret: clientSecretSettings.optional().meta({
+    description:
+      'the long-lived client secret, by reference; printable ASCII. With `{ current, next }` it is rotated without a restart, and without a request that fails',
+  }),
   clientAuth: clientAuthSettings.prefault('header').meta({
     description:
       'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings, `{ kind: KIND }`',

@@ -8,6 +8,7 @@ import type { Dialer } from '../wire/dial.ts'
 import { trustOf } from '../wire/trust.ts'
 import type { ClientProof, Presentation } from './client-auth/client-auth.ts'
 import { buildClientProof } from './client-auth/registry.ts'
+import { slotsOf } from './client-secret.ts'
 import { discover } from './discovery.ts'
 import { DpopKey } from './dpop.ts'
 import type { EndpointSettings } from './endpoint-settings.ts'
@@ -39,6 +40,8 @@ export interface Granted extends TokenGrant {
   readonly behind?: LongLived
   /** The key that the token is bound to. */
   readonly boundTo?: DpopKey
+  /** What an operator should know although it went well. Our own words. */
+  readonly warnings?: readonly string[]
 }
 
 const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
@@ -56,14 +59,14 @@ export class TokenEndpoint {
   #metadata: AuthorizationServer | undefined
 
   constructor(settings: EndpointSettings, tools: EndpointTools) {
-    const { tls, allowPrivate, timeoutMs, clientSecret: reference, clientAuth, clientId, basicEncoding } = settings
+    const { tls, allowPrivate, timeoutMs, clientAuth, clientId, basicEncoding } = settings
     this.#settings = settings
     this.#clock = tools.clock
     this.#boundTo = settings.dpop && new DpopKey(settings.dpop, tools.clock)
     const trust = trustOf(tls.ca && tools.file(tls.ca))
     this.#route = { dialer: tools.dialer, trust, allowPrivate: toBlockList(allowPrivate), timeoutMs }
-    const clientSecret = reference && { reference, held: tools.secret(reference) }
     const secret: References['secret'] = (wanted) => tools.secret(wanted)
+    const clientSecret = settings.clientSecret && slotsOf(settings.clientSecret, { secret })
     const file: References['file'] = (wanted) => tools.file(wanted)
     this.#proof = buildClientProof(clientAuth, {
       secret,
@@ -120,7 +123,9 @@ export class TokenEndpoint {
     let refusal: unknown
     for (const presentation of request.isAnonymous ? ANONYMOUS : await this.#proof.presentations(server)) {
       try {
-        return await this.#ask(request, server, presentation, signal)
+        const granted = await this.#ask(request, server, presentation, signal)
+        const warning = refusal === undefined ? undefined : presentation.accepted?.()
+        return warning === undefined ? granted : { ...granted, warnings: [warning] }
       } catch (error) {
         if (!(error instanceof IssuerRefusal && error.error === 'invalid_client')) throw error
         refusal ??= error

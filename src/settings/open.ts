@@ -131,8 +131,9 @@ function openerFor({ settings }: Loaded, base: SecretBase, onChange: () => void)
 /** The same for two spellings of one path. */
 function sourceOf(reference: Found['reference'], directory: string): string {
   if (reference instanceof FileReference) return `certificates ${reference.file}`
-  const { file } = reference.settings
-  return JSON.stringify(typeof file === 'string' ? { file: resolve(directory, file) } : reference.settings)
+  const { settings, mayBeMissing } = reference
+  const { file } = settings
+  return JSON.stringify([typeof file === 'string' ? { file: resolve(directory, file) } : settings, mayBeMissing])
 }
 
 async function readCertificates(file: string): Promise<string> {

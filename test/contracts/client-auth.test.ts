@@ -7,6 +7,7 @@ import {
   clientAuthSettings,
   showsSecret,
 } from '../../src/oauth/client-auth/registry.ts'
+import { slotsOf } from '../../src/oauth/client-secret.ts'
 import { makeSourceTools, theSecret } from '../support/source-tools.ts'
 import { describeKinds } from './kinds.ts'
 
@@ -41,9 +42,7 @@ describe.each(Object.keys(ways) as Way[])('client authentication by %s', (kind) 
     const secret = ways[kind].secret()
     const made = makeSourceTools({ secret })
     const settings = clientAuthSettings.parse({ kind, ...settingsOf[kind] })
-    const clientSecret = showsSecret(settings)
-      ? { reference: theSecret, held: made.tools.secret(theSecret) }
-      : undefined
+    const clientSecret = showsSecret(settings) ? slotsOf(theSecret, made.tools) : undefined
     const tools = { ...made.tools, clientId: 'my-app', basicEncoding: 'rfc6749' as const, clientSecret }
     return { ...made, secret, proof: buildClientProof(settings, tools) }
   }

@@ -1,11 +1,12 @@
 import type { AuthorizationServer, ClientAuth } from 'oauth4webapi'
 import type { Clock } from '../../core/clock.ts'
 import { Problem } from '../../core/problem.ts'
-import type { HeldSecret, LongLived } from '../../core/secret.ts'
+import type { LongLived } from '../../core/secret.ts'
 import type { Kind } from '../../forms/kind.ts'
 import type { z } from '../../forms/zod.ts'
-import type { References, SecretReference } from '../../secrets/reference.ts'
+import type { References } from '../../secrets/reference.ts'
 import type { ClientIdentity, LiveIdentity } from '../../wire/client-identity.ts'
+import type { Slots } from '../client-secret.ts'
 import type { BasicEncoding } from './secret-text.ts'
 
 /** One way to show, in one request, who the client is. */
@@ -13,6 +14,8 @@ export interface Presentation {
   readonly authenticate: ClientAuth
   /** The long-lived secret that it is made with; absent where there is none. */
   readonly behind?: LongLived
+  /** Called when it was accepted after the one before it had been refused. Returns what an operator should know. */
+  accepted?(): string | undefined
 }
 
 /** What a client proves to an authorization server who it is with. */
@@ -32,7 +35,7 @@ export interface ClientAuthTools extends References {
   readonly clientId: string
   readonly basicEncoding: BasicEncoding
   /** What `clientSecret` refers to; the schema sees to it that it is there for the ways that show one. */
-  readonly clientSecret: { readonly reference: SecretReference; readonly held: HeldSecret } | undefined
+  readonly clientSecret: Slots | undefined
 }
 
 /** One way of client authentication: one file, one line in the registry. */
