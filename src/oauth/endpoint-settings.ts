@@ -100,10 +100,13 @@ function faultsOfParameters({ tokenParams }: EndpointSettings, reserved: readonl
 
 /** Without discovery nobody has told the name of the issuer. */
 function faultsOfClient(settings: EndpointSettings): Fault[] {
-  const { clientAuth, issuer } = settings
+  const { clientAuth, issuer, tokenEndpoint } = settings
   const isNameless = 'audience' in clientAuth && clientAuth.audience === 'issuer' && issuer === undefined
   const message = 'use the URL of the issuer itself: with tokenEndpoint nothing tells it'
-  return [...faultsOfSecret(settings), ...(isNameless ? [{ path: ['clientAuth', 'audience'], message }] : [])]
+  const faults = [...faultsOfSecret(settings), ...(isNameless ? [{ path: ['clientAuth', 'audience'], message }] : [])]
+  const isInTheClear = clientAuth.kind === 'mtls' && (tokenEndpoint ?? issuer)?.startsWith('http:')
+  const remedy = 'use https:// at the issuer: without TLS no certificate is shown'
+  return isInTheClear ? [...faults, { path: ['clientAuth'], message: remedy }] : faults
 }
 
 function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {

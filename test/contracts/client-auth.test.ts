@@ -8,6 +8,7 @@ import {
   showsSecret,
 } from '../../src/oauth/client-auth/registry.ts'
 import { slotsOf } from '../../src/oauth/client-secret.ts'
+import { makeAuthority } from '../support/certificates.ts'
 import { makeSourceTools, theSecret } from '../support/source-tools.ts'
 import { describeKinds } from './kinds.ts'
 
@@ -15,6 +16,16 @@ const reference = { file: 'secrets/crm' }
 const key = () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
 const jwt = () => `${part({ alg: 'RS256' })}.${part({ sub: 'x', jti: Math.random() })}.Q0FOQVJZ`
+
+const authority = await makeAuthority()
+const identities = [await authority.issue(['a.test']), await authority.issue(['b.test'])]
+/** The certificate that the file holds just now: the one that goes with the key that was made last. */
+let certificate = ''
+const certified = () => {
+  const { cert, key: own } = identities[certificate === identities[0]?.cert ? 1 : 0] ?? { cert: '', key: '' }
+  certificate = cert
+  return own
+}
 
 /** For each way, the least that settings have to say, and a secret that it can be done with. */
 const ways = {
@@ -24,6 +35,7 @@ const ways = {
   none: { settings: {}, secret: () => '' },
   'private-key-jwt': { settings: { key: reference }, secret: key },
   'workload-jwt': { settings: { token: reference }, secret: jwt },
+  mtls: { settings: { key: reference, certificate: { file: 'client.pem' } }, secret: certified },
 } as const satisfies Record<keyof typeof clientAuthKinds, { settings: object; secret: () => string }>
 
 // Object.keys and Object.fromEntries have forgotten the names of the keys.
@@ -43,7 +55,13 @@ describe.each(Object.keys(ways) as Way[])('client authentication by %s', (kind) 
     const made = makeSourceTools({ secret })
     const settings = clientAuthSettings.parse({ kind, ...settingsOf[kind] })
     const clientSecret = showsSecret(settings) ? slotsOf(theSecret, made.tools) : undefined
-    const tools = { ...made.tools, clientId: 'my-app', basicEncoding: 'rfc6749' as const, clientSecret }
+    const tools = {
+      ...made.tools,
+      file: () => certificate,
+      clientId: 'my-app',
+      basicEncoding: 'rfc6749' as const,
+      clientSecret,
+    }
     return { ...made, secret, proof: buildClientProof(settings, tools) }
   }
 

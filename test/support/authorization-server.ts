@@ -38,8 +38,8 @@ export interface AuthorizationServerOptions {
   readonly resource?: string
   /** Scopes of the resource, with blanks between. */
   readonly scope?: string
-  /** Asks every client for a certificate, and believes those of the authority; certificate-bound tokens (RFC 8705). */
-  readonly mtls?: boolean
+  /** PEM of the authority whose certificates are believed of clients; with it, all are asked for one (RFC 8705). */
+  readonly clientCa?: string
 }
 
 /** A real authorization server (oidc-provider) over HTTPS, in a process of its own. */
@@ -63,9 +63,7 @@ export async function startAuthorizationServer(
   const { key, cert } = await authority.issue([host])
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], { stdio: ['pipe', 'pipe', 'ignore'] })
   // The private key goes through the pipe: it is never on disk or in the list of processes.
-  child.stdin.end(
-    JSON.stringify({ ...DEFAULTS, ...rest, host, port: wanted, key, cert, ca: authority.certPem } satisfies Orders),
-  )
+  child.stdin.end(JSON.stringify({ ...DEFAULTS, ...rest, host, port: wanted, key, cert } satisfies Orders))
   process.once('exit', () => child.kill('SIGKILL'))
   const port = await portOf(child)
   const issuer = `https://${host}:${port}`
@@ -81,21 +79,20 @@ export async function startAuthorizationServer(
   }
 }
 
-const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write', mtls: false }
+const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write' }
 
-type Wishes = Omit<Orders, 'key' | 'cert' | 'ca' | 'host' | 'port'>
+type Wishes = Omit<Orders, 'key' | 'cert' | 'host' | 'port'>
 
 interface Orders {
   readonly key: string
   readonly cert: string
-  readonly ca: string
   readonly host: string
   readonly port: number
   readonly clients: readonly RegisteredClient[]
   readonly lifetime: number
   readonly resource: string
   readonly scope: string
-  readonly mtls: boolean
+  readonly clientCa?: string
 }
 
 async function portOf({ stdout, pid }: ChildProcess): Promise<number> {
@@ -129,9 +126,13 @@ async function fetchText({ host, port, path, ca }: Fetching): Promise<string> {
 }
 
 /** The child's part. oidc-provider is imported here alone: it takes half a second. */
-async function serve({ key, cert, ca, port, ...orders }: Orders): Promise<number> {
+async function serve({ key, cert, port, ...orders }: Orders): Promise<number> {
   // Whether a certificate is needed, and which one, is for the client's registration to say.
-  const server = createServer({ key, cert, ...(orders.mtls && { ca, requestCert: true, rejectUnauthorized: false }) })
+  const server = createServer({
+    key,
+    cert,
+    ...(orders.clientCa && { ca: orders.clientCa, requestCert: true, rejectUnauthorized: false }),
+  })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const bound = (server.address() as AddressInfo).port // a TCP server has an address of this form
@@ -151,7 +152,7 @@ function counting(next: (request: IncomingMessage, response: ServerResponse) => 
   }
 }
 
-function configurationOf({ clients, lifetime, resource, scope, mtls }: Wishes, unknownResource: () => Error) {
+function configurationOf({ clients, lifetime, resource, scope, clientCa }: Wishes, unknownResource: () => Error) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'test' }] },
@@ -163,11 +164,11 @@ function configurationOf({ clients, lifetime, resource, scope, mtls }: Wishes, u
       'client_secret_basic',
       'client_secret_post',
       'private_key_jwt',
-      ...(mtls ? TLS_AUTH : []),
+      ...(clientCa ? TLS_AUTH : []),
     ],
     enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'] },
     features: {
-      ...(mtls && { mTLS: MTLS }),
+      ...(clientCa && { mTLS: MTLS }),
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },

@@ -27,6 +27,11 @@ export interface ClientProof {
   presentations(server: AuthorizationServer): readonly Presentation[] | Promise<readonly Presentation[]>
   /** Grows when what is behind it changes, so that a lasting failure is forgotten. */
   version(): number
+  /**
+   * What is shown on the connection to the token endpoint: the same object as long as it is the same. Absent: nothing is.
+   * @throws Problem `credential-failed`
+   */
+  identity?(): ClientIdentity
 }
 
 /** What every way is built with. */

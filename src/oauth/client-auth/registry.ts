@@ -4,6 +4,7 @@ import { body } from './body.ts'
 import type { ClientAuthTools, ClientProof } from './client-auth.ts'
 import { header } from './header.ts'
 import { headerAndBody } from './header-and-body.ts'
+import { mtls } from './mtls.ts'
 import { none } from './none.ts'
 import { privateKeyJwt } from './private-key-jwt.ts'
 import { workloadJwt } from './workload-jwt.ts'
@@ -16,6 +17,7 @@ export const clientAuthKinds = {
   none,
   'private-key-jwt': privateKeyJwt,
   'workload-jwt': workloadJwt,
+  mtls,
 }
 
 type Name = keyof typeof clientAuthKinds
