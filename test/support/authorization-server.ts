@@ -40,6 +40,8 @@ export interface AuthorizationServerOptions {
   readonly scope?: string
   /** PEM of the authority whose certificates are believed of clients; with it, all are asked for one (RFC 8705). */
   readonly clientCa?: string
+  /** Where the token endpoint is. */
+  readonly tokenPath?: string
 }
 
 /** A real authorization server (oidc-provider) over HTTPS, in a process of its own. */
@@ -70,7 +72,7 @@ export async function startAuthorizationServer(
   const get = (path: string) => fetchText({ host, port, path, ca: authority.certPem })
   return {
     issuer,
-    tokenEndpoint: `${issuer}/token`,
+    tokenEndpoint: `${issuer}${options.tokenPath ?? DEFAULTS.tokenPath}`,
     jwksUri: `${issuer}/jwks`,
     port,
     get,
@@ -79,7 +81,7 @@ export async function startAuthorizationServer(
   }
 }
 
-const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write' }
+const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write', tokenPath: '/token' }
 
 type Wishes = Omit<Orders, 'key' | 'cert' | 'host' | 'port'>
 
@@ -93,6 +95,7 @@ interface Orders {
   readonly resource: string
   readonly scope: string
   readonly clientCa?: string
+  readonly tokenPath: string
 }
 
 async function portOf({ stdout, pid }: ChildProcess): Promise<number> {
@@ -139,24 +142,28 @@ async function serve({ key, cert, port, ...orders }: Orders): Promise<number> {
   const { Provider, errors } = await import('oidc-provider')
   const unknownResource = () => new errors.InvalidTarget()
   const provider = new Provider(`https://${orders.host}:${bound}`, configurationOf(orders, unknownResource)).callback()
-  server.on('request', counting(provider))
+  server.on('request', counting(provider, orders.tokenPath))
   return bound
 }
 
-function counting(next: (request: IncomingMessage, response: ServerResponse) => void) {
+function counting(next: (request: IncomingMessage, response: ServerResponse) => void, tokenPath: string) {
   let count = 0
   return (asked: IncomingMessage, response: ServerResponse) => {
-    if (asked.url === '/token') count += 1
+    if (asked.url === tokenPath) count += 1
     if (asked.url === COUNT_PATH) response.end(String(count))
     else next(asked, response)
   }
 }
 
-function configurationOf({ clients, lifetime, resource, scope, clientCa }: Wishes, unknownResource: () => Error) {
+function configurationOf(
+  { clients, lifetime, resource, scope, clientCa, tokenPath }: Wishes,
+  unknownResource: () => Error,
+) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'test' }] },
     clients: clients.map((client) => ({ ...MACHINE, ...registrationOf(client) })),
+    routes: { token: tokenPath },
     scopes: scope.split(' '),
     ttl: { ClientCredentials: lifetime },
     clientAuthMethods: [

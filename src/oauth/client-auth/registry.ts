@@ -20,15 +20,17 @@ export const clientAuthKinds = {
   mtls,
 }
 
-type Name = keyof typeof clientAuthKinds
+type Kinds = typeof clientAuthKinds
+type Name = keyof Kinds
+type Bare = { [N in Name]: keyof z.infer<Kinds[N]['schema']> extends 'kind' ? N : never }[Name]
 // Object.keys has forgotten the names of the keys.
 const names = Object.keys(clientAuthKinds) as Name[]
 /** Those that have nothing more to say: their name is enough. */
-const bare = names.filter((name) => Object.keys(clientAuthKinds[name].schema.shape).length === 1)
+const bare = names.filter((name): name is Bare => Object.keys(clientAuthKinds[name].schema.shape).length === 1)
 
 /** Settings of client authentication: `{ kind: header }`, or `header` for short. */
 export const clientAuthSettings = z
-  .union([z.enum(bare as [Name, ...Name[]]), kindUnion(clientAuthKinds, 'ClientAuth')])
+  .union([z.enum(bare as [Bare, ...Bare[]]), kindUnion(clientAuthKinds, 'ClientAuth')])
   .transform((settings) => (typeof settings === 'string' ? { kind: settings } : settings))
 
 export type ClientAuthSettings = z.infer<typeof clientAuthSettings>

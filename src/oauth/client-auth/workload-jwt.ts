@@ -4,15 +4,8 @@ import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { longLivedOf } from '../../secrets/reference.ts'
-import { secretReference } from '../../secrets/registry.ts'
-import { showAssertion } from './assertion.ts'
+import { showAssertion, workloadToken } from './assertion.ts'
 import type { ClientAuthKind } from './client-auth.ts'
-
-/** A token that a platform renews is in a file; anything else would stand still until it has expired. */
-export const workloadToken = secretReference.refine(
-  ({ settings }) => Object.hasOwn(settings, 'file'),
-  'use { file: PATH }, which the platform keeps writing anew',
-)
 
 const schema = z
   .strictObject({
