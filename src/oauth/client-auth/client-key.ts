@@ -52,8 +52,8 @@ function unfit(remedy: string): Problem {
 
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details = {} }: KeyObject): ClientAlgorithm[] {
   const isLong = (details.modulusLength ?? 0) >= LEAST_RSA_BITS
+  // jose takes no key that is for RSA-PSS alone, not for PS256 either.
   if (type === 'rsa') return isLong ? ['RS256', 'PS256'] : []
-  if (type === 'rsa-pss') return isLong ? ['PS256'] : []
   if (type === 'ed25519') return ['EdDSA']
   const curve = CURVES.get(details.namedCurve ?? '')
   return curve ? [curve] : []
