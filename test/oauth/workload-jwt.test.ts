@@ -98,6 +98,16 @@ test('shows the token that is there at the time, after the volume was swapped', 
   expect(await supply.obtain()).toMatchObject({ generation: 2 })
 })
 
+test('J22: a server that takes each jti once refuses the second use of a token, until the platform has written another', async () => {
+  const { supply, clock, swapped } = await build(await tokenOf())
+  await supply.obtain()
+  clock.advance(3_600_000)
+  clock.jumpWall(-3_600_000)
+  await expect(supply.obtain()).rejects.toMatchObject({ code: 'credential-failed', retryAfter: undefined })
+  await swapped(await tokenOf())
+  expect(await supply.obtain()).toMatchObject({ generation: 2 })
+})
+
 test.each<[string, () => Promise<string>, RegExp]>([
   ['has expired', () => tokenOf({ lifetime: -1 }), /^the workload token has expired at \S+Z: see that the platform/],
   ['is no JWT', async () => 'LT_CANARY', /holds no signed JWT/],
