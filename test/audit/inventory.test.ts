@@ -71,3 +71,11 @@ test('one secret behind several connections is one, and of what nobody knows no 
     { name: 'crm', connections: ['a', 'b'], ageMs: undefined, isOld: false, isStatic: false, lastAt: undefined },
   ])
 })
+
+test('of two secrets behind one connection each is one', () => {
+  const connection = { name: 'a', source: 'client-credentials', secrets: ['current', 'next'], isDisabled: false }
+  expect(inventoryOf(factsWith({ connections: [connection], secrets: [] })).secrets).toMatchObject([
+    { name: 'current', connections: ['a'] },
+    { name: 'next', connections: ['a'] },
+  ])
+})
