@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
 import { buildSupply } from './credentials/registry.ts'
 import type { MintEvent } from './credentials/tools.ts'
@@ -11,8 +12,9 @@ import { portOf } from './settings/policy.ts'
 import { type ConnectionSettings, DEFAULT_LIMITS, type Settings } from './settings/schema.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import { LiveIdentity } from './wire/client-identity.ts'
 import type { Dialer } from './wire/dial.ts'
-import { trustOf } from './wire/trust.ts'
+import { trustShowing } from './wire/trust.ts'
 
 interface Tools {
   readonly references: References
@@ -95,15 +97,23 @@ export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'diale
 
 function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {
   const { tls, allowPrivate, http2, limits, unsafeAllowPlaintextUpstream } = settings
-  const ca = tls.ca && references.file(tls.ca)
   return new Upstream({
     dialer,
     port: portOf(settings),
-    tls: unsafeAllowPlaintextUpstream ? 'plaintext' : trustOf(ca),
+    tls: unsafeAllowPlaintextUpstream ? 'plaintext' : trustFor(tls, references),
     allowPrivate: toBlockList(allowPrivate),
     http2,
     limits,
   })
+}
+
+/** @throws Error in words when certificate and key do not belong together */
+function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], references: References): () => SecureContext {
+  const files = certificate && key && { certificate: () => references.file(certificate), key: references.secret(key) }
+  const identity = files && new LiveIdentity(files)
+  const trust = trustShowing(ca && references.file(ca), () => identity?.current())
+  trust()
+  return trust
 }
 
 function tellOfMint(connection: string, event: MintEvent, { metrics, log }: Tools): void {

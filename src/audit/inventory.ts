@@ -12,13 +12,13 @@ export interface GrantFacts {
   readonly createdAt?: number | undefined
 }
 
-/** A connection, and the long-lived secret behind it. */
+/** A connection, and the long-lived secrets behind it. */
 export interface ConnectionFacts {
   readonly name: string
   /** Kind of its source; `static` means that the long-lived secret itself goes upstream. */
   readonly source: string
-  /** Name of the secret, as the audit has it before the `@`; absent where there is none. */
-  readonly secret: string | undefined
+  /** Names of them, as the audit has them before the `@`. */
+  readonly secrets: readonly string[]
   readonly isDisabled: boolean
 }
 
@@ -111,8 +111,9 @@ function secretsOf({ connections, secrets, usage, now, oldAfterMs }: Facts): Sec
   const lastUse = new Map<string, number>()
   for (const { connection, lastAt } of usage) lastUse.set(connection, Math.max(lastAt, lastUse.get(connection) ?? 0))
   const since = new Map(secrets.map((secret) => [secret.name, secret.since]))
-  const byName = groupedBy(connections, ({ secret }) => secret)
-  return [...byName].map(([name, using]) => {
+  const held = connections.flatMap((connection) => connection.secrets.map((secret) => ({ secret, connection })))
+  return [...groupedBy(held, ({ secret }) => secret)].map(([name, rows]) => {
+    const using = rows.map(({ connection }) => connection)
     const changedAt = since.get(name)
     const ageMs = changedAt === undefined ? undefined : Math.max(0, now - changedAt)
     const used = using.flatMap((connection) => lastUse.get(connection.name) ?? [])

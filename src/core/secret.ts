@@ -36,12 +36,13 @@ export class Secret {
   }
 
   /**
-   * The private key that this text is, in PEM and unencrypted; no less opaque than the text.
+   * The private key that this text is, in PEM and unencrypted, or as a JWK; no less opaque than the text.
    * @throws Error that holds nothing of the text
    */
   privateKey(): KeyObject {
     try {
-      return createPrivateKey(this.#text)
+      const isJwk = this.#text.trimStart().startsWith('{')
+      return createPrivateKey(isJwk ? { key: JSON.parse(this.#text), format: 'jwk' } : this.#text)
     } catch {
       throw new Error('no private key in PEM that can be read without a passphrase')
     }

@@ -25,6 +25,7 @@ interface Token {
   readonly credential: Credential
   readonly life: TokenLife
   readonly mintedAt: number
+  readonly isGood: (() => boolean) | undefined
 }
 
 interface Setback {
@@ -86,7 +87,7 @@ export class MintedSupply implements Supply {
 
   /** One caller's 401 must not take the token from all others while the issuer is down: the upstream may still like it. */
   #putBack(token: Token): void {
-    if (!isReached(token.life.usableUntil, this.#now())) this.#token ??= token
+    if (this.#isUsable(token)) this.#token ??= token
   }
 
   state(): SupplyState {
@@ -109,8 +110,12 @@ export class MintedSupply implements Supply {
 
   /** The token if it may still be used; one that may not is forgotten here. */
   #usableToken(): Token | undefined {
-    if (this.#token && isReached(this.#token.life.usableUntil, this.#now())) this.#token = undefined
+    if (this.#token && !this.#isUsable(this.#token)) this.#token = undefined
     return this.#token
+  }
+
+  #isUsable({ life, isGood }: Token): boolean {
+    return !isReached(life.usableUntil, this.#now()) && (isGood?.() ?? true)
   }
 
   #mintUnlessPaused(purpose: Purpose | undefined): Promise<Credential> {
@@ -167,6 +172,7 @@ export class MintedSupply implements Supply {
       credential: credentialOf(minted, this.#generation),
       life: isSame ? lifeOfSame(life, now) : life,
       mintedAt: minted.sentAt.wall,
+      isGood: minted.isGood,
     }
     this.#setback = undefined
     return this.#token

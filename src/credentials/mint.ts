@@ -19,6 +19,8 @@ export interface Minted {
   readonly isLast?: boolean
   /** The key that it is bound to. */
   readonly boundTo?: DpopKey
+  /** False once what it may be bound to is used no more: then it is over before its time. */
+  readonly isGood?: () => boolean
   /** What an operator should know although it went well. Our own words. */
   readonly warnings?: readonly string[]
 }

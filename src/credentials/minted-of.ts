@@ -4,12 +4,13 @@ import { type LifetimeLimits, lifetimeOf } from './token-lifetime.ts'
 
 /** What a token endpoint has granted, as a token to be kept. */
 export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly scope?: string | undefined }): Minted {
-  const { accessToken, sentAt, expiresIn, scope, behind, boundTo } = granted
+  const { accessToken, sentAt, expiresIn, scope, behind, boundTo, isGood } = granted
   const token = { accessToken: accessToken.reveal(), expiresIn, sentAt: sentAt.wall }
-  const warnings = isNarrower(scope, settings.scope)
+  const narrower = isNarrower(scope, settings.scope)
     ? ['the issuer granted less than the scope that was asked for']
     : []
-  const origin = { ...(behind && { behind }), ...(boundTo && { boundTo }) }
+  const warnings = [...(granted.warnings ?? []), ...narrower]
+  const origin = { ...(behind && { behind }), ...(boundTo && { boundTo }), ...(isGood && { isGood }) }
   return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...origin }
 }
 

@@ -3,6 +3,7 @@ import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
+import { entra } from './entra.ts'
 import { googleWif } from './google-wif.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
@@ -20,6 +21,7 @@ export const sourceKinds = {
   'jwt-bearer': jwtBearer,
   'google-wif': googleWif,
   'passthrough-obo': passthroughObo,
+  entra,
 }
 
 /** Settings of one source. */
@@ -31,7 +33,8 @@ export type IssuerSettings = Pick<EndpointSettings, 'tokenEndpoint' | 'issuer' |
 
 /** The settings of a source that asks a token endpoint; undefined where it asks none. */
 export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {
-  return 'tokenParams' in settings ? settings : undefined
+  const kind: Pick<SourceKind<z.ZodObject>, 'endpoint'> = sourceKinds[settings.kind]
+  return kind.endpoint?.(settings) ?? ('tokenParams' in settings ? settings : undefined)
 }
 
 /** What a source needs of the rest of the settings. */

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
+import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
@@ -52,4 +53,6 @@ export function mintageOf(tools: SourceTools): Pick<Mintage, 'clock' | 'random' 
 /** One place a credential can come from: one file, one line in the registry. */
 export interface SourceKind<S extends z.ZodObject> extends Kind<S, SourceTools, Supply> {
   needs?(settings: z.infer<S>): SourceNeeds
+  /** The token endpoint that it asks, where its settings do not say it by the fields of one. */
+  endpoint?(settings: z.infer<S>): EndpointSettings
 }

@@ -70,10 +70,8 @@ export function textReference(faultOfText: FaultOfText): typeof fileReference {
   return filePath.transform(({ file }) => new FileReference(file, faultOfText))
 }
 
-export const tlsTrust = z
-  .strictObject({
-    ca: fileReference
-      .optional()
-      .meta({ description: 'PEM file of the authorities to trust instead of the public ones' }),
-  })
-  .prefault({})
+export const trustFields = {
+  ca: fileReference.optional().meta({ description: 'PEM file of the authorities to trust instead of the public ones' }),
+}
+
+export const tlsTrust = z.strictObject(trustFields).prefault({})

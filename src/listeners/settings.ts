@@ -1,8 +1,9 @@
 import { textReference } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { secretReference } from '../secrets/registry.ts'
+import { faultOfCertificates } from '../wire/certificate-pair.ts'
 import { parseListen } from '../wire/listen.ts'
-import { faultOfCertificates, faultOfServerCertificates } from '../wire/server-tls.ts'
+import { faultOfServerCertificates } from '../wire/server-tls.ts'
 
 /** Where a door listens that is never encrypted. */
 export const listen = z

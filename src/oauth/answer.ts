@@ -21,6 +21,7 @@ const LASTING_ERRORS = new Set([
 const PROOF_ERRORS = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
 const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
 const LONGEST_S = 1e9
+const MAX_CODES = 4
 
 /** The members of a token answer that we use, in the form RFC 6749 section 5.1 gives them. */
 export interface TokenFields {
@@ -59,7 +60,7 @@ export function readTokenAnswer(answer: IssuerAnswer, { host, now, types }: Read
   const members = parseJsonObject(answer.body)
   const error = errorOf(members)
   if (isPassing(status) || PASSING_ERRORS.has(error)) throw unavailable(answer, error, host, now)
-  if (status >= 400 || error !== '') throw refused(status, error, host)
+  if (status >= 400 || error !== '') throw refused(status, error, host, codesOf(members))
   if ((status !== 200 && status !== 201) || !members)
     throw senseless(host, `an answer ${status} that is not a JSON object`)
   return tokenFields(members, host, types)
@@ -78,6 +79,12 @@ function errorOf(members: Members | undefined): string {
   return typeof error === 'string' ? error : 'unreadable'
 }
 
+/** Numbers are no text of an issuer's; a few of them say enough. */
+function codesOf(members: Members | undefined): number[] {
+  const codes = members?.get('error_codes')
+  return Array.isArray(codes) ? codes.filter((code) => Number.isSafeInteger(code) && code > 0).slice(0, MAX_CODES) : []
+}
+
 function isPassing(status: number): boolean {
   return status >= 500 || status === 429 || status === 408
 }
@@ -91,10 +98,13 @@ function unavailable(answer: IssuerAnswer, error: string, host: string, now: num
   })
 }
 
-function refused(status: number, error: string, host: string): Problem {
+function refused(status: number, error: string, host: string, codes: readonly number[]): Problem {
   const reason = `${host} answered ${status}${registered(error)}`
-  const lasts = (status === 401 && !PROOF_ERRORS.has(error)) || LASTING_ERRORS.has(error)
-  return new IssuerRefusal(known(error), lasts ? { reason } : { reason, retryAfter: 1 })
+  const isOfProof = PROOF_ERRORS.has(error)
+  const lasts = (status === 401 && !isOfProof) || LASTING_ERRORS.has(error)
+  // Section 5.2: 401 says that the client is not known, also where nothing else does.
+  const code = status === 401 && known(error) === '' && !isOfProof ? 'invalid_client' : known(error)
+  return new IssuerRefusal(code, lasts ? { reason, codes } : { reason, codes, retryAfter: 1 })
 }
 
 function registered(error: string): string {

@@ -65,7 +65,9 @@ function accepted(
 ): AuthorizationServer {
   if (server.issuer !== issuer) throw unusable(`the metadata of ${host} spells the issuer otherwise than the settings`)
   const endpoint = server.token_endpoint
-  if (typeof endpoint !== 'string' || faultOfIssuerUrl(endpoint, { plaintext }) !== undefined) {
+  const { mtls_endpoint_aliases: aliases } = server
+  const all = [endpoint, ...(aliases?.token_endpoint === undefined ? [] : [aliases.token_endpoint])]
+  if (all.some((one) => typeof one !== 'string' || faultOfIssuerUrl(one, { plaintext }) !== undefined)) {
     throw unusable(`the metadata of ${host} names no token endpoint that may be used`)
   }
   return server

@@ -1,11 +1,18 @@
 import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { allowPrivate, tlsTrust } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
-import { secretReference } from '../secrets/registry.ts'
 import { clientAuthSettings, showsSecret } from './client-auth/registry.ts'
+import { clientSecretSettings } from './client-secret.ts'
 import { dpopSettings } from './dpop.ts'
 
-const RESERVED = new Set(['grant_type', 'client_id', 'client_secret', 'client_assertion', 'scope'])
+const RESERVED = new Set([
+  'grant_type',
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+  'scope',
+])
 
 /** The settings of a token endpoint and of the client that asks it; every source that asks one has them. */
 export const endpointFields = {
@@ -18,11 +25,13 @@ export const endpointFields = {
     .string()
     .regex(/^[\x20-\x7e]+$/, 'use printable ASCII')
     .meta({ description: 'the id under which the authorization server knows this client' }),
-  clientSecret: secretReference
-    .optional()
-    .meta({ description: 'the long-lived client secret, by reference; printable ASCII' }),
+  clientSecret: clientSecretSettings.optional().meta({
+    description:
+      'the long-lived client secret, by reference; printable ASCII. With `{ current, next }` it is rotated without a restart, and without a request that fails',
+  }),
   clientAuth: clientAuthSettings.prefault('header').meta({
-    description: 'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings',
+    description:
+      'how the client proves who it is: `header`, `body`, `header-and-body`, `none`, or one with settings, `{ kind: KIND }`',
   }),
   basicEncoding: z.enum(['rfc6749', 'raw']).default('rfc6749').meta({
     description:
@@ -69,7 +78,7 @@ interface Fault {
 
 /** What is wrong with them taken together, for the refinement of a source; `reserved`: parameters that it sets itself. */
 export function faultsOfEndpoint(settings: EndpointSettings, reserved: readonly string[] = []): readonly Fault[] {
-  return [...faultsOfUrls(settings), ...faultsOfParameters(settings, reserved), ...faultsOfSecret(settings)]
+  return [...faultsOfUrls(settings), ...faultsOfParameters(settings, reserved), ...faultsOfClient(settings)]
 }
 
 function faultsOfUrls(settings: EndpointSettings): Fault[] {
@@ -87,6 +96,17 @@ function faultsOfParameters({ tokenParams }: EndpointSettings, reserved: readonl
   return Object.keys(tokenParams)
     .filter((name) => RESERVED.has(name) || reserved.includes(name))
     .map((name) => ({ path: ['tokenParams', name], message: `${name} has a setting of its own` }))
+}
+
+/** Without discovery nobody has told the name of the issuer. */
+function faultsOfClient(settings: EndpointSettings): Fault[] {
+  const { clientAuth, issuer, tokenEndpoint } = settings
+  const isNameless = 'audience' in clientAuth && clientAuth.audience === 'issuer' && issuer === undefined
+  const message = 'use the URL of the issuer itself: with tokenEndpoint nothing tells it'
+  const faults = [...faultsOfSecret(settings), ...(isNameless ? [{ path: ['clientAuth', 'audience'], message }] : [])]
+  const isInTheClear = clientAuth.kind === 'mtls' && (tokenEndpoint ?? issuer)?.startsWith('http:')
+  const remedy = 'use https:// at the issuer: without TLS no certificate is shown'
+  return isInTheClear ? [...faults, { path: ['clientAuth'], message: remedy }] : faults
 }
 
 function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {

@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls'
 import type { AuthorizationServer } from 'oauth4webapi'
 import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/problem.ts'
@@ -5,9 +6,10 @@ import type { LongLived } from '../core/secret.ts'
 import { toBlockList } from '../forms/network.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
-import { trustOf } from '../wire/trust.ts'
+import { trustShowing } from '../wire/trust.ts'
 import type { ClientProof, Presentation } from './client-auth/client-auth.ts'
 import { buildClientProof } from './client-auth/registry.ts'
+import { slotsOf } from './client-secret.ts'
 import { discover } from './discovery.ts'
 import { DpopKey } from './dpop.ts'
 import type { EndpointSettings } from './endpoint-settings.ts'
@@ -39,6 +41,10 @@ export interface Granted extends TokenGrant {
   readonly behind?: LongLived
   /** The key that the token is bound to. */
   readonly boundTo?: DpopKey
+  /** What an operator should know although it went well. Our own words. */
+  readonly warnings?: readonly string[]
+  /** False once the client shows another certificate: the token may be bound to the one before. */
+  readonly isGood?: () => boolean
 }
 
 const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
@@ -49,21 +55,23 @@ const NOBODY = 'nobody'
 export class TokenEndpoint {
   readonly #settings: EndpointSettings
   readonly #clock: Clock
-  readonly #route: IssuerRoute
+  readonly #way: Omit<IssuerRoute, 'trust'>
+  /** With what the client shows of itself at this moment. */
+  readonly #trust: () => SecureContext
   readonly #proof: ClientProof
   readonly #boundTo: DpopKey | undefined
   /** Kept while it serves: the next request after one that failed reads it anew, in case the endpoint has moved. */
   #metadata: AuthorizationServer | undefined
 
   constructor(settings: EndpointSettings, tools: EndpointTools) {
-    const { tls, allowPrivate, timeoutMs, clientSecret: reference, clientAuth, clientId, basicEncoding } = settings
+    const { tls, allowPrivate, timeoutMs, clientAuth, clientId, basicEncoding } = settings
     this.#settings = settings
     this.#clock = tools.clock
     this.#boundTo = settings.dpop && new DpopKey(settings.dpop, tools.clock)
-    const trust = trustOf(tls.ca && tools.file(tls.ca))
-    this.#route = { dialer: tools.dialer, trust, allowPrivate: toBlockList(allowPrivate), timeoutMs }
-    const clientSecret = reference && { reference, held: tools.secret(reference) }
+    this.#way = { dialer: tools.dialer, allowPrivate: toBlockList(allowPrivate), timeoutMs }
+    this.#trust = trustShowing(tls.ca && tools.file(tls.ca), () => this.#proof.identity?.())
     const secret: References['secret'] = (wanted) => tools.secret(wanted)
+    const clientSecret = settings.clientSecret && slotsOf(settings.clientSecret, { secret })
     const file: References['file'] = (wanted) => tools.file(wanted)
     this.#proof = buildClientProof(clientAuth, {
       secret,
@@ -113,14 +121,16 @@ export class TokenEndpoint {
   async #locate(signal: AbortSignal): Promise<AuthorizationServer> {
     const { tokenEndpoint, issuer = '', unsafeAllowPlaintextIssuer: plaintext } = this.#settings
     if (tokenEndpoint !== undefined) return { issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint }
-    return this.#metadata ?? (await discover({ issuer, route: this.#route, signal, plaintext }))
+    return this.#metadata ?? (await discover({ issuer, route: this.#route(), signal, plaintext }))
   }
 
   async #present(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
     let refusal: unknown
     for (const presentation of request.isAnonymous ? ANONYMOUS : await this.#proof.presentations(server)) {
       try {
-        return await this.#ask(request, server, presentation, signal)
+        const granted = await this.#ask(request, server, presentation, signal)
+        const warning = refusal === undefined ? undefined : presentation.accepted?.()
+        return warning === undefined ? granted : { ...granted, warnings: [warning] }
       } catch (error) {
         if (!(error instanceof IssuerRefusal && error.error === 'invalid_client')) throw error
         refusal ??= error
@@ -135,19 +145,26 @@ export class TokenEndpoint {
     { authenticate, behind }: Presentation,
     signal: AbortSignal,
   ): Promise<Granted> {
+    const identity = this.#proof.identity?.()
     const grant = await requestToken({
-      server,
+      server: identity ? atAlias(server) : server,
       clientId: clientId || NOBODY,
       authenticate,
       grantType,
       parameters: this.#parameters(parameters),
       tokenTypes: this.#boundTo ? ['dpop'] : tokenTypes,
       boundTo: this.#boundTo,
-      route: this.#route,
+      route: this.#route(),
       clock: this.#clock,
       signal,
     })
-    return { ...grant, ...(behind && { behind }), ...(this.#boundTo && { boundTo: this.#boundTo }) }
+    const isGood = identity && (() => this.#proof.identity?.() === identity)
+    const origin = { ...(behind && { behind }), ...(this.#boundTo && { boundTo: this.#boundTo }) }
+    return { ...grant, ...origin, ...(isGood && { isGood }) }
+  }
+
+  #route(): IssuerRoute {
+    return { ...this.#way, trust: this.#trust() }
   }
 
   #parameters(own: readonly (readonly [string, string])[]): URLSearchParams {
@@ -170,4 +187,10 @@ function refuseAlgorithm({ algorithm }: DpopKey, server: AuthorizationServer): v
   throw new Problem('credential-failed', {
     reason: `the issuer takes no proofs that are signed with ${algorithm}: set dpop: { alg } to one that its metadata names`,
   })
+}
+
+/** Where clients with a certificate are to ask, if that is elsewhere. @see RFC 8705 section 5 */
+function atAlias(server: AuthorizationServer): AuthorizationServer {
+  const alias = server.mtls_endpoint_aliases?.token_endpoint
+  return alias === undefined ? server : { ...server, token_endpoint: alias }
 }

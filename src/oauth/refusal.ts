@@ -4,10 +4,19 @@ import { Problem } from '../core/problem.ts'
 export class IssuerRefusal extends Problem {
   /** The registered error code of its answer; '' where there was none that is registered. */
   readonly error: string
+  /** Its `error_codes`, by which Entra says more. */
+  readonly codes: readonly number[]
 
   /** With `retryAfter` (seconds) it may be worth another try; without it, asking again ends the same way. */
-  constructor(error: string, circumstances: { readonly reason: string; readonly retryAfter?: number }) {
-    super('credential-failed', circumstances)
+  constructor(error: string, { reason, retryAfter, codes = [] }: Circumstances) {
+    super('credential-failed', { reason, ...(retryAfter !== undefined && { retryAfter }) })
     this.error = error
+    this.codes = codes
   }
+}
+
+interface Circumstances {
+  readonly reason: string
+  readonly retryAfter?: number | undefined
+  readonly codes?: readonly number[]
 }

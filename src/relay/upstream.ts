@@ -24,7 +24,8 @@ export interface Limits {
 export interface UpstreamTerms {
   readonly dialer: Dialer
   readonly port: number
-  readonly tls: SecureContext | 'plaintext'
+  /** Asked for each connection: a context is another one once we show another certificate. */
+  readonly tls: (() => SecureContext) | 'plaintext'
   readonly allowPrivate: BlockList
   /** Offers HTTP/2; what the upstream chooses is spoken. Without meaning in plaintext. */
   readonly http2: boolean
@@ -43,6 +44,8 @@ export class Upstream {
   readonly #pools = new Map<string, Sender>()
   /** The last one in that order: whoever asks next is most often who asked before. */
   #latest: { readonly key: string; readonly pool: Sender } | undefined
+  /** With which the pools were opened. */
+  #shown: SecureContext | undefined
   readonly #requests: Slots
   readonly #tunnels: Slots
 
@@ -64,7 +67,7 @@ export class Upstream {
   /** What to dial for a host of this connection. */
   destination(host: string, port: number = this.#terms.port): Destination {
     const { tls, allowPrivate, limits } = this.#terms
-    return { host, port, tls, allowPrivate, timeoutMs: limits.connectTimeoutMs }
+    return { host, port, tls: tls === 'plaintext' ? tls : tls(), allowPrivate, timeoutMs: limits.connectTimeoutMs }
   }
 
   /** `Host` as the upstream expects it. */
@@ -80,6 +83,7 @@ export class Upstream {
 
   /** `port`: where it is another than that of the connection. */
   sender(caller: string, host: string, port: number = this.#terms.port): Sender {
+    this.#renew()
     // Neither a caller's name nor a host has a blank.
     const key = `${caller} ${host} ${port}`
     if (key === this.#latest?.key) return this.#latest.pool
@@ -111,6 +115,18 @@ export class Upstream {
     this.#pools.clear()
     this.#latest = undefined
     await Promise.all(pools.map((pool) => pool.destroy()))
+  }
+
+  /** A socket on which another certificate was shown is not used again; requests in flight on it finish first. */
+  #renew(): void {
+    const { tls } = this.#terms
+    const shown = tls === 'plaintext' ? undefined : tls()
+    if (shown === this.#shown) return
+    this.#shown = shown
+    const pools = [...this.#pools.values()]
+    this.#pools.clear()
+    this.#latest = undefined
+    for (const pool of pools) pool.close().catch(() => undefined)
   }
 
   #open(host: string, port: number): Sender {

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import type { Secret } from '../core/secret.ts'
+import { Secret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
 import type { OpenSecret, SecretBase, SecretKind } from './kind.ts'
 import { lookAt, stampAt } from './secret-file.ts'
-import { Watch } from './watch.ts'
+import { type Look, Watch } from './watch.ts'
 
 const schema = z
   .strictObject(
@@ -24,23 +24,27 @@ export const file: SecretKind<typeof schema> = {
   schema,
   async open(settings, base) {
     const path = resolve(base.directory, settings.file)
-    const look = await lookAt(path)
+    const look = await lookFor(path, base)
     if ('fault' in look) throw new Error(look.fault)
-    return new FileSecret(path, look.secret, base)
+    return new FileSecret(path, look.value, base)
   },
+}
+
+async function lookFor(path: string, { mayBeMissing = false }: SecretBase): Promise<Look<Secret>> {
+  const look = await lookAt(path)
+  if (!('fault' in look)) return { stamp: look.stamp, value: look.secret }
+  return mayBeMissing && look.isNone ? { stamp: look.stamp, value: new Secret('') } : look
 }
 
 class FileSecret implements OpenSecret {
   readonly #watch: Watch<Secret>
 
-  constructor(path: string, secret: Secret, { pollMs, onFault }: SecretBase) {
+  constructor(path: string, secret: Secret, base: SecretBase) {
+    const { pollMs, onFault } = base
     this.#watch = new Watch(
       secret,
       {
-        async look() {
-          const look = await lookAt(path)
-          return 'fault' in look ? look : { stamp: look.stamp, value: look.secret }
-        },
+        look: () => lookFor(path, base),
         stamp: () => stampAt(path),
         isSame: (one, other) => one.equals(other),
         onFault: (fault) =>

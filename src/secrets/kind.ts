@@ -25,6 +25,8 @@ export interface SecretBase {
   readonly pollMs?: number | undefined
   /** Told, once for each cause, why the last good value is kept. The message holds no secret. */
   readonly onFault?: ((message: string) => void) | undefined
+  /** A file that is not there, or empty, is the empty secret until it is; other kinds have to be there. */
+  readonly mayBeMissing?: boolean | undefined
   /** Absent where there is no store. */
   readonly stored?: StoredSecrets | undefined
   /** `process.env` without it. */

@@ -8,11 +8,11 @@ export type { OpenSecret } from './kind.ts'
  * Reads what a reference refers to, and keeps it current until it is closed.
  * @throws Error in words, with a remedy; it names the place and never the value
  */
-export async function openSecret({ settings }: SecretReference, base: SecretBase): Promise<OpenSecret> {
+export async function openSecret({ settings, mayBeMissing }: SecretReference, base: SecretBase): Promise<OpenSecret> {
   const kind = Object.entries<Opener>(secretKinds).find(([key]) => Object.hasOwn(settings, key))?.[1]
   if (!kind) throw new Error('a reference of no kind: the schema let it through')
   // The schema union has matched this key, so the settings are those of its kind.
-  return kind.open(settings as never, base)
+  return kind.open(settings as never, { ...base, mayBeMissing })
 }
 
 interface Opener {

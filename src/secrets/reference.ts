@@ -7,9 +7,12 @@ import type { FileReference } from '../forms/network.ts'
  */
 export class SecretReference {
   readonly settings: Readonly<Record<string, unknown>>
+  /** A file that is not there, or empty, is the empty secret until it is. */
+  readonly mayBeMissing: boolean
 
-  constructor(settings: Readonly<Record<string, unknown>>) {
+  constructor(settings: Readonly<Record<string, unknown>>, { mayBeMissing = false } = {}) {
     this.settings = settings
+    this.mayBeMissing = mayBeMissing
   }
 }
 

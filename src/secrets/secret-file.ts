@@ -4,12 +4,16 @@ import { dirname, join, sep } from 'node:path'
 import { Secret } from '../core/secret.ts'
 import { inShell } from '../forms/in-shell.ts'
 
-/** A file at one moment. `stamp` differs whenever the file may have: two looks with one stamp saw one state. */
+/**
+ * A file at one moment. `stamp` differs whenever the file may have: two looks with one stamp saw one state. `isNone`: it is
+ * not there, or there is nothing in it.
+ */
 export type Look =
   | { readonly stamp: string; readonly secret: Secret }
-  | { readonly stamp: string; readonly fault: string }
+  | { readonly stamp: string; readonly fault: string; readonly isNone?: boolean }
 
 const MAX_BYTES = 65_536
+const GONE = 'ENOENT'
 /** What others may not do to a file of ours, and to one of a Kubernetes mount, whose modes are the cluster's to choose. */
 const OTHERS = 0o077
 const OTHERS_WRITING = 0o022
@@ -20,7 +24,8 @@ export async function lookAt(path: string): Promise<Look> {
     return await look(path)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    return { stamp: code, fault: `${path} ${REASONS.get(code) ?? `cannot be read (${code}): check it`}` }
+    const fault = `${path} ${REASONS.get(code) ?? `cannot be read (${code}): check it`}`
+    return { stamp: code, fault, isNone: code === GONE }
   }
 }
 
@@ -48,8 +53,12 @@ async function look(path: string): Promise<Look> {
   try {
     const found = await handle.stat({ bigint: true })
     const stamp = stampOf(real, found)
-    const wrong = (await faultOfPlace(path, real, found)) ?? faultOfSize(found)
-    return wrong ? { stamp, fault: `${path} ${wrong}` } : { stamp, ...(await read(handle, path)) }
+    const misplaced = await faultOfPlace(path, real, found)
+    if (misplaced) return { stamp, fault: `${path} ${misplaced}` }
+    const wrong = faultOfSize(found)
+    return wrong
+      ? { stamp, fault: `${path} ${wrong}`, isNone: found.size === 0n }
+      : { stamp, ...(await read(handle, path)) }
   } finally {
     await handle.close()
   }
@@ -93,7 +102,10 @@ function isWithin(directory: string, real: string): boolean {
   return real.startsWith(directory.endsWith(sep) ? directory : directory + sep)
 }
 
-async function read(handle: FileHandle, path: string): Promise<{ secret: Secret } | { fault: string }> {
+async function read(
+  handle: FileHandle,
+  path: string,
+): Promise<{ secret: Secret } | { fault: string; isNone?: boolean }> {
   const bytes = await handle.readFile()
   const text = decode(bytes)
   if (bytes.length > MAX_BYTES || text === undefined)
@@ -101,7 +113,7 @@ async function read(handle: FileHandle, path: string): Promise<{ secret: Secret 
   if (text.includes('\0')) return { fault: `${path} has a zero byte in it: write the secret as text` }
   const trimmed = text.replace(/\r?\n$/, '')
   return trimmed.trim() === ''
-    ? { fault: `${path} is empty: write the secret into it` }
+    ? { fault: `${path} is empty: write the secret into it`, isNone: true }
     : { secret: new Secret(trimmed) }
 }
 

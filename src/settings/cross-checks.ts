@@ -47,7 +47,18 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
 function connectionFaults(name: string, { connections, ca }: Settings): SettingsFault[] {
   const connection = connections[name]
   if (!connection) return []
-  return [...tunnelFaults(name, connection, ca !== undefined), ...injectionFaults(name, connection)]
+  return [
+    ...tunnelFaults(name, connection, ca !== undefined),
+    ...injectionFaults(name, connection),
+    ...unseenCertificate(name, connection),
+  ]
+}
+
+function unseenCertificate(name: string, connection: ConnectionSettings): SettingsFault[] {
+  const { tls, unsafeAllowPlaintextUpstream, connect } = connection
+  if (!tls.certificate || !(unsafeAllowPlaintextUpstream || connect === 'tunnel')) return []
+  const message = 'leave it out: here no TLS of ours leads to the upstream, and nobody would see it'
+  return [{ path: ['connections', name, 'tls', 'certificate'], message }]
 }
 
 function tunnelFaults(name: string, connection: ConnectionSettings, hasAuthority: boolean): SettingsFault[] {

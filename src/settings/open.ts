@@ -65,7 +65,7 @@ async function openAll(references: readonly Found[], { opened, loaded, base }: O
   for (const { path, reference } of references) {
     try {
       if (reference instanceof SecretReference) opened.secrets.set(reference, await openOnce(reference))
-      else opened.files.set(reference, await openFile(reference, base))
+      else opened.files.set(reference, sameText(reference, opened, base) ?? (await openFile(reference, base)))
     } catch (error) {
       faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
@@ -97,6 +97,14 @@ function closeAll({ secrets, files }: Opened): void {
 function isStored({ path, reference }: Found, { settings }: Loaded): boolean {
   const isOfStore = reference instanceof SecretReference && Object.hasOwn(reference.settings, 'store')
   return isOfStore && path[0] !== 'store' && settings.store !== undefined
+}
+
+/** A file that several places name changes for all of them at once: what belongs together stays together. */
+function sameText({ file, faultOfText, whenGone }: FileReference, { files }: Opened, { directory }: SecretBase) {
+  const path = resolve(directory, file)
+  return [...files].find(
+    ([one]) => resolve(directory, one.file) === path && one.faultOfText === faultOfText && one.whenGone === whenGone,
+  )?.[1]
 }
 
 /** Certificates are read once: what is built of them is not built again. */
@@ -131,8 +139,9 @@ function openerFor({ settings }: Loaded, base: SecretBase, onChange: () => void)
 /** The same for two spellings of one path. */
 function sourceOf(reference: Found['reference'], directory: string): string {
   if (reference instanceof FileReference) return `certificates ${reference.file}`
-  const { file } = reference.settings
-  return JSON.stringify(typeof file === 'string' ? { file: resolve(directory, file) } : reference.settings)
+  const { settings, mayBeMissing } = reference
+  const { file } = settings
+  return JSON.stringify([typeof file === 'string' ? { file: resolve(directory, file) } : settings, mayBeMissing])
 }
 
 async function readCertificates(file: string): Promise<string> {

@@ -1,5 +1,6 @@
 import type { References, SecretReference } from '../secrets/reference.ts'
 import { faultOfServerCertificate } from '../wire/server-tls.ts'
+import { clientFaults } from './client-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import type { Settings } from './schema.ts'
 
@@ -9,7 +10,11 @@ interface Read extends References {
 }
 
 /** What shows only once what the settings refer to has been read: things that do not belong together. `at`: ms since the epoch. */
-export function openedFaults({ listeners }: Settings, references: Read, at: number): SettingsFault[] {
+export function openedFaults(settings: Settings, references: Read, at: number): SettingsFault[] {
+  return [...certificateFaults(settings, references, at), ...clientFaults(settings, references)]
+}
+
+function certificateFaults({ listeners }: Settings, references: Read, at: number): SettingsFault[] {
   return listeners.flatMap(({ tls }, index) => {
     if (!tls || !references.isOpen(tls.key)) return []
     const fault = faultOfServerCertificate(

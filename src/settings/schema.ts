@@ -6,7 +6,7 @@ import { parseName } from '../core/host.ts'
 import { hasOneReading } from '../core/path.ts'
 import type { Rule } from '../core/rule.ts'
 import { sourceSettings } from '../credentials/registry.ts'
-import { allowPrivate, hostPattern, port, tlsTrust } from '../forms/network.ts'
+import { allowPrivate, hostPattern, port } from '../forms/network.ts'
 import { methods, paths } from '../forms/rule.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
@@ -15,6 +15,7 @@ import { listen, mode as socketMode } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 import { presetSettings } from './presets/registry.ts'
+import { upstreamTls } from './upstream-tls.ts'
 
 const name = z
   .string()
@@ -77,7 +78,7 @@ const connection = z
     basePath: basePath.meta({
       description: 'a reverse door puts it before the path; a forward door refuses what is not below it',
     }),
-    tls: tlsTrust.meta({ description: 'whom to trust as the upstream' }),
+    tls: upstreamTls.meta({ description: 'whom to trust as the upstream, and what to show to it' }),
     allowPrivate,
     preset: presetSettings.optional().meta({
       description:

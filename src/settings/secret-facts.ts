@@ -5,12 +5,11 @@ import { nameOfSecret, SecretReference } from '../secrets/reference.ts'
 import type { Loaded } from './load.ts'
 import { referencesIn } from './open.ts'
 
-/** The connections of the settings, each with the long-lived secret behind it. `isOff`: by a switch, besides the settings. */
+/** The connections of the settings, each with the long-lived secrets behind it. `isOff`: by a switch, besides the settings. */
 export function connectionFacts({ settings }: Loaded, isOff: (connection: string) => boolean): ConnectionFacts[] {
   return Object.entries(settings.connections).map(([name, { credential, disabled }]) => {
-    const [reference] = secretsIn(credential)
-    const secret = reference && nameOfSecret(reference)
-    return { name, source: credential.kind, secret, isDisabled: disabled || isOff(name) }
+    const secrets = [...new Set(secretsIn(credential).map(nameOfSecret))]
+    return { name, source: credential.kind, secrets, isDisabled: disabled || isOff(name) }
   })
 }
 

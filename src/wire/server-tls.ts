@@ -3,6 +3,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Certificate } from '../core/certificate.ts'
 import type { HeldSecret, Secret } from '../core/secret.ts'
 import { certificatesIn, PURPOSES } from './certificate.ts'
+import { faultOfCertificates, faultOfPair, type PairFault } from './certificate-pair.ts'
 
 /** What a TLS door shows of itself, and whom it believes: files as they stand at each call. */
 export interface ServerTlsParts {
@@ -92,29 +93,11 @@ function isSame(one: State, other: State): boolean {
   return one.certificate === other.certificate && one.clientCa === other.clientCa && one.key === other.key
 }
 
-/** What is wrong with one of the two, in words, with the remedy. */
-export interface ServerCertificateFault {
-  readonly of: 'certificate' | 'key'
-  readonly message: string
-}
-
 /** Whether a door could show this certificate with this key at this time (ms since the epoch); undefined: it could. */
-export function faultOfServerCertificate(pem: string, key: Secret, at: number): ServerCertificateFault | undefined {
+export function faultOfServerCertificate(pem: string, key: Secret, at: number): PairFault | undefined {
   const fault = faultOfServerCertificates(pem)
-  if (fault !== undefined) return { of: 'certificate', message: fault }
-  const [own, ...others] = certificatesIn(pem)
-  const privateKey = keyIn(key)
-  if (!privateKey) {
-    const message = 'use a private key in PEM ("-----BEGIN PRIVATE KEY-----") that needs no passphrase'
-    return { of: 'key', message }
-  }
-  const belongs = (one: Certificate | undefined) => one?.x509.checkPrivateKey(privateKey) ?? false
-  if (!belongs(own)) return { of: 'key', message: others.some(belongs) ? MISPLACED : MISMATCH }
-  return own && faultOfTime(own, at)
+  return fault === undefined ? faultOfPair(pem, key, at) : { of: 'certificate', message: fault }
 }
-
-const MISMATCH = 'use the key of this certificate: the two do not belong together'
-const MISPLACED = 'put the certificate of this key first in its file: another one stands there'
 
 /** What is wrong with a file of the certificates that a door shows, whatever its key; what follows the file's name. */
 export function faultOfServerCertificates(pem: string): string | undefined {
@@ -124,35 +107,6 @@ export function faultOfServerCertificates(pem: string): string | undefined {
   return own?.extendedKeyUses?.includes(PURPOSES.serverAuth) === false
     ? 'may not be shown by a server: use a certificate with the extended key usage serverAuth'
     : undefined
-}
-
-/** What is wrong with a PEM file of certificates; what follows the file's name. */
-export function faultOfCertificates(pem: string): string | undefined {
-  try {
-    return certificatesIn(pem).length === 0
-      ? 'holds no certificate: use a PEM file with "-----BEGIN CERTIFICATE-----"'
-      : undefined
-  } catch (error) {
-    return `is no PEM file of certificates: ${error instanceof Error ? error.message : 'odd'}`
-  }
-}
-
-function keyIn(secret: Secret): KeyObject | undefined {
-  try {
-    return secret.privateKey()
-  } catch {
-    return undefined
-  }
-}
-
-function faultOfTime({ notBefore, notAfter }: Certificate, at: number): ServerCertificateFault | undefined {
-  const say = (message: string) => ({ of: 'certificate', message }) as const
-  if (at < notBefore) return say(`is good only from ${inWords(notBefore)} on: see that the clock is right`)
-  return at <= notAfter ? undefined : say(`has expired on ${inWords(notAfter)}: renew it`)
-}
-
-function inWords(ms: number): string {
-  return Number.isFinite(ms) ? new Date(ms).toISOString() : 'a time that cannot be read'
 }
 
 function contextOf(cert: string, key: KeyObject, anchors: readonly Certificate[]): SecureContext {

@@ -1,5 +1,6 @@
 import { constants, X509Certificate } from 'node:crypto'
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
+import type { ClientIdentity } from './client-identity.ts'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
@@ -18,6 +19,24 @@ export function trustOf(caPem?: string): SecureContext {
   return publicTrust
 }
 
+/**
+ * The same, and what we show of ourselves to a peer that asks for a certificate. To be called for each connection: it is
+ * the same context as long as the identity is the same object.
+ * @throws as `trustOf`; what `identity` throws
+ */
+export function trustShowing(
+  caPem: string | undefined,
+  identity: () => ClientIdentity | undefined,
+): () => SecureContext {
+  const trusted = caPem === undefined ? [...rootCertificates] : certificatesIn(caPem)
+  let made: { readonly context: SecureContext; readonly of: ClientIdentity | undefined } | undefined
+  return () => {
+    const of = identity()
+    if (made === undefined || made.of !== of) made = { of, context: of ? contextOf(trusted, of) : trustOf(caPem) }
+    return made.context
+  }
+}
+
 /** Whether one of these certificates is that one. What cannot be read is not. */
 export function holdsCertificate(pem: string, certificate: string): boolean {
   const wanted = new X509Certificate(certificate).fingerprint256
@@ -32,9 +51,17 @@ function fingerprintOf(block: string): string | undefined {
   }
 }
 
-function contextOf(ca: string[]): SecureContext {
-  // A peer that renegotiates could change who it is after it was verified (F15).
-  return createSecureContext({ ca, minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION })
+function contextOf(ca: string[], identity?: ClientIdentity): SecureContext {
+  return createSecureContext({
+    ca,
+    minVersion: 'TLSv1.2',
+    // A peer that renegotiates could change who it is after it was verified (F15).
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...(identity && {
+      cert: identity.certificate,
+      key: identity.key.privateKey().export({ type: 'pkcs8', format: 'pem' }),
+    }),
+  })
 }
 
 /** createSecureContext passes over a CA text that it cannot read, and takes an empty one for "use the default" [Node 26.10]. */

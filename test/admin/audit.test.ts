@@ -260,7 +260,7 @@ test('an inventory says who holds what, and whether it is used', async () => {
       clock: { now: () => now },
       inventoryFacts: () =>
         Promise.resolve({
-          connections: [{ name: 'crm', source: 'static', secret: 'file:crm', isDisabled: false }],
+          connections: [{ name: 'crm', source: 'static', secrets: ['file:crm'], isDisabled: false }],
           secrets: [{ name: 'file:crm', since: now - 100 * 86_400_000 }],
         }),
     },

@@ -5,7 +5,7 @@ const DAY = 86_400_000
 const NOW = 400 * DAY
 
 function factsWith(changes: Partial<Facts> = {}): Facts {
-  const connection = { name: 'crm', source: 'static', secret: 'file:secrets/crm', isDisabled: false }
+  const connection = { name: 'crm', source: 'static', secrets: ['file:secrets/crm'], isDisabled: false }
   const usage = { caller: 'checkout', connection: 'crm', grant: 'grants[0]', count: 3, lastAt: NOW - DAY }
   return {
     grants: [{ id: 'grants[0]', holder: { caller: 'checkout' }, connection: 'crm', source: 'declared' }],
@@ -65,9 +65,17 @@ test('tells the age of each long-lived secret, and flags what is old or goes ups
 })
 
 test('one secret behind several connections is one, and of what nobody knows no age is told', () => {
-  const of = (name: string, source: string, secret?: string) => ({ name, source, secret, isDisabled: false })
+  const of = (name: string, source: string, ...secrets: string[]) => ({ name, source, secrets, isDisabled: false })
   const connections = [of('a', 'client-credentials', 'crm'), of('b', 'client-credentials', 'crm'), of('c', 'none')]
   expect(inventoryOf(factsWith({ connections, secrets: [{ name: 'crm', since: undefined }] })).secrets).toEqual([
     { name: 'crm', connections: ['a', 'b'], ageMs: undefined, isOld: false, isStatic: false, lastAt: undefined },
+  ])
+})
+
+test('of two secrets behind one connection each is one', () => {
+  const connection = { name: 'a', source: 'client-credentials', secrets: ['current', 'next'], isDisabled: false }
+  expect(inventoryOf(factsWith({ connections: [connection], secrets: [] })).secrets).toMatchObject([
+    { name: 'current', connections: ['a'] },
+    { name: 'next', connections: ['a'] },
   ])
 })

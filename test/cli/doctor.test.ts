@@ -69,6 +69,21 @@ test('a warning of the settings is one here, and does not count', async () => {
   })
 })
 
+test('a secret that is to come may be missing', async () => {
+  const clientSecret = { current: { file: 'credential' }, next: { file: 'not-written-yet' } }
+  const credential = {
+    kind: 'client-credentials',
+    tokenEndpoint: 'https://login.test/token',
+    clientId: 'crm',
+    clientSecret,
+  }
+  const { config } = settingsFor(upstream.port, AT_REST, { credential })
+  const report = await examined(config)
+  const at = 'connections.crm.credential.clientSecret'
+  expect(report.about('secrets', `${at}.current`)).toMatchObject({ state: 'ok', says: 'can be read' })
+  expect(report.about('secrets', `${at}.next`)).toMatchObject({ state: 'ok', says: 'is not there yet, which is fine' })
+})
+
 test('a secret that others may read is named with its remedy, and hides nothing of other connections', async () => {
   const other = connectionTo('other.test', upstream.port, { credential: { kind: 'none' } })
   const crm = connectionTo('api.crm.test', upstream.port)

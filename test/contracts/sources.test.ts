@@ -69,6 +69,15 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     allowPrivate: loopback,
   }),
   'passthrough-obo': () => ({ audience: 'https://api.test' }),
+  entra: () => ({
+    tenant: 'contoso.test',
+    clientId: 'my-app',
+    scope: 'api://crm/.default',
+    clientSecret: reference,
+    authority: `https://login.test:${issuer.port}`,
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
 }
 
 /** Somebody who asks, with a token that is good for an hour. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { buildClientProof, clientAuthKinds } from '../../src/oauth/client-auth/registry.ts'
 import type { BasicEncoding } from '../../src/oauth/client-auth/secret-text.ts'
+import { slotsOf } from '../../src/oauth/client-secret.ts'
 import { makeSourceTools, theSecret } from '../support/source-tools.ts'
 
 interface Style {
@@ -17,9 +18,7 @@ function shown(
   const body = new URLSearchParams()
   const headers = new Headers()
   const { tools } = makeSourceTools({ secret })
-  const clientSecret = clientAuthKinds[kind].showsSecret
-    ? { reference: theSecret, held: tools.secret(theSecret) }
-    : undefined
+  const clientSecret = clientAuthKinds[kind].showsSecret ? slotsOf(theSecret, tools) : undefined
   const proof = buildClientProof({ kind }, { ...tools, clientId, basicEncoding, clientSecret })
   const server = { issuer: 'https://login.test' }
   const presentations = proof.presentations(server)

@@ -60,10 +60,11 @@ const LIMITS: Limits = {
 
 /** An upstream that offers HTTP/2 to a server on this port, called api.test. */
 export function upstreamAt(port: number, limits: Partial<Limits> = {}): Upstream {
+  const context = createSecureContext({ ca: authority.certPem })
   const upstream = new Upstream({
     dialer: createDialer({ resolver: always(['127.0.0.1']) }),
     port,
-    tls: createSecureContext({ ca: authority.certPem }),
+    tls: () => context,
     allowPrivate: ranges(['127.0.0.0', 8]),
     http2: true,
     limits: { ...LIMITS, ...limits },

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { OpenSecret } from '../../src/secrets/open.ts'
+import { type OpenSecret, openSecret } from '../../src/secrets/open.ts'
+import { SecretReference } from '../../src/secrets/reference.ts'
 import { CANARY, K03, open, renameOver, replace, setUp, setUpMount, valueOf } from './places.ts'
 
 const K10: readonly (readonly [string, (path: string, value: string) => void])[] = [
@@ -147,3 +148,26 @@ async function settled(directory: string): Promise<void> {
   }
   witness.close()
 }
+
+test('a file that may be missing is the empty secret for as long as it is, or is empty', async () => {
+  const { directory, path } = setUp('')
+  const faults: string[] = []
+  const base = { directory, pollMs: 5, onFault: (fault: string) => void faults.push(fault) }
+  const secret = await openSecret(new SecretReference({ file: 'crm' }, { mayBeMissing: true }), base)
+  onTestFinished(() => secret.close())
+  const seen = [valueOf(secret)]
+  for (const change of [() => renameOver(path, 'next'), () => rmSync(path), () => renameOver(path, 'another')]) {
+    change()
+    await changed(secret)
+    seen.push(valueOf(secret))
+  }
+  expect(seen).toEqual(['', 'next', '', 'another'])
+  expect(faults).toEqual([])
+})
+
+test('a file that may be missing is refused like any other where it is there and open to others', async () => {
+  const { directory, path } = setUp('value')
+  chmodSync(path, 0o644)
+  const reference = new SecretReference({ file: 'crm' }, { mayBeMissing: true })
+  await expect(openSecret(reference, { directory })).rejects.toThrow(/is open to other users/)
+})

@@ -4,21 +4,23 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { sourceKinds } from '../../src/credentials/registry.ts'
 import { FileReference } from '../../src/forms/network.ts'
-import { makeAuthority } from '../../src/playground/certificates.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import { openReferences, referencesIn } from '../../src/settings/open.ts'
 import type { Settings } from '../../src/settings/schema.ts'
+import type { Identity } from '../support/certificates.ts'
+import { makeRsaIdentity } from '../support/rsa-identity.ts'
 
 const EXAMPLES = new URL('../../config/examples/', import.meta.url).pathname
 const names = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'))
 
 let directory: string
-let ca: string
+/** Of everything that is a certificate, or a key. */
+let identity: Identity
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
-  ca = (await makeAuthority('examples')).certPem
+  identity = await makeRsaIdentity()
   vi.stubEnv('PATH', `${join(directory, 'bin')}:${process.env['PATH']}`)
 })
 
@@ -50,8 +52,9 @@ test.each(names.filter((name) => Object.hasOwn(sourceKinds, name.slice(0, -'.yam
 
 /** Everything that the settings refer to, in a form that opens. */
 function furnish(settings: Settings): void {
-  for (const { reference } of referencesIn(settings)) {
-    if (reference instanceof FileReference) put(reference.file, ca)
+  for (const { path, reference } of referencesIn(settings)) {
+    if (reference instanceof FileReference) put(reference.file, identity.cert)
+    else if (path.at(-1) === 'key' && path[0] === 'connections') put(String(reference.settings['file']), identity.key)
     else if (reference instanceof SecretReference && 'file' in reference.settings)
       put(String(reference.settings['file']), 'a secret of an example')
     else if ('env' in reference.settings) vi.stubEnv(String(reference.settings['env']), 'a secret of an example')

@@ -6,6 +6,7 @@ import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import type { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { Authority } from './certificates.ts'
 
@@ -14,9 +15,12 @@ const COUNT_PATH = '/test/token-requests'
 /** A client of the authorization server. */
 export interface RegisteredClient {
   readonly id: string
-  readonly secret: string
+  /** Absent where it proves itself otherwise, as `metadata` says. */
+  readonly secret?: string
   /** How it has to show its secret: this way and no other. */
   readonly clientAuth?: 'header' | 'body'
+  /** What else is registered of it, by the names of RFC 7591 and RFC 8705. */
+  readonly metadata?: Readonly<Record<string, unknown>>
 }
 
 /** What an authorization server is started with. */
@@ -34,6 +38,10 @@ export interface AuthorizationServerOptions {
   readonly resource?: string
   /** Scopes of the resource, with blanks between. */
   readonly scope?: string
+  /** PEM of the authority whose certificates are believed of clients; with it, all are asked for one (RFC 8705). */
+  readonly clientCa?: string
+  /** Where the token endpoint is. */
+  readonly tokenPath?: string
 }
 
 /** A real authorization server (oidc-provider) over HTTPS, in a process of its own. */
@@ -64,7 +72,7 @@ export async function startAuthorizationServer(
   const get = (path: string) => fetchText({ host, port, path, ca: authority.certPem })
   return {
     issuer,
-    tokenEndpoint: `${issuer}/token`,
+    tokenEndpoint: `${issuer}${options.tokenPath ?? DEFAULTS.tokenPath}`,
     jwksUri: `${issuer}/jwks`,
     port,
     get,
@@ -73,7 +81,7 @@ export async function startAuthorizationServer(
   }
 }
 
-const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write' }
+const DEFAULTS = { lifetime: 300, resource: 'https://api.test', scope: 'read write', tokenPath: '/token' }
 
 type Wishes = Omit<Orders, 'key' | 'cert' | 'host' | 'port'>
 
@@ -86,6 +94,8 @@ interface Orders {
   readonly lifetime: number
   readonly resource: string
   readonly scope: string
+  readonly clientCa?: string
+  readonly tokenPath: string
 }
 
 async function portOf({ stdout, pid }: ChildProcess): Promise<number> {
@@ -120,34 +130,52 @@ async function fetchText({ host, port, path, ca }: Fetching): Promise<string> {
 
 /** The child's part. oidc-provider is imported here alone: it takes half a second. */
 async function serve({ key, cert, port, ...orders }: Orders): Promise<number> {
-  const server = createServer({ key, cert })
+  // Whether a certificate is needed, and which one, is for the client's registration to say.
+  const server = createServer({
+    key,
+    cert,
+    ...(orders.clientCa && { ca: orders.clientCa, requestCert: true, rejectUnauthorized: false }),
+  })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   const bound = (server.address() as AddressInfo).port // a TCP server has an address of this form
   const { Provider, errors } = await import('oidc-provider')
   const unknownResource = () => new errors.InvalidTarget()
   const provider = new Provider(`https://${orders.host}:${bound}`, configurationOf(orders, unknownResource)).callback()
-  server.on('request', counting(provider))
+  server.on('request', counting(provider, orders.tokenPath))
   return bound
 }
 
-function counting(next: (request: IncomingMessage, response: ServerResponse) => void) {
+function counting(next: (request: IncomingMessage, response: ServerResponse) => void, tokenPath: string) {
   let count = 0
   return (asked: IncomingMessage, response: ServerResponse) => {
-    if (asked.url === '/token') count += 1
+    if (asked.url === tokenPath) count += 1
     if (asked.url === COUNT_PATH) response.end(String(count))
     else next(asked, response)
   }
 }
 
-function configurationOf({ clients, lifetime, resource, scope }: Wishes, unknownResource: () => Error) {
+function configurationOf(
+  { clients, lifetime, resource, scope, clientCa, tokenPath }: Wishes,
+  unknownResource: () => Error,
+) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'test' }] },
     clients: clients.map((client) => ({ ...MACHINE, ...registrationOf(client) })),
+    routes: { token: tokenPath },
     scopes: scope.split(' '),
     ttl: { ClientCredentials: lifetime },
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(clientCa ? TLS_AUTH : []),
+    ],
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'] },
     features: {
+      ...(clientCa && { mTLS: MTLS }),
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
@@ -171,9 +199,28 @@ const MACHINE = {
   id_token_signed_response_alg: 'ES256',
 }
 
-function registrationOf({ id, secret, clientAuth = 'header' }: RegisteredClient) {
+function registrationOf({ id, secret, clientAuth = 'header', metadata = {} }: RegisteredClient) {
   const method = clientAuth === 'header' ? 'client_secret_basic' : 'client_secret_post'
-  return { client_id: id, client_secret: secret, token_endpoint_auth_method: method }
+  const own = { client_id: id, token_endpoint_auth_method: method, ...metadata }
+  return secret === undefined ? own : { ...own, client_secret: secret }
+}
+
+const TLS_AUTH = ['tls_client_auth', 'self_signed_tls_client_auth']
+
+interface Asked {
+  readonly socket: TLSSocket
+}
+
+const MTLS = {
+  enabled: true,
+  certificateBoundAccessTokens: true,
+  tlsClientAuth: true,
+  selfSignedTlsClientAuth: true,
+  getCertificate: ({ socket }: Asked) => socket.getPeerX509Certificate(),
+  certificateAuthorized: ({ socket }: Asked) => socket.authorized,
+  certificateSubjectMatches: ({ socket }: Asked, property: string, expected: string) =>
+    property === 'tls_client_auth_san_dns' &&
+    (socket.getPeerX509Certificate()?.subjectAltName ?? '').split(', ').includes(`DNS:${expected}`),
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { certificatesIn } from '../../ca/pem.ts'
+import { Secret } from '../../core/secret.ts'
 import { expiryOf } from '../../credentials/expiry-of.ts'
 import type { FaultOfText, FileReference } from '../../forms/network.ts'
 import { openSecret } from '../../secrets/open.ts'
@@ -14,6 +15,9 @@ import { trustOf } from '../../wire/trust.ts'
 import { examine, examineAll, type Told } from './finding.ts'
 import type { Site } from './site.ts'
 import { expiry } from './words.ts'
+
+/** A secret that may be missing, and is. */
+const NOTHING = new Secret('')
 
 /** Whether every secret and file can be opened, by Sallyport alone where that matters, and how long it is good for. */
 export function examineSecrets(site: Site): Promise<readonly Told[]> {
@@ -32,7 +36,9 @@ function look({ path, reference }: Found, site: Site): Promise<Told> {
 async function lookAtSecret(subject: string, reference: SecretReference, { loaded, clock }: Site): Promise<Told> {
   const opened = await openSecret(reference, { directory: dirname(loaded.file) })
   try {
-    const at = expiryOf(opened.current().secret)
+    const { secret } = opened.current()
+    if (secret.equals(NOTHING)) return { subject, state: 'ok', says: 'is not there yet, which is fine' }
+    const at = expiryOf(secret)
     const { state, says } = expiry(at, clock.now())
     if (at === undefined) return { subject, state, says: 'can be read' }
     return { subject, state, says: `the token in it ${says}`, remedy: remedyFor(state, 'have a new one issued') }
