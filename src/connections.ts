@@ -22,6 +22,8 @@ interface Tools {
   readonly metrics: Metrics
   readonly log: Logger
   readonly dialer: Dialer
+  /** Aborts when everything closes. */
+  readonly ending: AbortSignal
   /** Whether an operator has switched it off. */
   isDisabled(connection: string): boolean
 }
@@ -42,12 +44,13 @@ function buildConnection(
   all: ReadonlyMap<string, Connection>,
 ): Connection {
   const { credential, inject, scrubResponses, websocket, tunnel } = settings
-  const { references, clock, dialer } = tools
+  const { references, clock, dialer, ending } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
     file: (reference) => references.file(reference),
     clock,
     dialer,
+    ending,
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
     connection: (other) => lentBy(other, all, tools),

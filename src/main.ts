@@ -172,9 +172,11 @@ function openConnections(
   { loaded, log, references, clock, closers }: Site,
   own: { readonly metrics: Metrics; readonly dialer: Dialer; isDisabled(connection: string): boolean },
 ) {
-  const tools = { references, clock, log, ...own }
+  const closing = new AbortController()
+  const tools = { references, clock, log, ...own, ending: closing.signal }
   const connections = buildConnections(loaded.settings.connections, tools)
   const unlisted = buildUnlisted(tools)
+  closers.push(() => closing.abort())
   closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))
   return { connections, unlisted }
 }

@@ -6,6 +6,7 @@ import type { Supply } from './credential.ts'
 import { entra } from './entra.ts'
 import { googleWif } from './google-wif.ts'
 import { jwtBearer } from './jwt-bearer.ts'
+import { exec } from './exec.ts'
 import { none } from './none.ts'
 import { passthroughObo } from './passthrough-obo.ts'
 import { staticSecret } from './static.ts'
@@ -22,6 +23,7 @@ export const sourceKinds = {
   'google-wif': googleWif,
   'passthrough-obo': passthroughObo,
   entra,
+  exec,
 }
 
 /** Settings of one source. */

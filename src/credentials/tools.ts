@@ -23,6 +23,8 @@ export type MintEvent =
 export interface SourceTools extends References {
   readonly clock: Clock
   readonly dialer: Dialer
+  /** Aborts when everything closes: what a source has started ends with it. */
+  readonly ending?: AbortSignal
   /** From 0 up to but not including 1, as Math.random. */
   random(): number
   /** Called once for each mint, for the log and the metrics. Must not throw. */

@@ -2,6 +2,7 @@ import type { References, SecretReference } from '../secrets/reference.ts'
 import { faultOfServerCertificate } from '../wire/server-tls.ts'
 import { clientFaults } from './client-checks.ts'
 import type { SettingsFault } from './fault.ts'
+import { programFaults } from './program-checks.ts'
 import type { Settings } from './schema.ts'
 
 interface Read extends References {
@@ -11,7 +12,11 @@ interface Read extends References {
 
 /** What shows only once what the settings refer to has been read: things that do not belong together. `at`: ms since the epoch. */
 export function openedFaults(settings: Settings, references: Read, at: number): SettingsFault[] {
-  return [...certificateFaults(settings, references, at), ...clientFaults(settings, references)]
+  return [
+    ...certificateFaults(settings, references, at),
+    ...clientFaults(settings, references),
+    ...programFaults(settings, process.env),
+  ]
 }
 
 function certificateFaults({ listeners }: Settings, references: Read, at: number): SettingsFault[] {

@@ -21,7 +21,7 @@ const SECRETS = ['LT_CANARY-1', 'LT_CANARY-2'] as const
 const TOKEN = 'AT_CANARY'
 /** Those that sign need a private key. */
 const KEYS = [newKey(), newKey()] as const
-const SIGNERS = new Set(['jwt-bearer'])
+const SIGNERS = new Set(['jwt-bearer', 'signed-jwt', 'github-app'])
 const ISSUED = 'urn:ietf:params:oauth:token-type:access_token'
 const reference = { file: 'secrets/crm' }
 
@@ -78,6 +78,7 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
+  exec: () => ({ command: [process.execPath, '-e', PRINTING] }),
 }
 
 /** Somebody who asks, with a token that is good for an hour. */
@@ -86,9 +87,13 @@ function asker(clock: HandClock): Purpose {
 }
 
 /** Each issuer in its own form. */
-function answerTo(_request: RecordedRequest, token: string): Quirk {
-  return tokenAnswer({ access_token: token, issued_token_type: ISSUED })
+function answerTo({ target }: RecordedRequest, token: string): Quirk {
+  if (target === '/lease') return { body: { auth: { client_token: token, lease_duration: 3600 } } }
+  if (!target.startsWith('/app/installations/')) return tokenAnswer({ access_token: token, issued_token_type: ISSUED })
+  return { status: 201, body: { token, expires_at: new Date(Date.now() + 3_600_000).toISOString() } }
 }
+
+const PRINTING = `process.stdout.write(JSON.stringify({ token: '${TOKEN}-' + Math.random() }))`
 
 function newKey(): string {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })

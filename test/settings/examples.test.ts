@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -59,6 +59,11 @@ function furnish(settings: Settings): void {
       put(String(reference.settings['file']), 'a secret of an example')
     else if ('env' in reference.settings) vi.stubEnv(String(reference.settings['env']), 'a secret of an example')
   }
+  for (const { credential } of Object.values(settings.connections))
+    if (credential.kind === 'exec') {
+      chmodSync(put(join('bin', credential.command[0] ?? ''), ''), 0o700)
+      for (const name of credential.env) vi.stubEnv(name, 'a value')
+    }
 }
 
 function put(name: string, text: string): string {

@@ -61,7 +61,9 @@ async function openConnection(name: string, { closers, ...tools }: Workshop): Pr
   const references = await openReferences(alone, () => undefined).catch(() => undefined)
   if (!references) return undefined
   closers.push(() => references.close())
-  const all = { ...tools, ...silence(), references, isDisabled: () => false }
+  const closing = new AbortController()
+  closers.push(() => closing.abort())
+  const all = { ...tools, ...silence(), references, ending: closing.signal, isDisabled: () => false }
   const connection = buildConnections(alone.settings.connections, all).get(name)
   if (!connection) return undefined
   closers.push(() => connection.upstream.destroy())
