@@ -4,11 +4,12 @@ import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
 import { entra } from './entra.ts'
+import { exec } from './exec.ts'
 import { googleWif } from './google-wif.ts'
 import { jwtBearer } from './jwt-bearer.ts'
-import { exec } from './exec.ts'
 import { none } from './none.ts'
 import { passthroughObo } from './passthrough-obo.ts'
+import { signedJwt } from './signed-jwt.ts'
 import { staticSecret } from './static.ts'
 import { tokenExchange } from './token-exchange.ts'
 import type { SourceKind, SourceNeeds, SourceTools } from './tools.ts'
@@ -24,6 +25,7 @@ export const sourceKinds = {
   'passthrough-obo': passthroughObo,
   entra,
   exec,
+  'signed-jwt': signedJwt,
 }
 
 /** Settings of one source. */

@@ -78,6 +78,7 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
+  'signed-jwt': () => ({ key: reference, claims: { iss: 'my-app' } }),
   exec: () => ({ command: [process.execPath, '-e', PRINTING] }),
 }
 
