@@ -5,6 +5,7 @@ import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
 import { entra } from './entra.ts'
 import { exec } from './exec.ts'
+import { githubApp } from './github-app.ts'
 import { googleWif } from './google-wif.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
@@ -26,6 +27,7 @@ export const sourceKinds = {
   entra,
   exec,
   'signed-jwt': signedJwt,
+  'github-app': githubApp,
 }
 
 /** Settings of one source. */

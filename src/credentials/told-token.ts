@@ -14,16 +14,18 @@ export interface Told {
   readonly expiry: unknown
   /** Before it was asked for. */
   readonly sentAt: Moment
+  /** What its own clock said, ms since the epoch; without it ours. */
+  readonly saidAt?: number | undefined
 }
 
 /**
  * The same as a token to be kept.
  * @throws Problem `credential-failed`, which may be tried again soon, when it is no token, or its expiry cannot be read
  */
-export function mintedFrom({ who, token, expiry, sentAt }: Told, limits: LifetimeLimits): Minted {
+export function mintedFrom({ who, token, expiry, sentAt, saidAt = sentAt.wall }: Told, limits: LifetimeLimits): Minted {
   if (typeof token !== 'string' || !/^[\x20-\x7e]+$/.test(token))
     throw senseless(`${who} gave a token that is missing or not printable ASCII`)
-  const expiresIn = secondsUntil(expiry, sentAt.wall)
+  const expiresIn = secondsUntil(expiry, saidAt)
   if (Number.isNaN(expiresIn)) throw senseless(`${who} gave an expiry in none of the usual forms`)
   return {
     secret: new Secret(token),

@@ -33,6 +33,8 @@ export interface Reply {
   readonly retryAfter: string | undefined
   /** The nonce for the next proof of possession. @see RFC 9449 section 8 */
   readonly dpopNonce?: string | undefined
+  /** The clock of who answered; ms since the epoch. */
+  readonly date?: number | undefined
   readonly body: string
 }
 
@@ -99,6 +101,7 @@ async function readReply({ statusCode, headers, body }: Dispatcher.ResponseData)
     status: statusCode,
     retryAfter: onlyOne(headers['retry-after']),
     dpopNonce: onlyOne(headers['dpop-nonce']),
+    date: timeOf(onlyOne(headers.date)),
     // It was asked for as it is. Not unpacking it is the bound on what a small body can unpack to.
     body: coding === 'identity' ? text : '',
   }
@@ -106,6 +109,11 @@ async function readReply({ statusCode, headers, body }: Dispatcher.ResponseData)
 
 function onlyOne(values: string | readonly string[] | undefined): string | undefined {
   return typeof values === 'string' ? values : undefined
+}
+
+function timeOf(date = ''): number | undefined {
+  const at = Date.parse(date)
+  return Number.isNaN(at) ? undefined : at
 }
 
 /** The error itself is not kept as the cause: undici's parser error carries the raw answer, and so may carry a token. */

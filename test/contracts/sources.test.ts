@@ -79,6 +79,14 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     allowPrivate: loopback,
   }),
   'signed-jwt': () => ({ key: reference, claims: { iss: 'my-app' } }),
+  'github-app': () => ({
+    appId: 12345,
+    installationId: 67890,
+    key: reference,
+    apiUrl: `https://login.test:${issuer.port}`,
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  }),
   exec: () => ({ command: [process.execPath, '-e', PRINTING] }),
 }
 

@@ -1,0 +1,27 @@
+import { MintedSupply } from './cache.ts'
+import { githubAppSchema } from './github-app-settings.ts'
+import { Installation } from './github-installation.ts'
+import { repositoryOf } from './github-repository.ts'
+import { KeyedSupply } from './keyed.ts'
+import { mintageOf, type SourceKind } from './tools.ts'
+
+/** Tokens of an installation of a GitHub App. */
+export const githubApp: SourceKind<typeof githubAppSchema> = {
+  schema: githubAppSchema,
+  build(settings, tools) {
+    const { repositories: names, perRepository, owner = '', apiUrl } = settings
+    const installation = new Installation(settings, tools)
+    const supplyFor = (repositories: readonly string[] | undefined) =>
+      new MintedSupply({
+        mint: () => installation.mint(repositories),
+        secretVersion: () => installation.keyVersion(),
+        ...mintageOf(tools),
+      })
+    if (!perRepository) return supplyFor(names)
+    const base = new URL(apiUrl).pathname.replace(/\/$/, '')
+    return new KeyedSupply({
+      keyOf: ({ path }) => repositoryOf(path, { owner, names, base }),
+      supplyFor: (repository) => supplyFor([repository]),
+    })
+  },
+}

@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/problem.ts'
+import type { HeldSecret } from '../core/secret.ts'
+import { toBlockList } from '../forms/network.ts'
+import { exchange, type IssuerAnswer, type IssuerRoute } from '../oauth/exchange.ts'
+import { signJwt } from '../oauth/sign-jwt.ts'
+import { longLivedOf } from '../secrets/reference.ts'
+import { trustOf } from '../wire/trust.ts'
+import type { GithubAppSettings } from './github-app-settings.ts'
+import { isAboutClock, readInstallationAnswer } from './installation-answer.ts'
+import { isLasting, type Minted } from './mint.ts'
+import { mintedFrom } from './told-token.ts'
+import type { SourceTools } from './tools.ts'
+
+/** GitHub takes ten minutes at most, from its own clock on. */
+const JWT_LIFETIME_MS = 540_000
+/** That many refusals in a minute are enough: repositories are named by callers, and GitHub counts requests of the app. */
+const MAX_REFUSALS = 20
+const MINUTE_MS = 60_000
+
+/** One installation of a GitHub App. Any number of mints at once. */
+export class Installation {
+  readonly #settings: GithubAppSettings
+  readonly #clock: Clock
+  readonly #route: IssuerRoute
+  readonly #key: HeldSecret
+  readonly #url: URL
+  /** On the monotonic clock, the latest last. */
+  #refusals: number[] = []
+
+  constructor(settings: GithubAppSettings, tools: SourceTools) {
+    const { tls, allowPrivate, timeoutMs, key, apiUrl, installationId } = settings
+    this.#settings = settings
+    this.#clock = tools.clock
+    this.#key = tools.secret(key)
+    this.#route = {
+      dialer: tools.dialer,
+      trust: trustOf(tls.ca && tools.file(tls.ca)),
+      allowPrivate: toBlockList(allowPrivate),
+      timeoutMs,
+    }
+    this.#url = new URL(`${apiUrl}/app/installations/${installationId}/access_tokens`)
+  }
+
+  /** Of the private key. */
+  keyVersion(): number {
+    return this.#key.current().version
+  }
+
+  /**
+   * A token for these repositories, or without them for all that the installation has.
+   * @throws Problem `credential-unavailable`, `credential-failed`
+   */
+  async mint(repositories: readonly string[] | undefined): Promise<Minted> {
+    this.#refuseFlood()
+    try {
+      return await this.#ask(repositories)
+    } catch (error) {
+      if (error instanceof Problem && isLasting(error)) this.#refusals.push(this.#clock.monotonic())
+      throw error
+    }
+  }
+
+  async #ask(repositories: readonly string[] | undefined): Promise<Minted> {
+    const { permissions, key: reference } = this.#settings
+    const { host } = this.#url
+    const behind = longLivedOf(reference, this.#key)
+    const body = JSON.stringify({ ...(repositories && { repositories }), ...(permissions && { permissions }) })
+    const signal = AbortSignal.timeout(this.#settings.timeoutMs)
+    const sentAt = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() }
+    let answer = await this.#send(body, sentAt.wall, signal)
+    const warnings: string[] = []
+    if (answer.date !== undefined && isAboutClock(answer)) {
+      const seconds = Math.round((answer.date - sentAt.wall) / 1000)
+      warnings.push(`the clock of ${host} is ${seconds} s ahead of ours: set the clock of this machine`)
+      answer = await this.#send(body, answer.date, signal)
+    }
+    const told = readInstallationAnswer(answer, { host, now: sentAt.wall })
+    return { ...mintedFrom({ who: host, ...told, sentAt, saidAt: answer.date }, this.#settings), behind, warnings }
+  }
+
+  async #send(body: string, now: number, signal: AbortSignal): Promise<IssuerAnswer> {
+    const { secret } = this.#key.current()
+    const claims = { iss: this.#settings.appId }
+    const { jwt } = await signJwt(secret, { alg: 'RS256', claims, lifetimeMs: JWT_LIFETIME_MS, now })
+    const headers = {
+      authorization: `Bearer ${jwt.reveal()}`,
+      accept: 'application/vnd.github+json',
+      'content-type': 'application/json',
+      'user-agent': 'sallyport',
+      'x-github-api-version': '2022-11-28',
+    }
+    return exchange(this.#route, { url: this.#url, method: 'POST', headers, body, signal })
+  }
+
+  /** One supply remembers its own refusal; a caller who names one repository after the other asks many. */
+  #refuseFlood(): void {
+    const since = this.#clock.monotonic() - MINUTE_MS
+    this.#refusals = this.#refusals.filter((at) => at > since)
+    const [first = 0] = this.#refusals
+    if (this.#refusals.length < MAX_REFUSALS) return
+    throw new Problem('credential-unavailable', {
+      reason: `${this.#url.host} has refused ${MAX_REFUSALS} tokens within a minute: it is left alone for the rest of it`,
+      retryAfter: Math.ceil((first - since) / 1000),
+    })
+  }
+}
