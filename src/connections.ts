@@ -1,11 +1,12 @@
 import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
 import { buildSupply } from './credentials/registry.ts'
-import type { MintEvent } from './credentials/tools.ts'
+import type { MintEvent, Neighbour } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'
 import type { Connection } from './gate/snapshot.ts'
 import { buildInjection } from './injections/registry.ts'
 import { lent } from './lent.ts'
+import { neighbourOf } from './neighbour.ts'
 import { Upstream } from './relay/upstream.ts'
 import type { References } from './secrets/reference.ts'
 import { portOf } from './settings/policy.ts'
@@ -31,18 +32,22 @@ interface Tools {
 /** Builds every connection of the settings. Does no I/O: the first ask dials, and mints. */
 export function buildConnections(settings: Settings['connections'], tools: Tools): ReadonlyMap<string, Connection> {
   const all = new Map<string, Connection>()
-  for (const [name, connection] of Object.entries(settings))
-    all.set(name, buildConnection(name, connection, tools, all))
+  function neighbour(name: string): Neighbour | undefined {
+    const [its, connection] = [Object.hasOwn(settings, name) ? settings[name] : undefined, all.get(name)]
+    return its && connection && neighbourOf(its, connection, tools)
+  }
+  const others = { ...tools, neighbour, supply: (name: string) => lentBy(name, all, tools) }
+  for (const [name, one] of Object.entries(settings)) all.set(name, buildConnection(name, one, others))
   return all
 }
 
-/** `all`: where the others are, once they are built. */
-function buildConnection(
-  name: string,
-  settings: ConnectionSettings,
-  tools: Tools,
-  all: ReadonlyMap<string, Connection>,
-): Connection {
+/** `supply`, `neighbour`: of the others, once they are built. */
+interface ConnectionTools extends Tools {
+  supply(name: string): Connection['supply']
+  neighbour(name: string): Neighbour | undefined
+}
+
+function buildConnection(name: string, settings: ConnectionSettings, tools: ConnectionTools): Connection {
   const { credential, inject, scrubResponses, websocket, tunnel } = settings
   const { references, clock, dialer, ending } = tools
   const supply = buildSupply(credential, {
@@ -53,7 +58,8 @@ function buildConnection(
     ending,
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
-    connection: (other) => lentBy(other, all, tools),
+    connection: (other) => tools.supply(other),
+    neighbour: (other) => tools.neighbour(other),
   })
   const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
   return {

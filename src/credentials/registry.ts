@@ -7,6 +7,7 @@ import { entra } from './entra.ts'
 import { exec } from './exec.ts'
 import { githubApp } from './github-app.ts'
 import { googleWif } from './google-wif.ts'
+import { httpMint } from './http-mint.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
 import { passthroughObo } from './passthrough-obo.ts'
@@ -28,6 +29,7 @@ export const sourceKinds = {
   exec,
   'signed-jwt': signedJwt,
   'github-app': githubApp,
+  'http-mint': httpMint,
 }
 
 /** Settings of one source. */

@@ -1,8 +1,11 @@
 import type { Clock } from '../core/clock.ts'
 import type { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
+import type { LongLived } from '../core/secret.ts'
 import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
+import type { IssuerAnswer } from '../oauth/exchange.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
@@ -19,6 +22,32 @@ export type MintEvent =
     }
   | { readonly outcome: 'failed'; readonly durationMs: number; readonly problem: Problem }
 
+/** A request of our own to the upstream of a connection. */
+export interface Errand {
+  readonly method: 'GET' | 'POST' | 'PUT'
+  /** With or without a query; behind the base path of the connection. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON. */
+  readonly body: string | undefined
+  readonly signal: AbortSignal
+}
+
+/** The upstream of another connection, for sources that ask it for something. */
+export interface Neighbour {
+  /** Who answers, for messages. */
+  readonly host: string
+  /**
+   * Asks once, with the connection's own credential in its place; once more with another one after a 401. `purpose`: of
+   * the ask that it is for, where that connection gives each caller its own. `behind`: the long-lived secret behind it.
+   * @throws Problem `credential-unavailable`, `credential-failed`
+   */
+  ask(
+    errand: Errand,
+    purpose?: Purpose,
+  ): Promise<{ readonly answer: IssuerAnswer; readonly behind?: LongLived | undefined }>
+}
+
 /** What every kind of source is built with. */
 export interface SourceTools extends References {
   readonly clock: Clock
@@ -31,6 +60,8 @@ export interface SourceTools extends References {
   onMint?(event: MintEvent): void
   /** That of another connection, as `needs` of this source names it. Not before the first ask: it may not be built yet. */
   connection?(name: string): Supply
+  /** The same for its upstream. */
+  neighbour?(connection: string): Neighbour | undefined
 }
 
 /** What a source needs of the rest of the settings. */
@@ -45,6 +76,8 @@ export interface SourceNeeds {
 export interface Named {
   readonly path: readonly PropertyKey[]
   readonly name: string
+  /** Whether a connection without a credential will do. */
+  readonly isUpstream?: boolean
 }
 
 /** What a supply of minted tokens needs of them. */

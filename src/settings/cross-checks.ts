@@ -4,6 +4,7 @@ import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { injectionFaults } from './injection-checks.ts'
+import { neighbourFaults } from './neighbour-checks.ts'
 import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
 import { allowlistOf, interceptedHosts } from './policy.ts'
@@ -17,6 +18,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...faultsOfCallers(settings.callers).map(({ caller, message }) => ({ path: ['callers', caller], message })),
     ...scopeFaults(settings),
     ...Object.keys(settings.connections).flatMap((name) => connectionFaults(name, settings)),
+    ...neighbourFaults(settings),
     ...sharedHosts(settings),
     ...settings.grants.flatMap((_, index) => grantFaults(index, settings)),
     ...settings.listeners.flatMap((_, index) => listenerFaults(index, settings)),

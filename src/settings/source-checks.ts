@@ -29,10 +29,10 @@ function at(name: string, path: readonly PropertyKey[] = []): PropertyKey[] {
 /** Credentials of other connections: each has to be there, and none may need itself. */
 function borrowingFaults(name: string, settings: Settings): SettingsFault[] {
   const { connections } = settings
-  return (needsOfConnection(name, settings).connections ?? []).flatMap(({ path, name: other }) => {
+  return (needsOfConnection(name, settings).connections ?? []).flatMap(({ path, name: other, isUpstream }) => {
     const fault = (message: string) => [{ path: at(name, path), message }]
     if (!Object.hasOwn(connections, other)) return fault(unknown('connection', connections))
-    if (connections[other]?.credential.kind === 'none')
+    if (!isUpstream && connections[other]?.credential.kind === 'none')
       return fault(`use another connection: ${other} has no credential`)
     if (connections[other]?.disabled) return fault(`use another connection, or enable ${other}: it refuses everybody`)
     const way = wayBack(other, name, settings)

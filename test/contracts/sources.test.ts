@@ -87,6 +87,12 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   }),
+  'http-mint': () => ({
+    connection: 'vault',
+    path: '/lease',
+    tokenPointer: '/auth/client_token',
+    expiryPointer: '/auth/lease_duration',
+  }),
   exec: () => ({ command: [process.execPath, '-e', PRINTING] }),
 }
 
@@ -120,7 +126,7 @@ describe.each(kinds)('the source %s', (kind) => {
   }
 
   function build(): TestTools & { supply: Supply } {
-    const made = makeSourceTools({ secret, ca })
+    const made = makeSourceTools({ secret, ca, neighbourPort: issuer.port })
     return { ...made, supply: buildSupply(settings(), made.tools) }
   }
 

@@ -44,7 +44,15 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   }
   const entries: Entry[] = []
   const faults: unknown[] = []
-  const tools = { references, clock: systemClock, metrics, log, dialer, ending: new AbortController().signal, isDisabled: () => false }
+  const tools = {
+    references,
+    clock: systemClock,
+    metrics,
+    log,
+    dialer,
+    ending: new AbortController().signal,
+    isDisabled: () => false,
+  }
   const identify = buildIdentify(settings.callers, {
     references,
     clock: systemClock,

@@ -1,9 +1,11 @@
 import { Secret } from '../../src/core/secret.ts'
-import type { MintEvent, SourceTools } from '../../src/credentials/tools.ts'
-import { FileReference } from '../../src/forms/network.ts'
+import type { MintEvent, Neighbour, SourceTools } from '../../src/credentials/tools.ts'
+import { FileReference, toBlockList } from '../../src/forms/network.ts'
+import { exchange } from '../../src/oauth/exchange.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'
 import { createDialer } from '../../src/wire/dial.ts'
 import { createResolver } from '../../src/wire/resolve.ts'
+import { trustOf } from '../../src/wire/trust.ts'
 import { HandClock } from './hand-clock.ts'
 
 /** What a source is built with in a test: a real dialer, hand-driven clocks, and one secret that can be rotated. */
@@ -24,8 +26,17 @@ export const theAuthority = new FileReference('authority.pem')
 /** Ranges that let a source dial the servers of the tests. */
 export const loopback = ['127.0.0.0/8']
 
-/** `login.test` is at 127.0.0.1. `secret`: the text held at first; `ca`: PEM of the authority. */
-export function makeSourceTools({ secret, ca = '' }: { readonly secret: string; readonly ca?: string }): TestTools {
+interface Wishes {
+  /** The text held at first. */
+  readonly secret: string
+  /** PEM of the authority. */
+  readonly ca?: string
+  /** Every other connection is `login.test` on this port, without a credential of its own. */
+  readonly neighbourPort?: number
+}
+
+/** `login.test` is at 127.0.0.1. */
+export function makeSourceTools({ secret, ca = '', neighbourPort }: Wishes): TestTools {
   const clock = new HandClock()
   const events: MintEvent[] = []
   let held = { secret: new Secret(secret), version: 1 }
@@ -36,6 +47,7 @@ export function makeSourceTools({ secret, ca = '' }: { readonly secret: string; 
     dialer: createDialer({ resolver: createResolver({ hosts: { 'login.test': ['127.0.0.1'] } }) }),
     random: () => 0.5,
     onMint: (event) => events.push(event),
+    neighbour: () => (neighbourPort === undefined ? undefined : bareNeighbour(neighbourPort, tools, ca)),
   }
   return {
     tools,
@@ -44,5 +56,16 @@ export function makeSourceTools({ secret, ca = '' }: { readonly secret: string; 
     rotate: (text) => {
       held = { secret: new Secret(text), version: held.version + 1 }
     },
+  }
+}
+
+/** As src/neighbour.ts has it, without a credential; that one is tested in test/stories/signers.test.ts. */
+function bareNeighbour(port: number, { dialer }: SourceTools, ca: string): Neighbour {
+  const route = { dialer, trust: trustOf(ca), allowPrivate: toBlockList(loopback), timeoutMs: 5_000 }
+  return {
+    host: 'login.test',
+    ask: async ({ path, ...errand }) => ({
+      answer: await exchange(route, { ...errand, url: new URL(`https://login.test:${port}${path}`) }),
+    }),
   }
 }
