@@ -2,6 +2,7 @@ import type { References, SecretReference } from '../secrets/reference.ts'
 import { faultOfServerCertificate } from '../wire/server-tls.ts'
 import { clientFaults } from './client-checks.ts'
 import type { SettingsFault } from './fault.ts'
+import { keyFaults } from './key-checks.ts'
 import { programFaults } from './program-checks.ts'
 import type { Settings } from './schema.ts'
 
@@ -15,6 +16,7 @@ export function openedFaults(settings: Settings, references: Read, at: number): 
   return [
     ...certificateFaults(settings, references, at),
     ...clientFaults(settings, references),
+    ...keyFaults(settings, references),
     ...programFaults(settings, process.env),
   ]
 }

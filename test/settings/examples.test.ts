@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -17,6 +18,8 @@ const names = readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'))
 let directory: string
 /** Of everything that is a certificate, or a key. */
 let identity: Identity
+/** What signs by RS256. */
+const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
@@ -54,6 +57,7 @@ test.each(names.filter((name) => Object.hasOwn(sourceKinds, name.slice(0, -'.yam
 function furnish(settings: Settings): void {
   for (const { path, reference } of referencesIn(settings)) {
     if (reference instanceof FileReference) put(reference.file, identity.cert)
+    else if (path.at(-1) === 'key' && signsByRsa(settings, path[1])) put(String(reference.settings['file']), rsaKey)
     else if (path.at(-1) === 'key' && path[0] === 'connections') put(String(reference.settings['file']), identity.key)
     else if (reference instanceof SecretReference && 'file' in reference.settings)
       put(String(reference.settings['file']), 'a secret of an example')
@@ -64,6 +68,11 @@ function furnish(settings: Settings): void {
       chmodSync(put(join('bin', credential.command[0] ?? ''), ''), 0o700)
       for (const name of credential.env) vi.stubEnv(name, 'a value')
     }
+}
+
+/** Whether the key of a connection signs by RS256; others belong to a certificate. */
+function signsByRsa({ connections }: Settings, name: PropertyKey | undefined): boolean {
+  return ['signed-jwt', 'github-app'].includes(connections[String(name)]?.credential.kind ?? '')
 }
 
 function put(name: string, text: string): string {

@@ -1,0 +1,57 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
+import { faultOfKey } from '../../src/oauth/key-fit.ts'
+import { type SigningAlgorithm, signingAlgorithm, signJwt } from '../../src/oauth/sign-jwt.ts'
+import { keyFaults } from '../../src/settings/key-checks.ts'
+import { settingsSchema } from '../../src/settings/schema.ts'
+import { References } from '../support/references.ts'
+
+const pem = (pair: { readonly privateKey: { export(options: object): string | Buffer } }) =>
+  pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+const keys = {
+  rsa: pem(generateKeyPairSync('rsa', { modulusLength: 2048 })),
+  short: pem(generateKeyPairSync('rsa', { modulusLength: 1024 })),
+  pss: pem(generateKeyPairSync('rsa-pss', { modulusLength: 2048 })),
+  p256: pem(generateKeyPairSync('ec', { namedCurve: 'P-256' })),
+  p384: pem(generateKeyPairSync('ec', { namedCurve: 'P-384' })),
+  p521: pem(generateKeyPairSync('ec', { namedCurve: 'P-521' })),
+  koblitz: pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' })),
+  ed25519: pem(generateKeyPairSync('ed25519')),
+  ed448: pem(generateKeyPairSync('ed448')),
+  x25519: pem(generateKeyPairSync('x25519')),
+  none: 'LT_CANARY',
+}
+
+describe.each(Object.entries(keys))('the key %s', (_name, text) => {
+  test.each(signingAlgorithm.options)('is right for %s exactly where it does sign', async (alg: SigningAlgorithm) => {
+    const secret = new Secret(text)
+    const signs = await signJwt(secret, { alg, claims: {}, lifetimeMs: 60_000, now: 0 }).then(
+      () => true,
+      () => false,
+    )
+    const fault = faultOfKey(alg, secret)
+    expect(fault === undefined).toBe(signs)
+    expect(fault ?? '').not.toContain('LT_CANARY')
+  })
+})
+
+test.each([
+  [
+    { kind: 'signed-jwt', key: { file: 'k' }, alg: 'EdDSA', claims: { iss: 'me' } },
+    'use an Ed25519 key: this key cannot sign by EdDSA',
+  ],
+  [
+    { kind: 'github-app', key: { file: 'k' }, appId: 1, installationId: 2 },
+    'use an RSA key of 2048 bits or more: this key cannot sign by RS256',
+  ],
+])('settings %o with a key that does not fit are refused before anything starts', (credential, message) => {
+  const settings = settingsSchema.parse({
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    connections: { crm: { hosts: ['api.crm.test'], credential } },
+  })
+  const references = new References(keys.p256)
+  const read = { secret: () => references.secret(), isOpen: () => true }
+  expect(keyFaults(settings, read)).toEqual([{ path: ['connections', 'crm', 'credential', 'key'], message }])
+  expect(keyFaults(settings, { ...read, isOpen: () => false })).toEqual([])
+})
