@@ -1,5 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
+import type { Logins } from './credentials/logins.ts'
 import { buildSupply } from './credentials/registry.ts'
 import type { MintEvent } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'
@@ -22,6 +23,9 @@ interface Tools {
   readonly metrics: Metrics
   readonly log: Logger
   readonly dialer: Dialer
+  /** Absent where there is no store, or it is not ours to spend what is in it. */
+  readonly logins?: Logins | undefined
+  loginUrl?(connection: string, caller: string | undefined): string
   /** Whether an operator has switched it off. */
   isDisabled(connection: string): boolean
 }
@@ -42,12 +46,15 @@ function buildConnection(
   all: ReadonlyMap<string, Connection>,
 ): Connection {
   const { credential, inject, scrubResponses, websocket, tunnel } = settings
-  const { references, clock, dialer } = tools
+  const { references, clock, dialer, logins } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
     file: (reference) => references.file(reference),
     clock,
     dialer,
+    name,
+    logins,
+    loginUrl: (connection, caller) => tools.loginUrl?.(connection, caller) ?? 'the address that the operator names',
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
     connection: (other) => lentBy(other, all, tools),

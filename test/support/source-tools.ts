@@ -24,8 +24,13 @@ export const theAuthority = new FileReference('authority.pem')
 /** Ranges that let a source dial the servers of the tests. */
 export const loopback = ['127.0.0.0/8']
 
+interface Wishes extends Pick<SourceTools, 'logins' | 'name'> {
+  readonly secret: string
+  readonly ca?: string
+}
+
 /** `login.test` is at 127.0.0.1. `secret`: the text held at first; `ca`: PEM of the authority. */
-export function makeSourceTools({ secret, ca = '' }: { readonly secret: string; readonly ca?: string }): TestTools {
+export function makeSourceTools({ secret, ca = '', ...kept }: Wishes): TestTools {
   const clock = new HandClock()
   const events: MintEvent[] = []
   let held = { secret: new Secret(secret), version: 1 }
@@ -33,6 +38,7 @@ export function makeSourceTools({ secret, ca = '' }: { readonly secret: string; 
     secret: () => ({ current: () => held }),
     file: () => ca,
     clock,
+    ...kept,
     dialer: createDialer({ resolver: createResolver({ hosts: { 'login.test': ['127.0.0.1'] } }) }),
     random: () => 0.5,
     onMint: (event) => events.push(event),
