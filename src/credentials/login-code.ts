@@ -127,8 +127,8 @@ export class CodeDesk implements LoginDesk {
     const { refreshToken, refreshExpiresIn } = granted
     // It would work until the token ends, and then fail for everybody, at night.
     if (!refreshToken) throw failed(NO_REFRESH_TOKEN)
-    const { secret, sentAt, lifetimeMs } = mintedOf(granted, settings)
-    const access = { secret, sentAt: sentAt.wall, lifetimeMs }
+    const { secret, sentAt, lifetimeMs, boundTo } = mintedOf(granted, settings)
+    const access = boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
     return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false }), { by, expiresAt }))
   }

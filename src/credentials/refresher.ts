@@ -90,7 +90,8 @@ export class Refresher {
     const isSame = refreshToken === undefined || refreshToken.equals(before.refreshToken)
     const minted = mintedOf(granted, settings)
     const { secret, sentAt, lifetimeMs } = minted
-    const access = { secret, sentAt: sentAt.wall, lifetimeMs }
+    // What is bound to a key of this process is of use to no other.
+    const access = minted.boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
     const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
     return this.#keep(lease, content, expiresAt, minted)

@@ -8,6 +8,7 @@ export function loginFaults(settings: Settings): SettingsFault[] {
     if (!keepsTokens(credential)) return []
     const messages = [
       ...storeFaults(credential.kind, settings),
+      ...boundFaults(credential),
       ...(credential.kind === 'authorization-code' ? deskFaults(credential, settings) : []),
     ]
     return messages.map((message) => ({ path: ['connections', name, 'credential'], message }))
@@ -18,6 +19,14 @@ function storeFaults(kind: string, { store }: Settings): string[] {
   const why = `${kind} keeps refresh tokens there, sealed`
   if (!store) return [`add store: "store: { kind: sqlite, path: FILE, key: { file: KEY } }"; ${why}`]
   return store.key ? [] : [`add "key: { file: KEY }" to "store": ${why}`]
+}
+
+/** @see RFC 9449 section 5 */
+function boundFaults(credential: ConnectionSettings['credential']): string[] {
+  const isBound = 'dpop' in credential && credential.dpop !== undefined && credential.clientAuth.kind === 'none'
+  return isBound
+    ? ['leave dpop out, or use another clientAuth than none: the refresh token would end with the process']
+    : []
 }
 
 type Source = Extract<ConnectionSettings['credential'], { kind: 'authorization-code' }>

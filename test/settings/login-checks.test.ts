@@ -47,6 +47,11 @@ test.each<[string, string, RegExp]>([
     /use per-caller: the same claim of two issuers is not the same person/,
   ],
   [
+    'dpop of a public client',
+    settings(`${CREDENTIAL}, dpop: true`, STORE, ADMIN).replace(/\} \}$/, '}, inject: { kind: dpop } }'),
+    /leave dpop out/,
+  ],
+  [
     'no authorization endpoint',
     settings(
       CREDENTIAL.replace('issuer: "https://login.example.com"', 'tokenEndpoint: "https://login.example.com/t"'),
