@@ -6,6 +6,7 @@ import { buildOperators, defaultOperators } from './admin/operators.ts'
 import type { AdminPorts } from './admin/ports.ts'
 import type { CallerTools } from './callers/method.ts'
 import { buildIdentify } from './callers/registry.ts'
+import type { LoginDesk } from './credentials/login-desk.ts'
 import type { Snapshot } from './gate/snapshot.ts'
 import { declaredIn } from './settings/declared.ts'
 import type { Loaded } from './settings/load.ts'
@@ -15,7 +16,7 @@ import { describe, type Logger } from './telemetry/logger.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
 
 interface Parts
-  extends Pick<AdminPorts, 'metrics' | 'isReady' | 'store' | 'change' | 'isAuditFull' | 'tail' | 'history'> {
+  extends Pick<AdminPorts, 'metrics' | 'isReady' | 'store' | 'change' | 'isAuditFull' | 'tail' | 'history' | 'links'> {
   readonly loaded: Loaded
   readonly log: Logger
   readonly tools: CallerTools
@@ -45,11 +46,19 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     operators: buildOperators(operators, (proofs) => buildIdentify(proofs, tools)),
     declared: () => declared,
     supplies: () => new Map(Array.from(snapshot().connections, ([name, { supply }]) => [name, supply.state()])),
+    desks: () => desksIn(snapshot()),
+    links: parts.links,
     policy: () => snapshot().policy,
     inventoryFacts: () => inventoryFacts(loaded, store),
     onFault: (id, error) => log.error({ id, error: describe(error) }, 'the admin API could not answer'),
   })
-  return new AdminDoor(app, { listen: admin.listen, mode: admin.mode, directory, peers })
+  const { listen, mode, url } = admin
+  const hostnames = url === undefined ? [] : [new URL(url).hostname]
+  return new AdminDoor(app, { listen, mode, directory, peers, hostnames })
+}
+
+function desksIn({ connections }: Snapshot): ReadonlyMap<string, LoginDesk> {
+  return new Map([...connections].flatMap(([name, { supply }]) => (supply.desk ? [[name, supply.desk]] : [])))
 }
 
 type AdminSettings = NonNullable<Loaded['settings']['admin']>

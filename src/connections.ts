@@ -1,5 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
+import type { Logins } from './credentials/logins.ts'
 import { buildSupply } from './credentials/registry.ts'
 import type { MintEvent, Neighbour } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'
@@ -25,6 +26,9 @@ interface Tools {
   readonly dialer: Dialer
   /** Aborts when everything closes. */
   readonly ending: AbortSignal
+  /** Absent where there is no store, or it is not ours to spend what is in it. */
+  readonly logins?: Logins | undefined
+  loginUrl?(connection: string, caller: string | undefined): string
   /** Whether an operator has switched it off. */
   isDisabled(connection: string): boolean
 }
@@ -49,13 +53,16 @@ interface ConnectionTools extends Tools {
 
 function buildConnection(name: string, settings: ConnectionSettings, tools: ConnectionTools): Connection {
   const { credential, inject, scrubResponses, websocket, tunnel } = settings
-  const { references, clock, dialer, ending } = tools
+  const { references, clock, dialer, ending, logins } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
     file: (reference) => references.file(reference),
     clock,
     dialer,
     ending,
+    name,
+    logins,
+    loginUrl: (connection, caller) => tools.loginUrl?.(connection, caller) ?? 'the address that the operator names',
     random: Math.random,
     onMint: (event) => tellOfMint(name, event, tools),
     connection: (other) => tools.supply(other),

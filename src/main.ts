@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import type { AdminDoor } from './admin/admin-door.ts'
+import { LoginLinks } from './admin/login-links.ts'
 import { Tail } from './admin/tail.ts'
 import { buildAdminDoor } from './administration.ts'
 import type { Entry } from './audit/entry.ts'
@@ -21,6 +22,7 @@ import type { Loaded } from './settings/load.ts'
 import { openReferences } from './settings/open.ts'
 import type { Additions } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
+import type { Store } from './store/store.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
@@ -82,6 +84,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   })
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
+  const links = new LoginLinks(clock)
   const { record, change, unrecordable } = createRecorder({ audit, metrics, log, onEntry: site.onEntry })
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
@@ -92,7 +95,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     store,
     clock,
     identifyWith,
-    ...openConnections(site, { metrics, dialer, isDisabled }),
+    ...openConnections(site, { metrics, dialer, isDisabled, store, links }),
   })
   closers.push(() => live.close())
   const { snapshot } = live
@@ -117,10 +120,12 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     isAuditFull,
     tail,
     history: historyOf(loaded, store),
+    links,
     snapshot,
   }
   const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
   if (admin !== undefined) own.add(admin)
+  links.open(settings.admin?.url ?? (admin === undefined || admin.startsWith('unix:') ? undefined : `http://${admin}`))
   // Not before anything can be asked: what does not open is no run.
   audit.begin()
   state.isReady = true
@@ -168,17 +173,23 @@ function buildGate(
   }
 }
 
-function openConnections(
-  { loaded, log, references, clock, closers }: Site,
-  own: { readonly metrics: Metrics; readonly dialer: Dialer; isDisabled(connection: string): boolean },
-) {
+function openConnections({ loaded, log, references, clock, closers }: Site, { store, links, ...own }: Outfit) {
   const closing = new AbortController()
-  const tools = { references, clock, log, ...own, ending: closing.signal }
+  const loginUrl = (connection: string, caller: string | undefined) => links.forCaller(connection, caller)
+  const tools = { references, clock, log, ...own, ending: closing.signal, logins: store?.logins, loginUrl }
   const connections = buildConnections(loaded.settings.connections, tools)
   const unlisted = buildUnlisted(tools)
   closers.push(() => closing.abort())
   closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))
   return { connections, unlisted }
+}
+
+interface Outfit {
+  isDisabled(connection: string): boolean
+  readonly metrics: Metrics
+  readonly dialer: Dialer
+  readonly store: Store | undefined
+  readonly links: LoginLinks
 }
 
 async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<House['listeners']> {

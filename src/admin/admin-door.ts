@@ -18,6 +18,8 @@ interface Options {
   readonly mode: string
   /** Where relative paths start. */
   readonly directory: string
+  /** Names besides its address under which browsers reach it. */
+  readonly hostnames?: readonly string[]
   /** Asks the kernel who is at the other end of a Unix socket; absent: nobody is. */
   readonly peers: PeerReader | undefined
 }
@@ -40,7 +42,7 @@ export class AdminDoor {
       overrideGlobalObjects: false,
     })
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
-      const fault = siteFault(request, options.listen)
+      const fault = siteFault(request, options)
       if (fault) refuse(response, fault)
       else handle(request, response).catch(() => response.destroy())
     })
@@ -85,13 +87,30 @@ const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
  * A page that rebinds its name to this address, or a browser that asks for a page of another origin, must not reach what is
  * for the operator. On a Unix socket too: people forward those to a port, where the kernel then vouches for their browser.
  */
-function siteFault({ rawHeaders, url = '' }: http.IncomingMessage, listen: string): SiteFault | undefined {
+function siteFault(request: http.IncomingMessage, { listen, hostnames = [] }: Options): SiteFault | undefined {
+  const { rawHeaders, url = '' } = request
   if (listen.startsWith('unix:') && OPEN.has(url)) return undefined
   // Of two, some would read the one and some the other.
   if (valuesOf(rawHeaders, 'host').length > 1) return 'host-misdirected'
-  const fault = faultOfSite(rawHeaders, { listen, hostnames: [] })
+  const fields = isVisit(request) ? withoutSite(rawHeaders) : rawHeaders
+  const fault = faultOfSite(fields, { listen, hostnames })
   if (!fault) return undefined
   return fault.code === 'host-misdirected' ? 'host-misdirected' : 'cross-site'
+}
+
+/**
+ * An issuer sends the browser back to us, and links to a login come from anywhere. Such a visit is a whole page, never a part of
+ * one; it does nothing by itself but begin a login, and ends one by a state and a cookie that no other page knows.
+ */
+function isVisit({ method, url = '', headers }: http.IncomingMessage): boolean {
+  const { 'sec-fetch-mode': mode = 'navigate', 'sec-fetch-dest': dest = 'document', origin } = headers
+  return (
+    method === 'GET' && url.startsWith('/login/') && mode === 'navigate' && dest === 'document' && origin === undefined
+  )
+}
+
+function withoutSite(fields: readonly string[]): readonly string[] {
+  return fields.filter((_, at) => fields[at - (at % 2)]?.toLowerCase() !== 'sec-fetch-site')
 }
 
 type SiteFault = 'host-misdirected' | 'cross-site'

@@ -121,6 +121,16 @@ export const adminProblems = {
     title: 'The settings file names the secret',
     remedy: 'Take it out of the settings file first: a sidecar does not start without a secret that its settings name.',
   },
+  'login-not-offered': {
+    status: 409,
+    title: 'Nobody logs in for this connection',
+    remedy: 'Only a connection whose credential is of kind authorization-code takes logins.',
+  },
+  'login-failed': {
+    status: 409,
+    title: 'The login did not succeed',
+    remedy: 'Begin anew; what was wrong is in the log of the issuer.',
+  },
   'too-many-tails': {
     status: 429,
     title: 'Too many follow the audit already',

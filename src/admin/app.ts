@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { Hono } from 'hono'
 import { AdminProblem } from './admin-problem.ts'
 import { healthApp } from './health.ts'
+import { loginApp } from './login-app.ts'
 import { openApiDocument } from './openapi.ts'
 import { serversOf } from './openapi-servers.ts'
 import type { AdminPorts } from './ports.ts'
@@ -22,6 +23,7 @@ export function createAdminApp(ports: AdminPorts): App {
     const text = JSON.stringify({ ...document, servers: serversOf(env.incoming) })
     return body(`${text}\n`, 200, { 'Content-Type': 'application/json' })
   })
+  app.route('/login', loginApp(ports))
   mount(app, ports)
   app.notFound(() => refusalResponse(new AdminProblem('not-found'), randomUUIDv7()))
   app.onError((error) => {

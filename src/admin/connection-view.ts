@@ -2,6 +2,7 @@ import { hasEnded, holderText } from '../core/grants.ts'
 import type { StoredSwitch } from '../core/holdings.ts'
 import type { SupplyState } from '../credentials/credential.ts'
 import { z } from '../forms/zod.ts'
+import { loginSummary, summaryOf } from './login-view.ts'
 import type { AdminPorts, DeclaredConnection } from './ports.ts'
 import { iso, named } from './shapes.ts'
 import { holdingsOf } from './store-of.ts'
@@ -47,6 +48,7 @@ export const connection = named(
       .strictObject({ code: z.string(), reason: z.string(), at: time })
       .optional()
       .meta({ description: 'the last failure since the last success' }),
+    login: loginSummary.optional().meta({ description: 'how it stands with the logins; absent where nobody logs in' }),
     holders: z.int().meta({ description: 'callers and groups that hold a grant which has not ended' }),
   }),
 )
@@ -65,6 +67,7 @@ export function connectionView(name: string, declared: DeclaredConnection, ports
     connect,
     ...switchOf(name, declared, ports),
     ...stateOf(ports.supplies().get(name) ?? { phase: 'none' }),
+    ...loginOf(name, ports),
     holders: holdersOf(name, ports),
   }
 }
@@ -93,6 +96,11 @@ function stateOf({ phase, mintedAt, expiresAt, nextAttemptAt, lastError, separat
     ...(separate !== undefined && { separate }),
     ...(lastError && { lastError: { ...lastError, at: iso(lastError.at) } }),
   }
+}
+
+function loginOf(name: string, ports: AdminPorts): Pick<ConnectionView, 'login'> {
+  const desk = ports.desks().get(name)
+  return desk ? { login: summaryOf(desk) } : {}
 }
 
 function holdersOf(name: string, ports: AdminPorts): number {

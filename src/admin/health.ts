@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import type { SupplyState } from '../credentials/credential.ts'
+import { summaryOf } from './login-view.ts'
 import type { AdminPorts } from './ports.ts'
 import { iso } from './shapes.ts'
 
@@ -8,7 +9,7 @@ import { iso } from './shapes.ts'
  * issuer that is down must not restart a sidecar that still serves from its cache, so credentials are shown and do not
  * decide.
  */
-export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metrics' | 'store'>): Hono {
+export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'desks' | 'metrics' | 'store'>): Hono {
   const app = new Hono()
   app.get('/livez', (context) => context.json({ status: 'ok' }))
   // This door opens after all others: to be answered is the answer.
@@ -19,7 +20,7 @@ export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metr
         status: ports.isReady() ? 'ok' : 'not ready',
         // It decides nothing here either: what was known goes on being served for a while.
         ...(ports.store && { store: ports.store.state() }),
-        connections: Object.fromEntries([...ports.supplies()].map(shown)),
+        connections: Object.fromEntries([...ports.supplies()].map((one) => shown(one, ports.desks()))),
       },
       ports.isReady() ? 200 : 503,
     ),
@@ -31,12 +32,17 @@ export function healthApp(ports: Pick<AdminPorts, 'isReady' | 'supplies' | 'metr
 }
 
 /** Times as ISO 8601 and ages in ms, for people and scripts alike. */
-function shown([name, state]: readonly [string, SupplyState]): [string, object] {
+function shown(
+  [name, state]: readonly [string, SupplyState],
+  desks: ReturnType<AdminPorts['desks']>,
+): [string, object] {
+  const desk = desks.get(name)
   const { mintedAt, expiresAt, nextAttemptAt, lastError, phase, separate } = state
   return [
     name,
     {
       phase,
+      ...(desk && { login: summaryOf(desk).state }),
       ...(mintedAt !== undefined && { mintedAt: iso(mintedAt), ageMs: Date.now() - mintedAt }),
       ...(expiresAt !== undefined && { expiresAt: iso(expiresAt) }),
       ...(nextAttemptAt !== undefined && { nextAttemptAt: iso(nextAttemptAt) }),

@@ -6,8 +6,10 @@ import type { Place, Policy } from '../core/decide.ts'
 import type { Holder } from '../core/grants.ts'
 import type { Rule } from '../core/rule.ts'
 import type { SupplyState } from '../credentials/credential.ts'
+import type { LoginDesk } from '../credentials/login-desk.ts'
 import type { Store } from '../store/store.ts'
 import type { InventoryFacts } from './inventory.ts'
+import type { LoginLinks } from './login-links.ts'
 import type { Operators } from './operators.ts'
 import type { PolicyHistory } from './policy-history.ts'
 import type { Tail } from './tail.ts'
@@ -22,6 +24,9 @@ export interface AdminPorts {
   declared(): Declared
   /** What the supply of each connection does just now. */
   supplies(): ReadonlyMap<string, SupplyState>
+  /** Where people log in, by the name of the connection. */
+  desks(): ReadonlyMap<string, LoginDesk>
+  readonly links: LoginLinks
   /** By which the next request is decided. */
   policy(): Policy
   readonly store: Store | undefined

@@ -8,6 +8,7 @@ export interface Holdings {
   readonly callers: readonly StoredCaller[]
   readonly grants: readonly StoredGrant[]
   readonly switches: readonly StoredSwitch[]
+  readonly logins: readonly StoredLogin[]
 }
 
 /** A caller that an operator added. Its keys are known by their digests alone. Times in ms since the epoch. */
@@ -52,5 +53,20 @@ export interface StoredSwitch {
   readonly reason: string | undefined
 }
 
+/** Somebody's consent at an authorization server. What was given for it is sealed in the store, and not in here. */
+export interface StoredLogin {
+  /** Another one at each login. */
+  readonly id: string
+  readonly connection: string
+  /** Whose it is, as the source of the connection tells them apart. */
+  readonly identity: string
+  /** False: the authorization server takes it no more, and only another login helps. */
+  readonly isAlive: boolean
+  /** When it ends by itself, where the authorization server has said so. */
+  readonly expiresAt: number | undefined
+  readonly createdAt: number
+  readonly createdBy: string
+}
+
 /** No store, or nothing in it. */
-export const NO_HOLDINGS: Holdings = Object.freeze({ revision: 0, callers: [], grants: [], switches: [] })
+export const NO_HOLDINGS: Holdings = Object.freeze({ revision: 0, callers: [], grants: [], switches: [], logins: [] })

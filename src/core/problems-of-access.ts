@@ -124,6 +124,14 @@ export const accessProblems = {
     remedy:
       'No rule of the grant lets this method through to this path. Paths with "..", "//" or encoded slashes match no rule.',
   },
+  'login-required': {
+    status: 403,
+    title: 'Somebody has to log in first',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'The connection acts for a person, and has no consent of that person. The detail has the address to log in at; an operator can run "sallyport login".',
+  },
   'audit-full': {
     status: 503,
     title: 'What happens here could not be recorded',

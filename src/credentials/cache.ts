@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Moment } from '../core/moment.ts'
-import { Problem } from '../core/problem.ts'
+import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import { delayAfter } from './backoff.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
@@ -57,6 +57,8 @@ export class MintedSupply implements Supply {
   #setback: Setback | undefined
   #generation = 0
   #rejectionMintAt = Number.NEGATIVE_INFINITY
+  /** Grows when what is held, and what is on its way, is to be forgotten. */
+  #era = 0
 
   constructor(from: Mintage) {
     this.#from = from
@@ -88,6 +90,14 @@ export class MintedSupply implements Supply {
   /** One caller's 401 must not take the token from all others while the issuer is down: the upstream may still like it. */
   #putBack(token: Token): void {
     if (this.#isUsable(token)) this.#token ??= token
+  }
+
+  /** What it rests on has been taken back, or is another: neither the token, nor a failure, nor what is on its way counts. */
+  forget(): void {
+    this.#era += 1
+    this.#token = undefined
+    this.#setback = undefined
+    this.#flight = undefined
   }
 
   state(): SupplyState {
@@ -137,7 +147,7 @@ export class MintedSupply implements Supply {
 
   #startFlight(purpose: Purpose | undefined): Promise<Credential> {
     const flight = this.#fly(purpose).finally(() => {
-      this.#flight = undefined
+      if (this.#flight === flight) this.#flight = undefined
     })
     // A refresh has nobody waiting for it; the setback is what remains of its failure.
     flight.catch(() => undefined)
@@ -147,13 +157,16 @@ export class MintedSupply implements Supply {
 
   async #fly(purpose: Purpose | undefined): Promise<Credential> {
     const startedAt = this.#now().monotonic
+    const era = this.#era
     const secretVersion = this.#from.secretVersion()
     try {
       const minted = await this.#from.mint(purpose)
+      if (era !== this.#era) throw new Problem('credential-unavailable', FORGOTTEN)
       const { credential } = this.#accept(minted)
       this.#report({ outcome: 'ok', version: credential.version, warnings: minted.warnings ?? [] }, startedAt)
       return credential
     } catch (error) {
+      if (era !== this.#era) throw asMintProblem(error)
       const setback = this.#remember(asMintProblem(error), secretVersion)
       this.#report({ outcome: 'failed', problem: setback.problem }, startedAt)
       throw this.#refusal(setback)
@@ -218,6 +231,8 @@ export class MintedSupply implements Supply {
 
 type Unmeasured<E> = E extends MintEvent ? Omit<E, 'durationMs'> : never
 
+const FORGOTTEN = { reason: 'what it was minted with was taken back meanwhile', retryAfter: 1 }
+
 const EXPIRED_ON_ARRIVAL = {
   reason: 'the token had expired when it arrived: check the clocks and its lifetime',
   retryAfter: 1,
@@ -229,9 +244,14 @@ function credentialOf(minted: Minted, generation: number): Credential {
   return { secret, generation, version: `token ${generation}`, expiresAt: sentAt.wall + lifetimeMs, ...origin }
 }
 
-/** Whatever a mint threw, as one of the two answers a caller may get. */
+const MINT_PROBLEMS: ReadonlySet<ProblemCode> = new Set([
+  'credential-failed',
+  'credential-unavailable',
+  'login-required',
+])
+
+/** Whatever a mint threw, as one of the answers a caller may get. */
 function asMintProblem(error: unknown): Problem {
-  if (error instanceof Problem && (error.code === 'credential-failed' || error.code === 'credential-unavailable'))
-    return error
+  if (error instanceof Problem && MINT_PROBLEMS.has(error.code)) return error
   return new Problem('credential-unavailable', { reason: 'minting failed in a way nobody foresaw', cause: error })
 }

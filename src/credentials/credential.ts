@@ -2,6 +2,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
 import type { DpopKey } from '../oauth/dpop.ts'
+import type { LoginDesk } from './login-desk.ts'
 
 /** What gets injected into a request. */
 export interface Credential {
@@ -47,13 +48,16 @@ export interface SupplyState {
   readonly separate?: number
 }
 
+/** `expiring`: it ends soon by itself, and nothing but another login helps against that. */
+export type LoginState = 'needs-login' | 'ok' | 'expiring'
+
 /** Where the credential of one connection comes from, ready for use by any number of asks at once. */
 export interface Supply {
   /**
    * Called for every ask. At once when there is a good credential; a promise while one is being minted, which asks
    * that wait together share. Never an expired one. `undefined`: there is nothing to inject (kind `none` alone).
    * `purpose`: absent where somebody looks whether there is one at all; who gives each caller its own has none then.
-   * @throws Problem `credential-unavailable`, `credential-failed`, always as a rejected promise
+   * @throws Problem `credential-unavailable`, `credential-failed`, `login-required`, always as a rejected promise
    */
   obtain(purpose?: Purpose): Credential | undefined | Promise<Credential>
   /**
@@ -62,6 +66,8 @@ export interface Supply {
    */
   rejected(credential: Credential, purpose?: Purpose): Promise<Credential | undefined>
   state(): SupplyState
+  /** Where people log in for it; absent where nobody has to. */
+  readonly desk?: LoginDesk
   /**
    * Who shares a credential with whom: asks with the same text do. Absent, or undefined: everybody does.
    * @throws Problem why there can be none for this ask

@@ -28,7 +28,7 @@ export interface Minted {
 /**
  * Asks an authorization server for a token, once. Never called again before it has settled, and it must settle.
  * `purpose`: of the ask that began it, where one did.
- * @throws Problem `credential-unavailable`: it may pass. `credential-failed`: see `isLasting`
+ * @throws Problem `credential-unavailable`: it may pass. `credential-failed`: see `isLasting`. `login-required`
  */
 export type Mint = (purpose?: Purpose) => Promise<Minted>
 
@@ -37,5 +37,5 @@ export type Mint = (purpose?: Purpose) => Promise<Minted>
  * for another try. With `retryAfter`, as for an answer that made no sense, the next one may be better (envoy#42009).
  */
 export function isLasting(problem: Problem): boolean {
-  return problem.code === 'credential-failed' && problem.retryAfter === undefined
+  return problem.code !== 'credential-unavailable' && problem.retryAfter === undefined
 }

@@ -1,6 +1,7 @@
 import { buildKind, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
+import { authorizationCode } from './authorization-code.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Supply } from './credential.ts'
 import { entra } from './entra.ts'
@@ -11,6 +12,7 @@ import { httpMint } from './http-mint.ts'
 import { jwtBearer } from './jwt-bearer.ts'
 import { none } from './none.ts'
 import { passthroughObo } from './passthrough-obo.ts'
+import { refreshToken } from './refresh-token.ts'
 import { signedJwt } from './signed-jwt.ts'
 import { staticSecret } from './static.ts'
 import { tokenExchange } from './token-exchange.ts'
@@ -21,6 +23,8 @@ export const sourceKinds = {
   static: staticSecret,
   none,
   'client-credentials': clientCredentials,
+  'refresh-token': refreshToken,
+  'authorization-code': authorizationCode,
   'token-exchange': tokenExchange,
   'jwt-bearer': jwtBearer,
   'google-wif': googleWif,
@@ -43,6 +47,12 @@ export type IssuerSettings = Pick<EndpointSettings, 'tokenEndpoint' | 'issuer' |
 export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {
   const kind: Pick<SourceKind<z.ZodObject>, 'endpoint'> = sourceKinds[settings.kind]
   return kind.endpoint?.(settings) ?? ('tokenParams' in settings ? settings : undefined)
+}
+
+/** Whether its tokens are kept in the store, and are therefore nobody's to spend but the sidecar's. */
+export function keepsTokens({ kind }: SourceSettings): boolean {
+  const source: { readonly keepsTokens?: true } = sourceKinds[kind]
+  return source.keepsTokens ?? false
 }
 
 /** What a source needs of the rest of the settings. */

@@ -10,6 +10,7 @@ import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
+import type { Logins } from './logins.ts'
 
 /** How one mint went. `durationMs`: on the monotonic clock. */
 export type MintEvent =
@@ -54,6 +55,12 @@ export interface SourceTools extends References {
   readonly dialer: Dialer
   /** Aborts when everything closes: what a source has started ends with it. */
   readonly ending?: AbortSignal
+  /** Name of the connection that it is the source of. */
+  readonly name?: string
+  /** Where refresh tokens are kept; absent where there is no store. */
+  readonly logins?: Logins | undefined
+  /** Where somebody can log in, in words that end a sentence; absent where there is no such place. */
+  loginUrl?(connection: string, caller: string | undefined): string
   /** From 0 up to but not including 1, as Math.random. */
   random(): number
   /** Called once for each mint, for the log and the metrics. Must not throw. */
@@ -87,6 +94,8 @@ export function mintageOf(tools: SourceTools): Pick<Mintage, 'clock' | 'random' 
 
 /** One place a credential can come from: one file, one line in the registry. */
 export interface SourceKind<S extends z.ZodObject> extends Kind<S, SourceTools, Supply> {
+  /** Its tokens outlive a restart: it needs a store, and nobody may spend them besides the sidecar. */
+  readonly keepsTokens?: true
   needs?(settings: z.infer<S>): SourceNeeds
   /** The token endpoint that it asks, where its settings do not say it by the fields of one. */
   endpoint?(settings: z.infer<S>): EndpointSettings

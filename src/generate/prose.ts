@@ -1,3 +1,4 @@
+import { credentialTexts } from './prose-credentials.ts'
 import { headersText, injectionsText } from './prose-injections.ts'
 
 /** What the schema cannot say of itself: hand-written Markdown, one text for each section of the reference. */
@@ -126,10 +127,7 @@ verified TLS; what weakens that is called \`unsafe\`, and is off.
 The port is part of the connection: a request for another port of the host is refused. \`CONNECT HOST:80\` is read as
 \`http://HOST/\`, because some clients tunnel that, too.`,
 
-  credentials: 'Where the credential of a connection comes from. Callers never see it, and choose nothing about it.',
-
-  clientAuth: `How a client proves to an authorization server who it is: \`clientAuth\` of every source that asks a token endpoint. A
-way without settings of its own may be written as its name alone: \`clientAuth: body\`.`,
+  ...credentialTexts,
 
   injections: injectionsText,
 

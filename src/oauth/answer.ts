@@ -1,7 +1,7 @@
 import { Problem } from '../core/problem.ts'
 import { parseJsonObject } from '../wire/json-object.ts'
 import type { IssuerAnswer } from './exchange.ts'
-import { IssuerRefusal } from './refusal.ts'
+import { IssuerRefusal, OutcomeUnseen } from './refusal.ts'
 
 /** Longest time, ms, for which an issuer's Retry-After is believed. */
 export const RETRY_AFTER_CAP_MS = 600_000
@@ -31,6 +31,8 @@ export interface TokenFields {
   readonly expires_in?: number
   readonly scope?: string
   readonly refresh_token?: string
+  /** Seconds; no standard has it, and many have it. */
+  readonly refresh_token_expires_in?: number
   readonly issued_token_type?: string
 }
 
@@ -128,6 +130,7 @@ function tokenFields(members: Members, host: string, types: readonly string[]): 
     ...expiresIn(members.get('expires_in'), host),
     ...textIn(members, 'scope'),
     ...textIn(members, 'refresh_token'),
+    ...refreshEnd(members),
     ...textIn(members, 'issued_token_type'),
   }
 }
@@ -156,6 +159,12 @@ function expiresIn(value: unknown, host: string): { expires_in?: number } {
   return { expires_in: Math.min(Math.max(seconds, 0), LONGEST_S) }
 }
 
+/** Google's and Microsoft's name, and Keycloak's; what is no number is as good as none, and nought means no end (Keycloak). */
+function refreshEnd(members: Members): { refresh_token_expires_in?: number } {
+  const value = Number(members.get('refresh_token_expires_in') ?? members.get('refresh_expires_in'))
+  return value > 0 ? { refresh_token_expires_in: Math.min(value, LONGEST_S) } : {}
+}
+
 function senseless(host: string, what: string): Problem {
-  return new Problem('credential-failed', { reason: `${host} sent ${what}`, retryAfter: 1 })
+  return new OutcomeUnseen('credential-failed', { reason: `${host} sent ${what}`, retryAfter: 1 })
 }

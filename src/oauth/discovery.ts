@@ -10,6 +10,8 @@ import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { parseJsonObject } from '../wire/json-object.ts'
 import { exchange, type IssuerRoute } from './exchange.ts'
 
+export type { AuthorizationServer } from 'oauth4webapi'
+
 /** Whose metadata, and how to get there. */
 export interface DiscoveryRequest {
   /** Compared with the metadata's own `issuer` letter by letter, final slash included. */

@@ -71,7 +71,8 @@ export function urlOf({ tokenEndpoint, issuer }: Pick<EndpointSettings, 'tokenEn
   return new URL(tokenEndpoint ?? issuer ?? '')
 }
 
-interface Fault {
+/** Something that is wrong, and where. */
+export interface Fault {
   readonly path: string[]
   readonly message: string
 }

@@ -88,6 +88,12 @@ export class TokenEndpoint {
     return this.#proof.version()
   }
 
+  /** What the server says of itself, as far as the settings leave that to it. @throws Problem, and nothing was asked for then */
+  async metadata(): Promise<AuthorizationServer> {
+    this.#metadata = await this.#locate(AbortSignal.timeout(this.#settings.timeoutMs))
+    return this.#metadata
+  }
+
   /**
    * Asks for a token, once; once more for each other secret that there is, if the client is not known by the first.
    * @throws Problem `credential-unavailable`; `credential-failed`, as an `IssuerRefusal` where the issuer has said no

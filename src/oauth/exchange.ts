@@ -1,5 +1,6 @@
 import { Problem } from '../core/problem.ts'
 import { NoReply, type Question, type Reply, type Route, requestOnce } from '../wire/request-once.ts'
+import { OutcomeUnseen } from './refusal.ts'
 
 /** How an authorization server is reached. */
 export type IssuerRoute = Route
@@ -22,6 +23,8 @@ export async function exchange(route: IssuerRoute, question: Question): Promise<
 
 /** The cause is the dial's own Problem, where the dial was what failed. */
 function problemOf({ message: reason, isLasting, cause }: NoReply): Problem {
-  if (isLasting) return new Problem('credential-failed', { reason, cause, retryAfter: 1 })
-  return new Problem('credential-unavailable', { reason, cause })
+  // Of a dial that failed nothing has left.
+  const Outcome = cause instanceof Problem ? Problem : OutcomeUnseen
+  if (isLasting) return new Outcome('credential-failed', { reason, cause, retryAfter: 1 })
+  return new Outcome('credential-unavailable', { reason, cause })
 }

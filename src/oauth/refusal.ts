@@ -1,5 +1,8 @@
 import { Problem } from '../core/problem.ts'
 
+/** It may have been done or not: the request left, and nothing came back that could be read. */
+export class OutcomeUnseen extends Problem {}
+
 /** An authorization server that has understood what it was asked, and said no. */
 export class IssuerRefusal extends Problem {
   /** The registered error code of its answer; '' where there was none that is registered. */

@@ -44,6 +44,8 @@ export interface TokenGrant {
   /** As the issuer said; absent means: as requested, or nothing at all. */
   readonly scope: string | undefined
   readonly refreshToken: Secret | undefined
+  /** Seconds that the refresh token lives, where the issuer said so. */
+  readonly refreshExpiresIn?: number | undefined
   /** Of a token exchange: what was issued. */
   readonly issuedTokenType: string | undefined
 }
@@ -79,6 +81,7 @@ export async function requestToken(request: TokenRequest): Promise<TokenGrant> {
     expiresIn: granted.expires_in,
     scope: granted.scope,
     refreshToken: granted.refresh_token === undefined ? undefined : new Secret(granted.refresh_token),
+    refreshExpiresIn: fields?.refresh_token_expires_in,
     issuedTokenType: fields?.issued_token_type,
   }
 }

@@ -4,6 +4,7 @@ import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { injectionFaults } from './injection-checks.ts'
+import { loginFaults } from './login-checks.ts'
 import { neighbourFaults } from './neighbour-checks.ts'
 import { operatorFaults } from './operator-checks.ts'
 import { forbiddenPins } from './pins.ts'
@@ -26,6 +27,7 @@ export function crossFaults(settings: Settings): SettingsFault[] {
     ...unusedSockets(settings),
     ...operatorFaults(settings),
     ...storelessSinks(settings),
+    ...loginFaults(settings),
     ...sourceFaults(settings),
   ]
 }

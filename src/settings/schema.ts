@@ -15,6 +15,7 @@ import { listen, mode as socketMode } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 import { presetSettings } from './presets/registry.ts'
+import { checkPublicUrl } from './public-url.ts'
 import { upstreamTls } from './upstream-tls.ts'
 
 const name = z
@@ -232,6 +233,10 @@ export const settingsSchema = z
       .strictObject({
         listen,
         mode: socketMode,
+        url: z.string().superRefine(checkPublicUrl).optional().meta({
+          description:
+            'where browsers reach this door, as in `https://sallyport.example.com`: part of the redirect URIs of logins, and taken as `Host`; without it `http://` and the address of `listen`',
+        }),
         operators: z.record(name, operatorSettings).default({}).meta({
           description:
             'who may use the API, by a name for the audit; without any, root and the user of Sallyport itself, at a `unix:` socket alone',
@@ -249,7 +254,7 @@ export const settingsSchema = z
     }),
     store: storeSettings.optional().meta({
       description:
-        'what outlives a restart: callers and grants that are added while running, switches, sealed secrets, the audit; without it the settings say everything',
+        'what outlives a restart: callers and grants that are added while running, switches, sealed secrets, logins of people, the audit; without it the settings say everything',
     }),
     dns: dns.meta({ description: 'name resolution' }),
     audit: auditSettings,

@@ -1,4 +1,11 @@
-import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant, type StoredSwitch } from '../core/holdings.ts'
+import {
+  type Holdings,
+  NO_HOLDINGS,
+  type StoredCaller,
+  type StoredGrant,
+  type StoredLogin,
+  type StoredSwitch,
+} from '../core/holdings.ts'
 import type { Delta } from './reading.ts'
 
 /** What this process knows of the store: takes in what was read, and never goes back to what was before. */
@@ -6,6 +13,7 @@ export class Known {
   readonly #callers = new Map<string, StoredCaller>()
   readonly #grants = new Map<string, StoredGrant>()
   readonly #switches = new Map<string, StoredSwitch>()
+  readonly #logins = new Map<string, StoredLogin>()
   #holdings: Holdings = NO_HOLDINGS
 
   get holdings(): Holdings {
@@ -23,6 +31,7 @@ export class Known {
       callers: taken(this.#callers, this.#holdings.callers, delta, delta.callers),
       grants: taken(this.#grants, this.#holdings.grants, delta, delta.grants),
       switches: taken(this.#switches, this.#holdings.switches, delta, delta.switches),
+      logins: taken(this.#logins, this.#holdings.logins, delta, delta.logins),
     })
     return true
   }

@@ -10,6 +10,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '001-holdings': { up: holdings },
   '002-secrets': { up: secrets },
   '003-audit': { up: audit },
+  '004-logins': { up: logins },
 }
 
 async function holdings(db: Kysely<Tables>): Promise<void> {
@@ -111,4 +112,23 @@ async function audit({ schema }: Kysely<Tables>): Promise<void> {
       .where(column, 'is not', null)
       .execute()
   }
+}
+
+async function logins({ schema }: Kysely<Tables>): Promise<void> {
+  await schema
+    .createTable('logins')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('connection', 'text', (column) => column.notNull())
+    .addColumn('identity', 'text', (column) => column.notNull())
+    .addColumn('version', 'integer', (column) => column.notNull())
+    .addColumn('sealed', 'text')
+    .addColumn('key_id', 'text')
+    .addColumn('lease', 'text')
+    .addColumn('lease_ms', 'integer', (column) => column.notNull())
+    .addColumn('tries', 'integer', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint')
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('created_by', 'text', (column) => column.notNull())
+    .addUniqueConstraint('logins_one_each', ['connection', 'identity'])
+    .execute()
 }

@@ -6,6 +6,7 @@ import { migrate } from './migrate.ts'
 import type { StoreTools } from './open.ts'
 import { buildDatabase, type StoreSettings } from './registry.ts'
 import { type SealKey, sealKeyOf } from './seal.ts'
+import { SqlLogins } from './sealed-logins.ts'
 import { type SealKeys, SqlSecrets } from './sealed-secrets.ts'
 import { SqlStore } from './sql-store.ts'
 import { type Store, StoreError } from './store.ts'
@@ -16,14 +17,16 @@ export async function openSqlStore(settings: StoreSettings, tools: StoreTools): 
   const database = await buildDatabase(settings, tools)
   const ledger = new Ledger(database, tools.onFault)
   const secrets = new SqlSecrets(ledger, keys, () => tools.clock.now())
+  const logins = new SqlLogins(ledger, keys, () => tools.clock.now())
   try {
     await database.open()
     await migrate(database)
     const confirmedAt = tools.clock.monotonic()
     await whenFree(() => ledger.catchUp(), database)
     await secrets.sealAnew()
+    await logins.sealAnew()
     const feed = follow(ledger, settings, tools, confirmedAt)
-    return new SqlStore({ ledger, feed, secrets, clock: tools.clock })
+    return new SqlStore({ ledger, feed, secrets, logins, clock: tools.clock })
   } catch (error) {
     await database.close()
     throw inWords(error, ledger)

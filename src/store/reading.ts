@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
-import type { StoredCaller, StoredGrant, StoredSwitch } from '../core/holdings.ts'
-import { callersOf, grantsOf, switchesOf } from './rows.ts'
+import type { StoredCaller, StoredGrant, StoredLogin, StoredSwitch } from '../core/holdings.ts'
+import { callersOf, grantsOf, loginsOf, switchesOf } from './rows.ts'
 import type { Tables, Touched } from './tables.ts'
 
 /** What is kept under a key now; undefined: nothing any more. */
@@ -16,6 +16,7 @@ export interface Delta {
   readonly callers: Now<StoredCaller>
   readonly grants: Now<StoredGrant>
   readonly switches: Now<StoredSwitch>
+  readonly logins: Now<StoredLogin>
   /** Names alone. */
   readonly secrets: readonly string[]
 }
@@ -39,6 +40,7 @@ export async function readSince(since: number, db: Kysely<Tables>): Promise<Delt
     callers: now(keys('caller'), await callersOf(keys('caller'), db)),
     grants: now(keys('grant'), await grantsOf(keys('grant'), db)),
     switches: now(keys('switch'), await switchesOf(keys('switch'), db)),
+    logins: now(keys('login'), await loginsOf(keys('login'), db)),
     secrets: keys('secret'),
   }
 }
@@ -51,6 +53,7 @@ async function readAll(at: { since: number; revision: number }, db: Kysely<Table
     callers: [...(await callersOf(undefined, db))],
     grants: [...(await grantsOf(undefined, db))],
     switches: [...(await switchesOf(undefined, db))],
+    logins: [...(await loginsOf(undefined, db))],
     secrets: secrets.map(({ name }) => name),
   }
 }

@@ -1,6 +1,13 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Holder } from '../core/grants.ts'
-import { type StoredCaller, type StoredGrant, type StoredKey, type StoredSwitch, UNREADABLE } from '../core/holdings.ts'
+import {
+  type StoredCaller,
+  type StoredGrant,
+  type StoredKey,
+  type StoredLogin,
+  type StoredSwitch,
+  UNREADABLE,
+} from '../core/holdings.ts'
 import { faultOfPath, type Rule } from '../core/rule.ts'
 import type { GrantRow, Tables } from './tables.ts'
 
@@ -48,6 +55,30 @@ export async function switchesOf(
   const all = db.selectFrom('switches').selectAll().orderBy('connection')
   const rows = await (names ? all.where('connection', 'in', names) : all).execute()
   return new Map(rows.map((row) => [row.connection, switchOf(row)]))
+}
+
+/** Those of the ids, or all of them; the oldest first. */
+export async function loginsOf(
+  ids: readonly string[] | undefined,
+  db: Kysely<Tables>,
+): Promise<Map<string, StoredLogin>> {
+  if (ids?.length === 0) return new Map()
+  const all = db.selectFrom('logins').selectAll().orderBy('id')
+  const rows = await (ids ? all.where('id', 'in', ids) : all).execute()
+  return new Map(rows.map((row) => [row.id, loginOf(row)]))
+}
+
+/** The row as others see it, without what is sealed in it. */
+export function loginOf(row: Row<'logins'>): StoredLogin {
+  return Object.freeze({
+    id: row.id,
+    connection: row.connection,
+    identity: row.identity,
+    isAlive: row.sealed !== null,
+    expiresAt: row.expires_at ?? undefined,
+    createdAt: row.created_at,
+    createdBy: row.created_by,
+  })
 }
 
 function callerOf(row: Row<'callers'>, keys: readonly Row<'caller_keys'>[]): StoredCaller {

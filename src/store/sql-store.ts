@@ -5,6 +5,7 @@ import type { Feed } from './feed.ts'
 import { nextId } from './ids.ts'
 import type { Change, Ledger } from './ledger.ts'
 import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, switchOf } from './rows.ts'
+import type { SqlLogins } from './sealed-logins.ts'
 import type { SqlSecrets } from './sealed-secrets.ts'
 import { type KeyDraft, type RemovedCaller, type Store, StoreError, type StoreState } from './store.ts'
 
@@ -12,22 +13,25 @@ interface Parts {
   readonly ledger: Ledger
   readonly feed: Feed
   readonly secrets: SqlSecrets
+  readonly logins: SqlLogins
   readonly clock: Clock
 }
 
 /** The store on either kind of database. */
 export class SqlStore implements Store {
   readonly secrets: SqlSecrets
+  readonly logins: SqlLogins
   readonly audit: SqlAudit
   readonly #ledger: Ledger
   readonly #feed: Feed
   readonly #clock: Clock
 
-  constructor({ ledger, feed, secrets, clock }: Parts) {
+  constructor({ ledger, feed, secrets, logins, clock }: Parts) {
     this.#ledger = ledger
     this.#feed = feed
     this.#clock = clock
     this.secrets = secrets
+    this.logins = logins
     this.audit = new SqlAudit(ledger.database)
   }
 

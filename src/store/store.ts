@@ -1,4 +1,4 @@
-import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredSwitch } from '../core/holdings.ts'
+import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredLogin, StoredSwitch } from '../core/holdings.ts'
 import type { Secret } from '../core/secret.ts'
 import type { AuditRows } from './audit-rows.ts'
 
@@ -34,6 +34,7 @@ export interface Store {
   enable(connection: string): Promise<boolean>
 
   readonly secrets: SealedSecrets
+  readonly logins: SealedLogins
   readonly audit: AuditRows
   close(): Promise<void>
 }
@@ -62,6 +63,59 @@ export interface SealedSecrets {
   open(name: string): Promise<{ readonly secret: Secret; readonly version: number }>
   /** Called with the name after each change of a secret, whoever made it. Returns what ends the calls. */
   onChange(listener: (name: string) => void): () => void
+}
+
+/** Whose login: for which connection, and of whom, as the source of that connection tells them apart. */
+export interface LoginPlace {
+  readonly connection: string
+  readonly identity: string
+}
+
+/** Refresh tokens, and what came with them, under the store's own key. Who holds a version has the newest there is. */
+export interface SealedLogins {
+  /** As it is known here. Never waits. */
+  find(place: LoginPlace): StoredLogin | undefined
+  /** Those of a connection, as they are known here; the oldest first. */
+  of(connection: string): readonly StoredLogin[]
+  /** Undefined: there is none, or none that is alive. @throws StoreError `key`, `lost` */
+  open(place: LoginPlace): Promise<KeptLogin | undefined>
+  /** Takes the place of the one before; with `ifAbsent` only where there was none, not even a dead one. @throws StoreError `key`, `lost` */
+  put(place: LoginPlace, content: Secret, facts: LoginFacts): Promise<StoredLogin>
+  /** The one that was there. */
+  remove(place: LoginPlace): Promise<StoredLogin | undefined>
+  /**
+   * The right to spend it, which one has at a time among all processes: waits for the others, and then finds what they
+   * have kept. Who does not end within `holdMs` has it no more. Undefined: there is none that is alive.
+   * @throws StoreError `key`, `lost`
+   */
+  lease(place: LoginPlace, holdMs: number): Promise<LoginLease | undefined>
+}
+
+/** `by`: who has logged in. `expiresAt`: when it ends by itself, where that was told; ms since the epoch. */
+export interface LoginFacts {
+  readonly by: string
+  readonly expiresAt?: number | undefined
+  readonly ifAbsent?: boolean
+}
+
+/** What is kept of one login, unsealed. `version` grows with each time that it is kept anew. */
+export interface KeptLogin {
+  readonly id: string
+  readonly version: number
+  readonly content: Secret
+}
+
+/** What is done with a login that was leased; each of them ends the lease. */
+export interface LoginLease {
+  readonly kept: KeptLogin
+  /** How often this content was leased without anybody having seen what came of it, this time included. */
+  readonly tries: number
+  /** Durable when it resolves, with the new version; undefined: it was kept anew or taken away by others meanwhile. May be called again when it was lost. */
+  keep(content: Secret, expiresAt?: number): Promise<number | undefined>
+  /** `unspent`: it was not shown, or surely to no effect. `unknown`: nobody can tell. */
+  release(outcome: 'unspent' | 'unknown'): Promise<void>
+  /** It is taken no more: it is dropped, and only that there was one is kept. False: others have kept it anew meanwhile. */
+  drop(): Promise<boolean>
 }
 
 /** One version of a secret, without it. */

@@ -11,11 +11,12 @@ export interface Tables {
   grants: GrantRow
   switches: { connection: string; disabled_at: number; disabled_by: string; reason: string | null }
   secrets: SecretRow
+  logins: LoginRow
   audit: AuditRow
 }
 
-/** What a change can be about. Keys: the name of a caller, id of a grant, name of a connection, name of a secret. */
-export type Touched = 'caller' | 'grant' | 'switch' | 'secret'
+/** What a change can be about. Keys: the name of a caller, id of a grant, name of a connection, name of a secret, id of a login. */
+export type Touched = 'caller' | 'grant' | 'switch' | 'secret' | 'login'
 
 /** One of `caller` and `group` is null. `rules`: JSON. */
 export interface GrantRow {
@@ -35,6 +36,25 @@ export interface SecretRow {
   version: number
   sealed: string | null
   key_id: string | null
+  created_at: number
+  created_by: string
+}
+
+/**
+ * `sealed` and `key_id` are null once the authorization server takes it no more. `lease`: who is about to refresh it, for
+ * `lease_ms` at most; `tries`: how often it was shown without anybody having seen what came of it.
+ */
+export interface LoginRow {
+  id: string
+  connection: string
+  identity: string
+  version: number
+  sealed: string | null
+  key_id: string | null
+  lease: string | null
+  lease_ms: number
+  tries: number
+  expires_at: number | null
   created_at: number
   created_by: string
 }

@@ -6,6 +6,7 @@ import { Registry } from 'prom-client'
 import { expect, onTestFinished } from 'vitest'
 import { AdminDoor } from '../../src/admin/admin-door.ts'
 import { createAdminApp } from '../../src/admin/app.ts'
+import { LoginLinks } from '../../src/admin/login-links.ts'
 import { buildOperators } from '../../src/admin/operators.ts'
 import type { AdminPorts } from '../../src/admin/ports.ts'
 import { ROLES, type Role } from '../../src/admin/role.ts'
@@ -102,6 +103,8 @@ export async function openTestDoor({
     isReady: () => true,
     declared: () => declared,
     supplies: () => new Map([['crm', { phase: 'held' }]]),
+    desks: () => new Map(),
+    links: new LoginLinks(systemClock),
     policy: () => compilePolicy(SETTINGS, additionsOf(store.holdings())),
     store,
     change: (change) => changes.push(change),

@@ -1,12 +1,16 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Purpose } from '../../src/core/purpose.ts'
+import { Secret } from '../../src/core/secret.ts'
 import type { Credential, Supply } from '../../src/credentials/credential.ts'
+import { packed } from '../../src/credentials/login-content.ts'
 import { buildSupply, type SourceSettings, sourceKinds, sourceSettings } from '../../src/credentials/registry.ts'
 import { z } from '../../src/forms/zod.ts'
+import type { Store } from '../../src/store/store.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import type { HandClock } from '../support/hand-clock.ts'
+import { openLoginStore } from '../support/login-store.ts'
 import { purposeWith } from '../support/purpose.ts'
 import {
   type Quirk,
@@ -26,9 +30,12 @@ const ISSUED = 'urn:ietf:params:oauth:token-type:access_token'
 const reference = { file: 'secrets/crm' }
 
 let ca: string
+let store: Store
+let connections = 0
 let issuer: QuirkIssuer
 
 beforeAll(async () => {
+  store = await openLoginStore()
   const authority = await makeAuthority()
   ca = authority.certPem
   issuer = await startQuirkIssuer(await authority.issue(['login.test']))
@@ -47,6 +54,11 @@ const settingsOf: Readonly<Record<keyof typeof sourceKinds, () => object>> = {
     clientSecret: reference,
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
+  }),
+  'refresh-token': () => ({ ...settingsOf['client-credentials'](), refreshToken: reference }),
+  'authorization-code': () => ({
+    ...settingsOf['client-credentials'](),
+    authorizationEndpoint: `https://login.test:${issuer.port}/authorize`,
   }),
   'token-exchange': () => ({
     tokenEndpoint: `https://login.test:${issuer.port}/token`,
@@ -125,8 +137,19 @@ describe.each(kinds)('the source %s', (kind) => {
     return sourceSettings.parse({ kind, ...settingsOf[kind]() })
   }
 
+  beforeEach(async () => {
+    connections += 1
+    // Somebody has logged in.
+    const content = packed({ refreshToken: new Secret(`${SECRETS[0]}-rt`), isSteady: false })
+    if (kind === 'authorization-code')
+      await store.logins.put({ connection: name(), identity: 'shared' }, content, { by: 'ann' })
+  })
+
+  // Nobody else's login: what is kept outlives the supply.
+  const name = () => `${kind}-${connections}`
+
   function build(): TestTools & { supply: Supply } {
-    const made = makeSourceTools({ secret, ca, neighbourPort: issuer.port })
+    const made = makeSourceTools({ secret, ca, neighbourPort: issuer.port, logins: store.logins, name: name() })
     return { ...made, supply: buildSupply(settings(), made.tools) }
   }
 
@@ -207,5 +230,5 @@ describe.each(kinds)('the source %s', (kind) => {
 
 test('no other kind is taken', () => {
   const result = sourceSettings.safeParse({ kind: 'magic' })
-  expect(result.error?.issues[0]?.message).toContain('use one of static, none, client-credentials')
+  expect(result.error?.issues[0]?.message).toContain(`use one of ${kinds.join(', ')}`)
 })

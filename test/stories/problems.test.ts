@@ -154,6 +154,7 @@ const stories = {
   'grant-expired': () => ask({ host: 'expired.test' }),
   'rule-not-matched': () => ask({ path: `/other/${MARKER}` }),
   'connection-disabled': () => ask({ host: 'disabled.test' }),
+  'login-required': askWithoutLogin,
   'audit-full': askUnrecordable,
   'store-lost': askLost,
   'connect-refused': () =>
@@ -257,6 +258,21 @@ async function askUnrecordable(): Promise<RawAnswer> {
   return ask({ at: house.doors[0]?.address ?? '' })
 }
 
+/** In this one, the connection acts for somebody who has not logged in. */
+async function askWithoutLogin(): Promise<RawAnswer> {
+  const credential = {
+    kind: 'authorization-code',
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    authorizationEndpoint: `https://login.test:${issuer.port}/authorize`,
+    clientId: 'crm',
+    clientSecret: { file: 'credential' },
+  }
+  const store = { kind: 'sqlite', path: 'state/store.db', key: { env: 'STORE_KEY' } }
+  const env = { STORE_KEY: Buffer.alloc(32).toString('base64') }
+  house = await startCrmForTest({ port: upstream.port, connection: { credential }, settings: { store }, env })
+  return ask({ at: house.doors[0]?.address ?? '' })
+}
+
 /** In this one, somebody has taken the file of the store away. */
 async function askLost(): Promise<RawAnswer> {
   const store = { kind: 'sqlite', path: 'state/store.db', staleMs: 1000, pollMs: 50 }
@@ -284,6 +300,13 @@ const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
   'credential-unavailable': /^Retry-After: [5-7]\r$/m,
 }
 
+/** What the caller is to do, where that is more exact than the remedy of the row. */
+const OWN_DETAILS: Partial<Record<ProblemCode, unknown>> = {
+  'login-required': expect.stringMatching(
+    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm$/,
+  ),
+}
+
 test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a literal */)(
   '%s: told by status, head and body, and recorded under its instance',
   async (code) => {
@@ -297,7 +320,7 @@ test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a lite
     expect(head).toContain(`\r\nProxy-Status: sallyport; error=${row.proxyError}; details="${code}"`)
     const { instance, ...told } = JSON.parse(body)
     const type = `urn:sallyport:problem:${code}`
-    expect(told).toEqual({ type, title: row.title, status: row.status, detail: row.remedy, code })
+    expect(told).toEqual({ type, title: row.title, status: row.status, detail: OWN_DETAILS[code] ?? row.remedy, code })
     expect(head.includes('\r\nProxy-Authenticate: ')).toBe(row.status === 407)
     expect(head.includes('\r\nAllow: ')).toBe(row.status === 405)
     expect(`${head}\r\n`).toMatch(OWN_FIELDS[code] ?? /^/)

@@ -26,7 +26,7 @@ export const theAuthority = new FileReference('authority.pem')
 /** Ranges that let a source dial the servers of the tests. */
 export const loopback = ['127.0.0.0/8']
 
-interface Wishes {
+interface Wishes extends Pick<SourceTools, 'logins' | 'name'> {
   /** The text held at first. */
   readonly secret: string
   /** PEM of the authority. */
@@ -36,7 +36,7 @@ interface Wishes {
 }
 
 /** `login.test` is at 127.0.0.1. */
-export function makeSourceTools({ secret, ca = '', neighbourPort }: Wishes): TestTools {
+export function makeSourceTools({ secret, ca = '', neighbourPort, ...kept }: Wishes): TestTools {
   const clock = new HandClock()
   const events: MintEvent[] = []
   let held = { secret: new Secret(secret), version: 1 }
@@ -44,6 +44,7 @@ export function makeSourceTools({ secret, ca = '', neighbourPort }: Wishes): Tes
     secret: () => ({ current: () => held }),
     file: () => ca,
     clock,
+    ...kept,
     dialer: createDialer({ resolver: createResolver({ hosts: { 'login.test': ['127.0.0.1'] } }) }),
     random: () => 0.5,
     onMint: (event) => events.push(event),

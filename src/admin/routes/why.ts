@@ -1,7 +1,8 @@
 import { z } from '../../forms/zod.ts'
-import { tellWhy } from '../../gate/why.ts'
+import { type Told, tellWhy } from '../../gate/why.ts'
 import { fieldInvalid } from '../admin-problem.ts'
 import { knownCallers, proofOf } from '../known.ts'
+import type { AdminPorts } from '../ports.ts'
 import { look, type Route } from '../route.ts'
 import { callerName, groupName, named } from '../shapes.ts'
 
@@ -34,6 +35,9 @@ const explanation = named(
       description: 'report mode lets it through: the code by which it would have been refused',
     }),
     remedy: z.string().optional(),
+    needsLogin: z.literal(true).optional().meta({
+      description: 'it is let through, and then refused as `login-required`: the connection acts for a person',
+    }),
     lacksScopes: z.literal(true).optional().meta({
       description: 'the scopes of its token cap this caller, and the question had none: here nothing caps it',
     }),
@@ -57,7 +61,12 @@ export const whyRoutes: readonly Route[] = [
       const lacksScopes = ceiling !== undefined && !scopes
       const told = tellWhy({ caller: who, lacksScopes, method, url, at: ports.clock.now() }, ports.policy())
       if (!told) throw fieldInvalid('url', 'use a URL such as http://api.crm.example.com/v1/contacts')
-      return told
+      return { ...told, ...(needsLogin(told, caller, ports) && { needsLogin: true as const }) }
     },
   }),
 ]
+
+function needsLogin({ decision, connection }: Told, caller: string, ports: AdminPorts): boolean {
+  if (decision === 'refuse' || connection === undefined) return false
+  return ports.desks().get(connection)?.stateFor(caller) === 'needs-login'
+}

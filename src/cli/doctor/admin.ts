@@ -11,6 +11,7 @@ const state = z.object({
   phase: z.string(),
   expiresAt: z.string().optional(),
   nextAttemptAt: z.string().optional(),
+  login: z.enum(['needs-login', 'ok', 'expiring']).optional(),
   lastError: z.object({ code: z.string(), reason: z.string(), at: z.string() }).optional(),
 })
 const store = z.object({ phase: z.string(), fault: z.string().optional() })
@@ -76,6 +77,11 @@ function storeTold(found: z.infer<typeof store> | undefined): readonly Told[] {
 function connectionTold([name, shown]: readonly [string, Shown]): Told {
   const { phase, lastError, nextAttemptAt } = shown
   const subject = `connection ${name}`
+  const { login } = shown
+  const command = `sallyport login ${name}`
+  if (login === 'needs-login')
+    return { subject, state: 'warning', says: 'nobody has logged in for it', remedy: command }
+  if (login === 'expiring') return { subject, state: 'warning', says: 'a login for it ends soon', remedy: command }
   if (!lastError) return { subject, state: 'ok', says: inWords(shown) }
   const says = `${inWords(shown)}; at ${lastError.at}: ${lastError.reason} (${lastError.code})`
   const remedy = nextAttemptAt === undefined ? 'see the check "issuers"' : `it is tried again from ${nextAttemptAt} on`

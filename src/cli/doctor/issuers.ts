@@ -1,5 +1,5 @@
 import { Problem } from '../../core/problem.ts'
-import { issuerSettings } from '../../credentials/registry.ts'
+import { issuerSettings, keepsTokens } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import { urlOf } from '../../oauth/endpoint-settings.ts'
 import { clockTold } from './clocks.ts'
@@ -21,9 +21,16 @@ async function examineIssuer({ name, settings, opened }: Inspected, site: Site):
   if (!opened) return [closed(subject)]
   // The mint has a limit of its own, which says more.
   const at = { host: url.hostname, place: `connections.${name}.credential`, authorities: credential.tls.ca?.file }
-  const token = examine(subject, () => mint(subject, at, opened.connection), credential.timeoutMs + 1_000)
+  const token = keepsTokens(settings.credential)
+    ? [kept(subject)]
+    : examine(subject, () => mint(subject, at, opened.connection), credential.timeoutMs + 1_000)
   const clock = examine(subject, (signal) => clockTold({ subject, url, credential, ...opened }, site, signal))
   return [...(await token), ...(await clock)]
+}
+
+/** What the doctor got, the sidecar would not have: a refresh token may be good for one time alone. */
+function kept(subject: string): Told {
+  return { subject, state: 'skipped', says: 'its refresh token is the sidecar’s alone to spend; see the check "admin"' }
 }
 
 async function mint(subject: string, at: Dialled, { supply }: Connection): Promise<Told> {

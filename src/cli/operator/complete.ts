@@ -35,6 +35,8 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
     ['audit tail', 'connection', connections],
     ['audit export', 'caller', callers],
     ['audit export', 'connection', connections],
+    ['login', 'caller', callers],
+    ['logout', 'caller', callers],
     ['why', 'caller', callers],
   ] as const) {
     const found = completion.commands.get(command)?.options.get(option)
@@ -46,6 +48,8 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
     ['connection show', 'name', connections],
     ['connection disable', 'name', connections],
     ['connection enable', 'name', connections],
+    ['login', 'connection', connections],
+    ['logout', 'connection', connections],
     ['caller remove', 'name', callers],
     ['caller rotate-key', 'name', callers],
   ] as const) {

@@ -59,8 +59,9 @@ const COLUMNS: readonly Column<ConnectionView>[] = [
   { head: 'HOLDERS', text: ({ holders }) => String(holders) },
 ]
 
-function stateText({ disabled, phase }: ConnectionView): string {
-  return disabled ? 'off' : phase
+function stateText({ disabled, phase, login }: ConnectionView): string {
+  if (disabled) return 'off'
+  return login && login.state !== 'ok' ? login.state : phase
 }
 
 function inWords(one: ConnectionView): string {
@@ -74,6 +75,7 @@ function inWords(one: ConnectionView): string {
     state: stateText(one),
     'switched off':
       disabledBy && [disabledBy.by ?? 'by the settings', disabledBy.at, disabledBy.reason].filter(Boolean).join(', '),
+    login: one.login && `${one.login.state}, ${one.login.identity}, ${one.login.count} in use`,
     'last mint': one.mintedAt,
     expires: one.expiresAt,
     'next attempt': one.nextAttemptAt,

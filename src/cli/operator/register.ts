@@ -5,6 +5,7 @@ import { addCaller, listCallers, removeCaller, rotateKey } from './callers.ts'
 import { disableConnection, enableConnection, listConnections, showConnection } from './connections.ts'
 import { grant, grants, revoke } from './grants.ts'
 import { inventory } from './inventory.ts'
+import { login, logout } from './logins.ts'
 import { replay, suggest } from './policy.ts'
 import { listSecrets, removeSecret, rotateSecret, setSecret } from './secrets.ts'
 import { verify } from './verify.ts'
@@ -16,6 +17,7 @@ export function registerOperatorVerbs(program: Command): void {
   registerConnections(
     program.command('connection').description('connections, the state of their credentials, their switch'),
   )
+  registerLogins(program)
   registerSecrets(program.command('secret').description('long-lived secrets, sealed in the store'))
   registerAudit(program.command('audit').description('what has happened'))
   registerPolicy(program.command('policy').description('what has been asked, in the light of a policy'))
@@ -98,6 +100,20 @@ function registerConnections(connection: Command): void {
     .option('--reason <text>', 'why, for whoever finds it switched off')
     .action(disableConnection)
   operator(connection.command('enable')).description('switch it on again').argument('<name>').action(enableConnection)
+}
+
+function registerLogins(program: Command): void {
+  operator(program.command('login'))
+    .description('let a connection act for a person: opens a browser, and waits for the consent')
+    .argument('<connection>')
+    .option('--caller <name>', 'for whom, where each caller has a login of its own')
+    .option('--no-browser', 'print the address, and read the one that the browser ends at from standard input')
+    .action(login)
+  operator(program.command('logout'))
+    .description('forget that consent: the very next request is refused')
+    .argument('<connection>')
+    .option('--caller <name>', 'whose, where each caller has its own')
+    .action(logout)
 }
 
 function registerSecrets(secret: Command): void {

@@ -20,6 +20,8 @@ const told = z.looseObject({
   wouldRefuse: z.string().optional(),
   remedy: z.string().optional(),
   lacksScopes: z.literal(true).optional(),
+  needsLogin: z.literal(true).optional(),
+  connection: z.string().optional(),
 })
 
 /** `sallyport why --live`: what the running sidecar would decide just now, stored grants and switches included. */
@@ -28,7 +30,13 @@ export function whyLive(url: string, options: LiveWhyOptions): Promise<void> {
     const { caller, method, group: groups, scope: scopes } = options
     const body = { caller, method, url, ...(groups && { groups }), ...(scopes && { scopes }) }
     const answer = await ask(door, told, { method: 'POST', path: '/v1/why', body })
-    const note = answer.lacksScopes && scopesNote(caller)
+    const notes = [
+      ...(answer.lacksScopes ? [scopesNote(caller)] : []),
+      ...(answer.needsLogin
+        ? [`and then it is refused, until somebody runs: sallyport login ${answer.connection}`]
+        : []),
+    ]
+    const note = notes.length === 0 ? undefined : notes.join('\n')
     return { json: answer, words: inWords(answer), note, exitCode: answer.decision === 'refuse' ? EXIT.refused : 0 }
   })
 }

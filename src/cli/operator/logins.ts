@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type LoginView, login as loginShape } from '../../admin/login-view.ts'
+import { z } from '../../forms/zod.ts'
+import { ask, askAll, Refused } from './client.ts'
+import type { OperatorDoor } from './door.ts'
+import { type Said, type VerbOptions, viaDoor } from './verb.ts'
+
+interface LoginOptions extends VerbOptions {
+  readonly caller?: string
+  /** False: the answer is pasted. */
+  readonly browser: boolean
+}
+
+const begun = z.object({
+  url: z.string(),
+  redirectUri: z.string(),
+  state: z.string().optional(),
+  expiresAt: z.string(),
+})
+
+/** `sallyport login`: opens the page of a login, or prints it, and waits until somebody has consented. */
+export function login(connection: string, options: LoginOptions): Promise<void> {
+  return viaDoor(options, (door) =>
+    options.browser ? byBrowser(connection, options, door) : byPaste(connection, options, door),
+  )
+}
+
+const LOOK_MS = 500
+
+async function byBrowser(connection: string, { caller }: LoginOptions, door: OperatorDoor): Promise<Said> {
+  const before = await loginOf(connection, caller, door)
+  const { url, expiresAt } = await ask(door, begun, {
+    method: 'POST',
+    path: `${pathOf(connection)}/login`,
+    body: { caller },
+  })
+  process.stderr.write(`Log in here, in a browser on this machine; without one, use --no-browser:\n\n  ${url}\n\n`)
+  openBrowser(url)
+  while (Date.now() < Date.parse(expiresAt)) {
+    const now = await loginOf(connection, caller, door)
+    if (now && now.id !== before?.id) return said(connection, now)
+    await wait(LOOK_MS)
+  }
+  throw new Refused('login-failed', 'nobody has logged in within an hour')
+}
+
+async function byPaste(connection: string, { caller }: LoginOptions, door: OperatorDoor): Promise<Said> {
+  const path = `${pathOf(connection)}/login`
+  const { url, state } = await ask(door, begun, { method: 'POST', path, body: { caller, paste: true } })
+  process.stderr.write(`Open this in any browser, and consent:\n\n  ${url}\n\n`)
+  process.stderr.write('Then paste the address that the browser ends at, whatever it shows there:\n')
+  const answer = await firstLine()
+  if (answer === '') throw new Refused('login-failed', 'nothing was pasted, so nobody has logged in')
+  const made = await ask(door, loginShape, { method: 'POST', path: `${path}/finish`, body: { state, answer, caller } })
+  return said(connection, made)
+}
+
+/** The code in it is of no use to anybody without our verifier, but it is not shown again either. */
+async function firstLine(): Promise<string> {
+  const lines = createInterface({ input: process.stdin })
+  try {
+    for await (const line of lines) if (line.trim() !== '') return line.trim()
+    return ''
+  } finally {
+    lines.close()
+  }
+}
+
+async function loginOf(
+  connection: string,
+  caller: string | undefined,
+  door: OperatorDoor,
+): Promise<LoginView | undefined> {
+  const all = await Array.fromAsync(askAll(door, loginShape, { path: `${pathOf(connection)}/logins` }))
+  return all.find((one) => one.caller === caller)
+}
+
+/** Where there is none, the address has been printed. */
+function openBrowser(url: string): void {
+  const opener = process.platform === 'darwin' ? 'open' : 'xdg-open'
+  spawn(opener, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => undefined)
+    .unref()
+}
+
+function said(connection: string, made: LoginView): Said {
+  const whose = made.caller === undefined ? '' : ` for ${made.caller}`
+  return { json: made, words: `logged in to ${connection}${whose}\n` }
+}
+
+interface LogoutOptions extends VerbOptions {
+  readonly caller?: string
+}
+
+/** `sallyport logout`: the very next request of whoever it was for is refused. */
+export function logout(connection: string, { caller, ...options }: LogoutOptions): Promise<void> {
+  return viaDoor(options, async (door) => {
+    await ask(door, z.undefined(), { method: 'POST', path: `${pathOf(connection)}/logout`, body: { caller } })
+    const whose = caller === undefined ? '' : ` for ${caller}`
+    return { json: { connection, caller }, words: `logged out of ${connection}${whose}\n` }
+  })
+}
+
+function pathOf(connection: string): string {
+  return `/v1/connections/${encodeURIComponent(connection)}`
+}

@@ -1,0 +1,125 @@
+import { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
+import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
+import { z } from '../forms/zod.ts'
+import { AUTHORIZATION_RESERVED } from '../oauth/authorization.ts'
+import { TokenEndpoint } from '../oauth/endpoint.ts'
+import { endpointFields, type Fault, faultsOfEndpoint } from '../oauth/endpoint-settings.ts'
+import { MintedSupply } from './cache.ts'
+import { ForgetfulSupply } from './forgetful.ts'
+import { KeyedSupply } from './keyed.ts'
+import { CodeDesk } from './login-code.ts'
+import { callerFor, callerOf, identityFor, identitySettings } from './login-identity.ts'
+import { Refresher } from './refresher.ts'
+import { lifetimeFields } from './token-lifetime.ts'
+import { mintageOf, type SourceKind, type SourceTools } from './tools.ts'
+
+const schema = z
+  .strictObject({
+    kind: z.literal('authorization-code'),
+    ...endpointFields,
+    authorizationEndpoint: z.string().optional().meta({
+      description: 'URL where people are asked for their consent; with `issuer` it is read from there',
+    }),
+    authorizationParams: z.record(z.string().min(1), z.string()).default({}).meta({
+      description:
+        'further parameters of the authorization request, as they are: `access_type: offline`, `prompt: consent`, `audience`',
+    }),
+    identity: identitySettings.default('shared').meta({
+      description:
+        '`shared`: one login serves all callers; `per-caller`: each has its own, by its name; `{ claim: NAME }`: by a claim of the token that it shows',
+    }),
+    ...lifetimeFields,
+  })
+  .superRefine((settings, context) => {
+    const faults = [...faultsOfEndpoint(settings, OWN_PARAMETERS), ...faultsOfAuthorization(settings)]
+    for (const { path, message } of faults) context.addIssue({ code: 'custom', path, message })
+  })
+  .meta({
+    description:
+      'tokens on behalf of a person who has consented once (RFC 6749 section 4.1, PKCE), by `sallyport login` or at the admin door; refresh tokens are kept in the store: needs `store` with a `key`, and `admin`',
+  })
+
+const OWN_PARAMETERS = ['code', 'redirect_uri', 'code_verifier', 'refresh_token']
+
+interface Authorization {
+  readonly tokenEndpoint?: string | undefined
+  readonly authorizationEndpoint?: string | undefined
+  readonly authorizationParams: Readonly<Record<string, string>>
+  readonly unsafeAllowPlaintextIssuer: boolean
+}
+
+function faultsOfAuthorization(settings: Authorization): Fault[] {
+  const { tokenEndpoint, authorizationEndpoint, authorizationParams, unsafeAllowPlaintextIssuer: plaintext } = settings
+  const path = ['authorizationEndpoint']
+  if (tokenEndpoint !== undefined && authorizationEndpoint === undefined)
+    return [{ path, message: 'add it: beside tokenEndpoint nothing says where people are asked for their consent' }]
+  const message = authorizationEndpoint && faultOfIssuerUrl(authorizationEndpoint, { plaintext })
+  const reserved = Object.keys(authorizationParams).filter((name) => AUTHORIZATION_RESERVED.includes(name))
+  return [
+    ...(message ? [{ path, message }] : []),
+    ...reserved.map((name) => ({ path: ['authorizationParams', name], message: `${name} is set by Sallyport itself` })),
+  ]
+}
+
+type Settings = z.output<typeof schema>
+
+/** Tokens on behalf of people who have logged in. */
+export const authorizationCode: SourceKind<typeof schema> = {
+  schema,
+  keepsTokens: true,
+  build(settings, tools) {
+    const endpoint = new TokenEndpoint(settings, tools)
+    const { name: connection = '', logins, clock } = tools
+    const desk = new CodeDesk({ connection, endpoint, logins, clock, settings })
+    const { identity } = settings
+    if (identity === 'shared') return Object.assign(supplyOf('shared', endpoint, { settings, tools }), { desk })
+    const keyed = new KeyedSupply({
+      keyOf: (purpose) => identityFor(callerFor(purpose, identity), identity),
+      supplyFor: (key) => supplyOf(key, endpoint, { settings, tools }),
+    })
+    return Object.assign(keyed, { desk })
+  },
+}
+
+interface Context {
+  readonly settings: Settings
+  readonly tools: SourceTools
+}
+
+function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }: Context): ForgetfulSupply {
+  const { name: connection = '', logins, clock } = tools
+  const place = { connection, identity }
+  const gone = (reason: string) => new Problem('login-required', { reason: `${reason}: somebody has to log in` })
+  const refresher = logins && new Refresher({ place, logins, endpoint, settings, clock, gone })
+  const supply = new MintedSupply({
+    mint: async () => {
+      if (!refresher) throw new Problem('credential-failed', { reason: NO_STORE })
+      return refresher.mint()
+    },
+    secretVersion: () => endpoint.secretVersion(),
+    ...mintageOf(tools),
+  })
+  return new ForgetfulSupply(supply, {
+    mark: () => logins?.find(place)?.id ?? '',
+    missing: () => (logins && !logins.find(place) ? gone('nobody has logged in') : undefined),
+    tell: (problem, purpose) => told(problem, purpose, { identity, settings, tools }),
+  })
+}
+
+/** In the form that clients of Unity Catalog recognise, so that they send their user there. */
+function told(
+  problem: Problem,
+  purpose: Purpose | undefined,
+  { identity, settings, tools }: Context & { readonly identity: string },
+): Problem {
+  if (problem.code !== 'login-required') return problem
+  const { name: connection = '' } = tools
+  const caller = callerOf(identity, settings.identity)
+  const whose = caller ?? purpose?.caller.name ?? ''
+  const url = tools.loginUrl?.(connection, caller) ?? ''
+  const detail = `Credential for user identity('${whose}') is not found for the connection '${connection}'. Please login first to the connection by visiting ${url}`
+  return new Problem(problem.code, { reason: problem.reason, detail, cause: problem.cause })
+}
+
+const NO_STORE = 'there is no store open here to keep logins in'

@@ -1,0 +1,179 @@
+import type { Clock } from '../core/clock.ts'
+import type { StoredLogin } from '../core/holdings.ts'
+import { Problem } from '../core/problem.ts'
+import { type Secret, sha256 } from '../core/secret.ts'
+import { authorizationRequest, codeIn } from '../oauth/authorization.ts'
+import type { AuthorizationServer } from '../oauth/discovery.ts'
+import type { TokenEndpoint } from '../oauth/endpoint.ts'
+import type { LoginState } from './credential.ts'
+import { packed } from './login-content.ts'
+import type { ListedLogin, LoginBegun, LoginDesk, LoginFinisher, LoginWish } from './login-desk.ts'
+import { callerOf, type IdentitySettings, identityFor } from './login-identity.ts'
+import type { LoginPlace, Logins } from './logins.ts'
+import { mintedOf } from './minted-of.ts'
+import { ofStore } from './refresher.ts'
+import type { LifetimeLimits } from './token-lifetime.ts'
+
+/** What a desk works with. */
+export interface DeskTerms {
+  readonly connection: string
+  readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
+  readonly logins: Logins | undefined
+  readonly clock: Clock
+  readonly settings: LifetimeLimits & {
+    readonly clientId: string
+    readonly issuer?: string | undefined
+    readonly authorizationEndpoint?: string | undefined
+    readonly authorizationParams: Readonly<Record<string, string>>
+    readonly scope?: string | undefined
+    readonly identity: IdentitySettings
+    readonly unsafeAllowPlaintextIssuer: boolean
+  }
+}
+
+/** A login that has been begun. */
+interface Pending {
+  readonly holder: string
+  readonly place: LoginPlace
+  readonly redirectUri: string
+  readonly verifier: Secret
+  readonly server: AuthorizationServer
+  /** On the monotonic clock. */
+  readonly until: number
+}
+
+const PENDING_MS = 600_000
+/** At once; the oldest goes first. */
+const MAX_PENDING = 1_000
+/** A login is about to end in the last tenth of its life, and in its last three days at most. */
+const EXPIRING_SHARE = 0.1
+const EXPIRING_MS = 259_200_000
+
+/** Logs people in by the code that an authorization server sends their browser back with. @see RFC 6749 section 4.1 */
+export class CodeDesk implements LoginDesk {
+  readonly #terms: DeskTerms
+  readonly #pending = new Map<string, Pending>()
+
+  constructor(terms: DeskTerms) {
+    this.#terms = terms
+  }
+
+  get identity(): 'shared' | 'per-caller' {
+    return this.#terms.settings.identity === 'shared' ? 'shared' : 'per-caller'
+  }
+
+  placeOf(caller: string | undefined): LoginPlace {
+    const { connection, settings } = this.#terms
+    return { connection, identity: identityFor(caller, settings.identity) }
+  }
+
+  async begin({ caller, redirectUri, holder }: LoginWish): Promise<LoginBegun> {
+    const { settings, clock } = this.#terms
+    const place = this.placeOf(caller)
+    const server = await this.#server()
+    const { url, state, verifier } = authorizationRequest({
+      server,
+      clientId: settings.clientId,
+      redirectUri,
+      scope: settings.scope,
+      parameters: settings.authorizationParams,
+      plaintext: settings.unsafeAllowPlaintextIssuer,
+    })
+    this.#forgetOld()
+    this.#pending.set(state, { holder, place, redirectUri, verifier, server, until: clock.monotonic() + PENDING_MS })
+    return { url, state, expiresAt: clock.now() + PENDING_MS }
+  }
+
+  async #server(): Promise<AuthorizationServer> {
+    const { endpoint, settings } = this.#terms
+    const server = await endpoint.metadata()
+    const { authorizationEndpoint } = settings
+    return authorizationEndpoint === undefined ? server : { ...server, authorization_endpoint: authorizationEndpoint }
+  }
+
+  #forgetOld(): void {
+    const now = this.#terms.clock.monotonic()
+    for (const [state, { until }] of this.#pending) {
+      if (until > now && this.#pending.size < MAX_PENDING) return
+      this.#pending.delete(state)
+    }
+  }
+
+  isOpen(state: string, holder: string): boolean {
+    const pending = this.#pending.get(state)
+    return pending !== undefined && pending.until > this.#terms.clock.monotonic() && isSame(pending.holder, holder)
+  }
+
+  async finish(answer: URLSearchParams, { holder, by }: LoginFinisher): Promise<StoredLogin> {
+    const [state = '', ...others] = answer.getAll('state')
+    const pending = this.#pending.get(state)
+    if (!pending || others.length > 0 || !this.isOpen(state, holder)) throw failed(NOT_BEGUN)
+    // Whatever comes of it: a state, like a code, is good for one time.
+    this.#pending.delete(state)
+    const { settings } = this.#terms
+    const code = codeIn(answer, { ...pending, issuer: settings.issuer })
+    return this.#redeem(code, pending, by)
+  }
+
+  async #redeem(code: Secret, { place, redirectUri, verifier }: Pending, by: string): Promise<StoredLogin> {
+    const { endpoint, logins, settings } = this.#terms
+    if (!logins) throw failed('there is no store open here to keep a login in')
+    const parameters = [
+      ['code', code.reveal()],
+      ['redirect_uri', redirectUri],
+      ['code_verifier', verifier.reveal()],
+    ] as const
+    const granted = await endpoint.request({ grantType: 'authorization_code', parameters })
+    const { refreshToken, refreshExpiresIn } = granted
+    // It would work until the token ends, and then fail for everybody, at night.
+    if (!refreshToken) throw failed(NO_REFRESH_TOKEN)
+    const { secret, sentAt, lifetimeMs, boundTo } = mintedOf(granted, settings)
+    const access = boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
+    const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
+    return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false }), { by, expiresAt }))
+  }
+
+  async logout(caller: string | undefined): Promise<StoredLogin | undefined> {
+    const place = this.placeOf(caller)
+    return this.#terms.logins && ofStore(this.#terms.logins.remove(place))
+  }
+
+  stateFor(caller: string): LoginState | undefined {
+    const { logins, settings, clock } = this.#terms
+    if (typeof settings.identity === 'object') return undefined
+    const place = this.placeOf(settings.identity === 'shared' ? undefined : caller)
+    return loginState(logins?.find(place), clock.now())
+  }
+
+  list(): readonly ListedLogin[] {
+    const { logins, connection, settings, clock } = this.#terms
+    return (logins?.of(connection) ?? []).flatMap((login) => {
+      const caller = callerOf(login.identity, settings.identity)
+      const isOurs = caller === undefined ? settings.identity === 'shared' && login.identity === 'shared' : true
+      return isOurs ? [{ caller, login, state: loginState(login, clock.now()) }] : []
+    })
+  }
+}
+
+/** How it stands with a login. `now`: ms since the epoch. */
+export function loginState(login: StoredLogin | undefined, now: number): LoginState {
+  if (!login?.isAlive) return 'needs-login'
+  const { expiresAt, createdAt } = login
+  if (expiresAt === undefined) return 'ok'
+  if (expiresAt <= now) return 'needs-login'
+  const warned = Math.min(EXPIRING_MS, (expiresAt - createdAt) * EXPIRING_SHARE)
+  return expiresAt - now <= warned ? 'expiring' : 'ok'
+}
+
+function isSame(one: string, other: string): boolean {
+  return sha256(one).equals(sha256(other))
+}
+
+function failed(reason: string): Problem {
+  return new Problem('credential-failed', { reason })
+}
+
+const NOT_BEGUN =
+  'no such login was begun here by you, or it was finished already, or more than ten minutes ago: begin anew'
+const NO_REFRESH_TOKEN =
+  'the issuer gave a token and no refresh token, so that this would work for an hour and then fail: ask for one, by `scope: ... offline_access`, or at Google by `authorizationParams: { access_type: offline, prompt: consent }`, allow the client the grant type refresh_token there, and log in again'

@@ -1,0 +1,50 @@
+import { Problem } from '../core/problem.ts'
+import type { Purpose } from '../core/purpose.ts'
+import { z } from '../forms/zod.ts'
+
+/** Who shares a login with whom. */
+export const identitySettings = z.union(
+  [
+    z.enum(['shared', 'per-caller']),
+    z.strictObject({
+      claim: z.string().min(1).max(128).meta({ description: 'name of a claim of the token that the caller shows' }),
+    }),
+  ],
+  { error: 'use shared, per-caller, or { claim: NAME }' },
+)
+
+export type IdentitySettings = z.infer<typeof identitySettings>
+
+const MAX_CHARS = 256
+
+/** Whose login it is, as it is kept: no form of one kind is ever that of another. */
+export function identityFor(caller: string | undefined, settings: IdentitySettings): string {
+  if (settings === 'shared') {
+    if (caller !== undefined) throw wrong('one login serves all callers here: name none')
+    return 'shared'
+  }
+  if (caller === undefined || caller === '') throw wrong('each caller has a login of its own here: name one')
+  if (caller.length > MAX_CHARS) throw wrong(`a name of a login has at most ${MAX_CHARS} characters`)
+  return settings === 'per-caller' ? `caller:${caller}` : `claim:${settings.claim}:${caller}`
+}
+
+/** The other way: undefined where it is everybody's, or of other settings than these. */
+export function callerOf(identity: string, settings: IdentitySettings): string | undefined {
+  if (settings === 'shared') return undefined
+  const prefix = settings === 'per-caller' ? 'caller:' : `claim:${settings.claim}:`
+  return identity.startsWith(prefix) ? identity.slice(prefix.length) : undefined
+}
+
+/** Whose login an ask is made with: the text that names it. @throws Problem `identity-missing` where the proof does not say */
+export function callerFor({ caller }: Purpose, settings: IdentitySettings): string | undefined {
+  if (settings === 'shared') return undefined
+  if (settings === 'per-caller') return caller.name
+  const value = caller.token?.claims.get(settings.claim)
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_CHARS) return value
+  const reason = `the caller shows no token with a text as its claim ${settings.claim}, which says whose login it is`
+  throw new Problem('identity-missing', { reason })
+}
+
+function wrong(reason: string): Problem {
+  return new Problem('credential-failed', { reason })
+}

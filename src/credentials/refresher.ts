@@ -1,0 +1,163 @@
+import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/problem.ts'
+import type { Granted, TokenEndpoint } from '../oauth/endpoint.ts'
+import { IssuerRefusal, OutcomeUnseen } from '../oauth/refusal.ts'
+import { type LoginContent, packed, unpacked } from './login-content.ts'
+import type { KeptLogin, LoginLease, LoginPlace, Logins } from './logins.ts'
+import type { Minted } from './mint.ts'
+import { mintedOf } from './minted-of.ts'
+import { isReached, lifeOf } from './token-life.ts'
+import type { LifetimeLimits } from './token-lifetime.ts'
+
+/** What a refresher works with. */
+export interface RefreshTerms {
+  readonly place: LoginPlace
+  readonly logins: Logins
+  readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
+  readonly settings: LifetimeLimits & { readonly timeoutMs: number; readonly scope?: string | undefined }
+  readonly clock: Clock
+  /** What it means that there is none, or that it is taken no more. */
+  gone(reason: string): Problem
+}
+
+/** Beside the request itself: two writes to the store. */
+const SPARE_MS = 2_000
+/** A refresh token whose fate is not known is shown once more, and then no more. @see RFC 9700 section 4.14.2 */
+const MOST_TRIES = 2
+const BEFORE_SECOND_TRY_S = 10
+
+/**
+ * Gets tokens by the refresh token in one place, which it shares with other processes. What they have got is used as long
+ * as it is young; one spends at a time; and a token is used only once the refresh token that came with it is durable.
+ */
+export class Refresher {
+  readonly #terms: RefreshTerms
+  /** Which of those that are kept was given out here last: asked again, another one is wanted. */
+  #last = ''
+  /** What was got and could not be kept: the store was lost just then. */
+  #unkept:
+    | { readonly lease: LoginLease; readonly content: LoginContent; readonly expiresAt?: number | undefined }
+    | undefined
+
+  constructor(terms: RefreshTerms) {
+    this.#terms = terms
+  }
+
+  /** @throws Problem `credential-unavailable`, `credential-failed`, and what `gone` makes */
+  async mint(): Promise<Minted> {
+    const { place, logins, settings } = this.#terms
+    if (this.#unkept) return this.#keep(this.#unkept.lease, this.#unkept.content, this.#unkept.expiresAt)
+    const found = await ofStore(logins.open(place))
+    const theirs = found && this.#adopt(found)
+    if (theirs) return theirs
+    const lease = found && (await ofStore(logins.lease(place, settings.timeoutMs + SPARE_MS)))
+    if (!lease) throw this.#terms.gone('nobody has logged in, or the login is taken no more')
+    const since = this.#adopt(lease.kept)
+    if (!since) return this.#spend(lease)
+    await ofStore(lease.release('unspent'))
+    return since
+  }
+
+  /** The token that others have got, unless it was given out here before, or is about to be refreshed anyway. */
+  #adopt({ id, version, content }: KeptLogin): Minted | undefined {
+    const mark = `${id} ${version}`
+    const { access } = unpacked(content)
+    if (!access || mark === this.#last) return undefined
+    const now = { wall: this.#terms.clock.now(), monotonic: this.#terms.clock.monotonic() }
+    // A clock that is behind theirs must not make it younger than it is here.
+    const age = Math.max(0, now.wall - access.sentAt)
+    const sentAt = { wall: now.wall - age, monotonic: now.monotonic - age }
+    const minted = { secret: access.secret, sentAt, lifetimeMs: access.lifetimeMs }
+    if (isReached(lifeOf(minted, 0).refreshFrom, now)) return undefined
+    this.#last = mark
+    return minted
+  }
+
+  async #spend(lease: LoginLease): Promise<Minted> {
+    const { endpoint, settings } = this.#terms
+    const before = unpacked(lease.kept.content)
+    if (lease.tries > MOST_TRIES && !before.isSteady) return this.#give(lease, STOPPED)
+    let granted: Granted
+    try {
+      // Before anything that is spent leaves.
+      await endpoint.metadata().catch(notSent)
+      const parameters = [['refresh_token', before.refreshToken.reveal()]] as const
+      granted = await endpoint.request({ grantType: 'refresh_token', parameters })
+    } catch (error) {
+      return this.#failed(error, lease, before)
+    }
+    const { refreshToken, refreshExpiresIn } = granted
+    const isSame = refreshToken === undefined || refreshToken.equals(before.refreshToken)
+    const minted = mintedOf(granted, settings)
+    const { secret, sentAt, lifetimeMs } = minted
+    // What is bound to a key of this process is of use to no other.
+    const access = minted.boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
+    const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame }
+    const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
+    return this.#keep(lease, content, expiresAt, minted)
+  }
+
+  /** Durable first, and only then given out. */
+  async #keep(lease: LoginLease, content: LoginContent, expiresAt?: number, minted?: Minted): Promise<Minted> {
+    this.#unkept = { lease, content, expiresAt }
+    const { place, logins } = this.#terms
+    const version = await ofStore(lease.keep(packed(content), expiresAt))
+    this.#unkept = undefined
+    if (version !== undefined && minted) {
+      this.#last = `${lease.kept.id} ${version}`
+      return minted
+    }
+    const newest = await ofStore(logins.open(place))
+    const theirs = newest && this.#adopt(newest)
+    if (theirs) return theirs
+    if (!newest) throw this.#terms.gone('it was taken away while it was in use')
+    throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
+  }
+
+  async #failed(error: unknown, lease: LoginLease, { isSteady }: LoginContent): Promise<never> {
+    if (error instanceof IssuerRefusal && error.error === 'invalid_grant') return this.#give(lease, error.reason)
+    if (isSteady || !mayBeDone(error)) {
+      await ofStore(lease.release('unspent'))
+      throw error instanceof NotSent ? error.cause : error
+    }
+    const reason = error instanceof Problem ? error.reason : 'the refresh failed in a way nobody foresaw'
+    if (lease.tries >= MOST_TRIES) return this.#give(lease, `${reason}; ${STOPPED}`)
+    await ofStore(lease.release('unknown'))
+    throw new Problem('credential-unavailable', {
+      reason: `${reason}: whether it took the refresh token is not known, so it is shown once more`,
+      retryAfter: BEFORE_SECOND_TRY_S,
+      cause: error,
+    })
+  }
+
+  /** Unless others have something newer. */
+  async #give(lease: LoginLease, reason: string): Promise<never> {
+    if (await ofStore(lease.drop())) throw this.#terms.gone(reason)
+    throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
+  }
+}
+
+const STOPPED = 'the refresh token was shown twice, and nobody has seen what came of it'
+
+/** What failed before anything that is spent has left. */
+class NotSent extends Error {}
+
+function notSent(cause: unknown): never {
+  throw new NotSent('not sent', { cause })
+}
+
+/** A refusal, a "not now", and a way that never got there leave the refresh token what it was. */
+function mayBeDone(error: unknown): boolean {
+  return error instanceof OutcomeUnseen || !(error instanceof Problem || error instanceof NotSent)
+}
+
+/** What the store fails at, as a problem of the credential. Its messages are in our own words. */
+export async function ofStore<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (cause) {
+    if (cause instanceof Problem || !(cause instanceof Error)) throw cause
+    const isKey = 'code' in cause && cause.code === 'key'
+    throw new Problem(isKey ? 'credential-failed' : 'credential-unavailable', { reason: cause.message, cause })
+  }
+}
