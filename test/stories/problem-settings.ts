@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { DnsStub } from '../support/dns-stub.ts'
 import type { QuirkIssuer } from '../support/quirk-issuer.ts'
 import type { RawUpstream } from '../support/upstream.ts'
@@ -14,6 +12,9 @@ interface Peers {
   readonly jwks: string
   readonly marker: string
 }
+
+/** Nobody listens there: a port that was free a while ago may be somebody's by now. */
+const CLOSED = 1
 
 /** One connection for each way to fail; what is called after a code is the one that leads there. */
 export async function problemSettings({ upstream, issuer, names, jwks, marker }: Peers): Promise<object> {
@@ -38,7 +39,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     inside: to('inside.test', { allowPrivate: [] }),
     nowhere: to('nowhere.test'),
     disabled: to('disabled.test', { disabled: true }),
-    closed: to('closed.test', { port: await closedPort() }),
+    closed: to('closed.test', { port: CLOSED }),
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
     onbehalf: to('onbehalf.test', { credential: onBehalf(issuer.port) }),
@@ -59,7 +60,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       job: jobSettings(jwks),
-      away: awaySettings(await closedPort()),
+      away: awaySettings(CLOSED),
     },
     ca: 'ephemeral',
     connections,
@@ -90,12 +91,4 @@ function onBehalf(port: number): object {
     subject: { from: 'caller' },
     clientIdFrom: { claim: 'role', map: { analyst: 'sp-1' } },
   }
-}
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number } // a TCP server has an address of this form
-  server.close()
-  return port
 }
