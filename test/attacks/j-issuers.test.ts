@@ -284,6 +284,19 @@ const RIGHT: readonly Right[] = [
   ['d.0 a copied exp that ends sooner', { access_token: jwt({ exp: SOON }) }, 600 * SECOND],
 ]
 
+test.each(ways.filter(({ isOAuth }) => isOAuth))(
+  'd.0: $name is asked by a form, and for JSON that is not compressed',
+  async (way) => {
+    const { clock, ask } = await build(way)
+    answerTo(way, issuer, () => way.right({}, clock.now()))
+    expect(await ask()).toMatchObject({ generation: 1 })
+    const { method, rawHeaders } = issuer.requests.findLast(({ target }) => way.isTarget(target)) ?? { rawHeaders: [] }
+    const header = (name: string) => rawHeaders[rawHeaders.findIndex((each) => each.toLowerCase() === name) + 1]
+    expect([method, header('accept'), header('accept-encoding')]).toEqual(['POST', 'application/json', 'identity'])
+    expect(header('content-type')).toMatch(/^application\/x-www-form-urlencoded/)
+  },
+)
+
 describe.each(ways.filter(({ isOAuth, isCode }) => isOAuth && !isCode))('$name takes', (way) => {
   test.each(RIGHT)('%s', async (_what, members, lifetimeMs) => {
     const { clock, supply } = await build(way)

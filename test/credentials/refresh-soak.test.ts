@@ -266,7 +266,7 @@ function isKilled(error: unknown): boolean {
 
 const PLACE = { connection: 'crm', identity: 'shared' }
 
-test('a week of refresh tokens that rotate: none is lost, nothing expired is sent, and few tokens are asked for', async () => {
+test('J19: a week of refresh tokens that rotate: none is lost, nothing expired is sent, and few tokens are asked for', async () => {
   const { logins } = await openLoginStore()
   await logins.put(PLACE, packed({ refreshToken: new Secret('rt-0'), isSteady: false }), { by: 'ann' })
   const week = new Week(logins)
