@@ -312,6 +312,38 @@ describe.each(ways.filter(({ isOAuth, isCode }) => isOAuth && !isCode))('$name t
   })
 })
 
+const DISCOVERED = ways.filter(({ kind, isOAuth }) => isOAuth && kind !== 'google-wif' && kind !== 'entra')
+
+describe.each(DISCOVERED)('$name, where metadata name the endpoint', (way) => {
+  test.each<[string, (metadata: object) => Quirk]>([
+    ['J01 HTML', () => ({ body: HTML })],
+    ['J01 half of it', (metadata) => ({ body: JSON.stringify(metadata).slice(0, -2) })],
+    ['J01 a list', (metadata) => ({ body: [metadata] })],
+    ['J09 500', () => ({ status: 500, body: HTML })],
+    ['J10 a reset', () => ({ instead: 'reset' })],
+    ['J13 a redirect', () => ({ status: 302, headers: { location: 'https://evil.test/' }, body: HTML })],
+    ['J14 an endpoint in the clear', (metadata) => ({ body: { ...metadata, token_endpoint: 'http://login.test/t' } })],
+    ['J14 another issuer', (metadata) => ({ body: { ...metadata, issuer: `https://${ISSUER_TEXT}.test` } })],
+    ['J15 1 MiB', (metadata) => ({ body: JSON.stringify(metadata) + ' '.repeat(2 ** 20) })],
+    ['J21 a name twice', (metadata) => ({ body: JSON.stringify(metadata).replace('{', '{"token_endpoint":"x",') })],
+  ])('%s: nothing that is spent is sent, and few requests', async (_what, quirk) => {
+    const at = `https://login.test:${issuer.port}/idp`
+    const { clock, ask, hammer } = await build(way, { tokenEndpoint: undefined, issuer: at })
+    issuer.answer(() => quirk({ issuer: at, token_endpoint: `${at}/token`, authorization_endpoint: `${at}/authorize` }))
+    const first = issuer.requests.length
+    expect(await ask()).toMatchObject({ code: expect.stringMatching(/^credential-(failed|unavailable)$/) })
+    for (let round = 0; round < (way.isCode ? 0 : 30); round++) {
+      expect(await hammer()).toBeInstanceOf(Error)
+      clock.advance(2 * SECOND)
+    }
+    const asked = issuer.requests.slice(first)
+    expect(asked.filter(({ method }) => method !== 'GET')).toEqual([])
+    // Two places it can be in, each time.
+    expect(asked.length).toBeLessThanOrEqual(18)
+    expect(JSON.stringify(asked)).not.toMatch(/CANARY/)
+  })
+})
+
 test('J23: twenty that end in the same second are not renewed in the same second', async () => {
   const [way] = ways
   if (!way) throw new Error('no way')
