@@ -23,20 +23,20 @@ const LATENCY = 300
 /** How long the tokens live that are given out from this hour of a day on. */
 const LIVES = [
   { from: 0, lifetimeMs: MINUTE },
-  { from: 1, lifetimeMs: 5 * MINUTE },
-  { from: 4, lifetimeMs: 15 * MINUTE },
+  { from: 0.5, lifetimeMs: 5 * MINUTE },
+  { from: 2, lifetimeMs: 15 * MINUTE },
   { from: 12, lifetimeMs: HOUR },
 ]
 /** `down`: it says so. `deaf`: it takes requests, and neither does anything nor answers. `page`: a page in place of JSON. */
 const OUTAGES = [
-  { from: 0.5 * HOUR, ms: 30 * SECOND, how: 'deaf' },
+  { from: 0.3 * HOUR, ms: 30 * SECOND, how: 'deaf' },
   { from: 1 * DAY + 2 * HOUR, ms: 10 * MINUTE, how: 'down' },
   { from: 2 * DAY + 6 * HOUR, ms: 3 * HOUR, how: 'deaf' },
   { from: 3 * DAY + 13 * HOUR, ms: 3 * HOUR, how: 'page' },
-  { from: 5 * DAY + 0.5 * HOUR, ms: 20 * MINUTE, how: 'down' },
+  { from: 5 * DAY + 0.3 * HOUR, ms: 20 * MINUTE, how: 'down' },
 ] as const
 /** Of one refresh in so many, in turn, something goes wrong. */
-const EVERY = 40
+const EVERY = 30
 const MISHAPS = ['answer lost', 'not written', 'written, and not said so', 'killed before', 'killed after'] as const
 
 type Mishap = (typeof MISHAPS)[number]
