@@ -80,9 +80,10 @@ export class MintedSupply implements Supply {
       const other = await this.obtain(purpose)
       // An issuer with a cache of its own may give out the rejected text once more.
       return other.secret.equals(credential.secret) ? undefined : other
-    } catch {
-      // The failed mint has been reported; whoever asks is about the upstream's 401.
-      if (isCurrent) this.#putBack(token)
+    } catch (error) {
+      // The failed mint has been reported; whoever asks is about the upstream's 401. Where both upstream and issuer have
+      // said no, everybody had better be told where to log in than meet that 401 until the token ends.
+      if (isCurrent && !needsLogin(error)) this.#putBack(token)
       return undefined
     }
   }
@@ -139,7 +140,8 @@ export class MintedSupply implements Supply {
    */
   #invalidate(): boolean {
     const { monotonic } = this.#now()
-    if (this.#isPaused() || monotonic - this.#rejectionMintAt < REJECTION_SPACING_MS) return false
+    const isLeftAlone = this.#isPaused() && !needsLogin(this.#setback?.problem)
+    if (isLeftAlone || monotonic - this.#rejectionMintAt < REJECTION_SPACING_MS) return false
     this.#rejectionMintAt = monotonic
     this.#token = undefined
     return true
@@ -230,6 +232,10 @@ export class MintedSupply implements Supply {
 }
 
 type Unmeasured<E> = E extends MintEvent ? Omit<E, 'durationMs'> : never
+
+function needsLogin(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'login-required'
+}
 
 const FORGOTTEN = { reason: 'what it was minted with was taken back meanwhile', retryAfter: 1 }
 

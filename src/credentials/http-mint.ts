@@ -98,7 +98,8 @@ function readAnswer(
   }
   if (status < 200 || status >= 300)
     throw senseless(`${who} answered ${status}: ${REMEDIES[status] ?? 'check path and body'}`)
-  const members = parseJsonObject(body)
+  // The pointers of the settings may go to any depth.
+  const members = parseJsonObject(body, { isDeep: true })
   if (!members) throw senseless(`${who} sent an answer ${status} that is not a JSON object`)
   const expiry = expiryPointer === undefined ? undefined : pointTo(expiryPointer, members)
   if (expiryPointer !== undefined && (expiry === undefined || expiry === null))

@@ -22,9 +22,14 @@ export interface RefreshTerms {
 
 /** Beside the request itself: two writes to the store. */
 const SPARE_MS = 2_000
-/** A refresh token whose fate is not known is shown once more, and then no more. @see RFC 9700 section 4.14.2 */
-const MOST_TRIES = 2
-const BEFORE_SECOND_TRY_S = 10
+/**
+ * A refresh token whose fate is not known is shown again until the issuer says what became of it. Where it was taken, and the
+ * answer was lost, it is worth nothing from the second time on, and never less for a third; where the issuer was only
+ * deaf for a while, whoever gives up has lost a login that was good. Seconds, and more of them each time.
+ * @see RFC 9700 section 4.14.2
+ */
+const BEFORE_ANOTHER_TRY_S = 10
+const LONGEST_BEFORE_TRY_S = 60
 
 /**
  * Gets tokens by the refresh token in one place, which it shares with other processes. What they have got is used as long
@@ -76,7 +81,6 @@ export class Refresher {
   async #spend(lease: LoginLease): Promise<Minted> {
     const { endpoint, settings } = this.#terms
     const before = unpacked(lease.kept.content)
-    if (lease.tries > MOST_TRIES && !before.isSteady) return this.#give(lease, STOPPED)
     let granted: Granted
     try {
       // Before anything that is spent leaves.
@@ -121,11 +125,10 @@ export class Refresher {
       throw error instanceof NotSent ? error.cause : error
     }
     const reason = error instanceof Problem ? error.reason : 'the refresh failed in a way nobody foresaw'
-    if (lease.tries >= MOST_TRIES) return this.#give(lease, `${reason}; ${STOPPED}`)
     await ofStore(lease.release('unknown'))
     throw new Problem('credential-unavailable', {
-      reason: `${reason}: whether it took the refresh token is not known, so it is shown once more`,
-      retryAfter: BEFORE_SECOND_TRY_S,
+      reason: `${reason}: whether it took the refresh token is not known, so it is shown again`,
+      retryAfter: Math.min(BEFORE_ANOTHER_TRY_S * lease.tries, LONGEST_BEFORE_TRY_S),
       cause: error,
     })
   }
@@ -136,8 +139,6 @@ export class Refresher {
     throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
   }
 }
-
-const STOPPED = 'the refresh token was shown twice, and nobody has seen what came of it'
 
 /** What failed before anything that is spent has left. */
 class NotSent extends Error {}

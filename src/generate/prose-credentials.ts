@@ -15,7 +15,7 @@ by \`authorizationParams: { access_type: offline, prompt: consent }\`.
 
 **Refresh tokens** (\`authorization-code\`, \`refresh-token\`) are sealed in the store. One process at a time spends one, and the others
 use what it got; the one that came back is durable before its token is used. Where the answer to a refresh was lost, the same one
-is shown once more, and then no more. One that is taken no more (\`invalid_grant\`) is not shown again: somebody has to log in, or
+is shown again, at most once a minute, until the authorization server says what became of it. One that is taken no more (\`invalid_grant\`) is not shown again: somebody has to log in, or
 write another one to where \`refreshToken\` refers to. \`sallyport doctor\` spends none.`,
 
   clientAuth: `How a client proves to an authorization server who it is: \`clientAuth\` of every source that asks a token endpoint. A

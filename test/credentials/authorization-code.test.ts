@@ -274,7 +274,7 @@ describe('whose login it is', () => {
       expect(await outcomeOf(built, purposeOf('laptop', { email }))).toMatch(/which says whose login it is$/)
   })
 
-  test('one for all never stands for one of each, nor the other way round', async () => {
+  test('d.0: one for all never stands for one of each, nor the other way round', async () => {
     const shared = build('shared')
     await logIn(shared)
     expect(await outcomeOf(build('per-caller'), purposeOf('shared'))).toMatch(/^Credential for user/)

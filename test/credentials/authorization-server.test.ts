@@ -67,7 +67,7 @@ interface Wish {
   readonly clientAuth?: string
 }
 
-test('a resource it knows is granted, another one is a lasting failure', async () => {
+test('d.0: a resource it knows is granted, another one is a lasting failure', async () => {
   const { supply } = build({ tokenParams: { resource: RESOURCE } })
   expect(await supply.obtain()).toMatchObject({ generation: 1 })
   const refused = build({ tokenParams: { resource: 'https://other.test' } })

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Problem } from '../../src/core/problem.ts'
 import { passing, settled } from '../support/hand-mint.ts'
 import { HOUR, setUpFresh, textOf } from '../support/minted-supply.ts'
 
@@ -43,6 +44,24 @@ test('a rejected token is gone while another is minted, and back for all others 
   expect(await waiting).toBeUndefined()
   expect(textOf(supply.obtain())).toBe('first')
 })
+
+test.each([false, true])(
+  'who has to log in is told so, and not given what was rejected (known before: %s)',
+  async (isKnown) => {
+    const { supply, issuer, credential, clock } = await setUpFresh()
+    const gone = new Problem('login-required', { reason: 'the login is taken no more' })
+    if (isKnown) {
+      clock.advance(0.8 * HOUR)
+      expect(textOf(supply.obtain())).toBe('first')
+      await issuer.crash(gone)
+      expect(textOf(supply.obtain())).toBe('first')
+    }
+    const waiting = supply.rejected(credential)
+    if (!isKnown) await issuer.crash(gone)
+    expect(await waiting).toBeUndefined()
+    await expect(supply.obtain()).rejects.toMatchObject({ code: 'login-required' })
+  },
+)
 
 test('what is put back is not used past its expiry', async () => {
   const { supply, issuer, credential, clock } = await setUpFresh()

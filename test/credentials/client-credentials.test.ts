@@ -82,7 +82,7 @@ describe('the request', () => {
     expect(header('host')).toBe(`login.test:${issuer.port}`)
   })
 
-  test('carries further parameters as they are, a list one by one', async () => {
+  test('d.0: carries further parameters as they are, a list one by one', async () => {
     const tokenParams = { audience: 'https://api.test/', resource: ['https://a.test', 'https://b.test'] }
     await build({ tokenParams }).supply.obtain()
     const body = new URLSearchParams(issuer.requests[0]?.body)

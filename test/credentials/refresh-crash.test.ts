@@ -92,7 +92,7 @@ describe.each(kinds)('with %s', (kind) => {
   const test_ = test.skipIf(kind === 'postgres' && !hasTool('postgresql'))
 
   test_(
-    'kill -9 around a refresh loses no refresh token whose access token was in use',
+    'J19: kill -9 around a refresh loses no refresh token whose access token was in use',
     async () => {
       const place = await places.make(kind)
       const strict = new StrictIssuer()
@@ -126,7 +126,7 @@ describe.each(kinds)('with %s', (kind) => {
   )
 
   test_(
-    'of four processes that need a token at once one refreshes, and all use what it got',
+    'J19: of four processes that need a token at once one refreshes, and all use what it got',
     async () => {
       const place = await places.make(kind)
       const strict = new StrictIssuer()
@@ -142,7 +142,7 @@ describe.each(kinds)('with %s', (kind) => {
   )
 })
 
-test('what was received and could not be written down before kill -9 is asked for once more', async () => {
+test('J19: what was received and could not be written down before kill -9 is asked for once more', async () => {
   const place = await places.make('sqlite')
   const strict = new StrictIssuer()
   issuer.answer(({ body }) => strict.answer(body, 3600))

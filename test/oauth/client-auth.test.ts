@@ -50,12 +50,12 @@ test('shows the secret in both places', () => {
   })
 })
 
-test('form-encodes id and secret for Basic, and leaves -_.~ as they are', () => {
+test('d.0: form-encodes id and secret for Basic, and leaves -_.~ as they are', () => {
   const { basic } = shown("a:b+c%d e/!'()*-_.~", {}, '0oa-1_2.b~')
   expect(basic).toBe('0oa-1_2.b~:a%3Ab%2Bc%25d%20e%2F%21%27%28%29%2A-_.~')
 })
 
-test('sends id and secret as they are to servers that do not decode', () => {
+test('d.0: sends id and secret as they are to servers that do not decode', () => {
   expect(shown('a:b+c%d e', { basicEncoding: 'raw' }).basic).toBe('my-app:a:b+c%d e')
 })
 

@@ -121,7 +121,8 @@ function settingsFor({ upstream, issuer, port }: Parts): object {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on, for an address that has to be known before. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number } // a TCP server has an address of this form

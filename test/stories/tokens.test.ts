@@ -37,6 +37,8 @@ const NAMES = [
   'renewed',
   'posted',
   'rejected',
+  'forbidden',
+  'bare',
   'outage',
   'refused',
   'rotated',
@@ -194,7 +196,24 @@ test('a POST is not sent again: its 401 goes to the caller without the challenge
   ])
 })
 
-test('an upstream that says 401 to everything gets its answer relayed, and causes no storm of mints', async () => {
+test('J18: a 403 is an answer like any other: no other token is minted for it', async () => {
+  verdicts.set('forbidden', () => [{ send: 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno' }])
+  for (let round = 0; round < 3; round++) {
+    const { status, text } = await ask('forbidden')
+    expect([status, text.endsWith('\r\n\r\nno')]).toEqual([403, true])
+  }
+  expect(tokensOf('forbidden')).toEqual(['forbidden-1', 'forbidden-1', 'forbidden-1'])
+  expect(mintsOf('forbidden')).toHaveLength(1)
+})
+
+test('J18: a 401 without a challenge has one other token minted, and goes to the caller', async () => {
+  verdicts.set('bare', () => [{ send: 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno' }])
+  for (let round = 0; round < 3; round++) expect((await ask('bare')).status).toBe(401)
+  expect(mintsOf('bare')).toHaveLength(2)
+  expect(tokensOf('bare')).toEqual(['bare-1', 'bare-2', 'bare-2', 'bare-2'])
+})
+
+test('J18: an upstream that says 401 to everything gets its answer relayed, and causes no storm of mints', async () => {
   verdicts.set('rejected', () => UNAUTHORIZED)
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('rejected')))

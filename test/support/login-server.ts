@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,8 @@ import type { Authority } from './certificates.ts'
 /** A client that people give their consent to. */
 export interface LoginClient {
   readonly id: string
-  readonly secret: string
+  /** Absent: a public client, that proves itself by nothing but PKCE. */
+  readonly secret?: string
   readonly redirectUris: readonly string[]
 }
 
@@ -83,7 +84,7 @@ function configurationOf({ clients, lifetime }: Omit<Orders, 'key' | 'cert'>) {
     cookies: { keys: ['of a test'] },
     clients: clients.map(({ id, secret, redirectUris }) => ({
       client_id: id,
-      client_secret: secret,
+      ...(secret === undefined ? { token_endpoint_auth_method: 'none' } : { client_secret: secret }),
       redirect_uris: redirectUris,
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
@@ -95,6 +96,8 @@ function configurationOf({ clients, lifetime }: Omit<Orders, 'key' | 'cert'>) {
     findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: () => ({ sub: id }) }),
     features: {
       devInteractions: { enabled: true },
+      // Of who shows proofs at all; each has to have its nonce.
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => RESOURCE,

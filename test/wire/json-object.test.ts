@@ -33,6 +33,20 @@ test.each([
   expect(parseJsonObject(text)).toBeUndefined()
 })
 
+test.each(['{"a":{"b":1,"b":2}}', '{"a":[0,{"b":{"c":1,"\\u0063":1}}],"d":1}'])(
+  'J21: at a depth that is looked at, too: %s',
+  (text) => {
+    expect(parseJsonObject(text)?.size).toBeGreaterThan(0)
+    expect(parseJsonObject(text, { isDeep: true })).toBeUndefined()
+  },
+)
+
+test('with all depths looked at, what is clear is taken', () => {
+  const text = '{"a":{"a":1,"b":[{"a":2},{"a":"x:y"}]},"b":{}}'
+  expect(parseJsonObject(text, { isDeep: true })?.size).toBe(2)
+  expect(parseJsonObject(`{"a":${'{"a":'.repeat(4_000)}1${'}'.repeat(4_000)}}`, { isDeep: true })?.size).toBe(1)
+})
+
 test('a name may come again within another member', () => {
   expect(parseJsonObject('{"a":{"a":1,"b":{"a":2}},"b":3}')?.size).toBe(2)
 })
