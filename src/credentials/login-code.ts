@@ -176,4 +176,4 @@ function failed(reason: string): Problem {
 const NOT_BEGUN =
   'no such login was begun here by you, or it was finished already, or more than ten minutes ago: begin anew'
 const NO_REFRESH_TOKEN =
-  'the issuer gave a token and no refresh token, so that this would work for an hour and then fail: ask for one, by `scope: ... offline_access`, or at Google by `authorizationParams: { access_type: offline, prompt: consent }`, allow the client the grant type refresh_token there, and log in again'
+  'the issuer gave a token and no refresh token, so that this would work for an hour and then fail: ask for one, by `scope: ... offline_access`, or at Google by `authorizationParams: { access_type: offline, prompt: consent }`, allow the client the grant type refresh_token there (GitHub: let user tokens of the app expire; Slack: turn token rotation on), and log in again'

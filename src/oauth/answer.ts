@@ -19,6 +19,17 @@ const LASTING_ERRORS = new Set([
 ])
 /** Of the proof of possession, and not of what it was shown with. @see RFC 9449 section 5 */
 const PROOF_ERRORS = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
+/** What GitHub and Slack say in place of a registered code, both in an answer 200. */
+const OWN_CODES: Readonly<Record<string, string>> = {
+  bad_client_secret: 'invalid_client',
+  bad_refresh_token: 'invalid_grant',
+  bad_verification_code: 'invalid_grant',
+  code_already_used: 'invalid_grant',
+  incorrect_client_credentials: 'invalid_client',
+  invalid_client_id: 'invalid_client',
+  invalid_code: 'invalid_grant',
+  invalid_refresh_token: 'invalid_grant',
+}
 const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
 const LONGEST_S = 1e9
 const MAX_CODES = 4
@@ -75,10 +86,11 @@ export function parseRetryAfter(text: string | undefined, now: number): number |
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_CAP_MS)
 }
 
-/** The error code, also of a 200 (GitHub); '' when there is none. */
+/** The error code, also of a 200 (GitHub, Slack); '' when there is none. */
 function errorOf(members: Members | undefined): string {
   const error = members?.get('error') ?? ''
-  return typeof error === 'string' ? error : 'unreadable'
+  if (typeof error !== 'string') return 'unreadable'
+  return (Object.hasOwn(OWN_CODES, error) && OWN_CODES[error]) || error
 }
 
 /** Numbers are no text of an issuer's; a few of them say enough. */

@@ -125,6 +125,21 @@ test('a 200 that is an error is an error', () => {
   expect(isLasting(problem)).toBe(true)
 })
 
+test.each([
+  ['bad_verification_code', 'invalid_grant'],
+  ['bad_refresh_token', 'invalid_grant'],
+  ['incorrect_client_credentials', 'invalid_client'],
+  ['code_already_used', 'invalid_grant'],
+  ['invalid_code', 'invalid_grant'],
+  ['invalid_refresh_token', 'invalid_grant'],
+  ['bad_client_secret', 'invalid_client'],
+  ['invalid_client_id', 'invalid_client'],
+])('%s, as GitHub and Slack put it with a 200, is %s', (theirs, code) => {
+  const problem = problemOf(answer({ ok: false, error: theirs, error_description: 'SECRET' }))
+  expect(problem).toMatchObject({ error: code, reason: `login.test answered 200 ${code}` })
+  expect(isLasting(problem)).toBe(true)
+})
+
 test('J13: a redirect lasts', () => {
   for (const status of [301, 302, 307, 308]) expect(isLasting(problemOf(answer('', { status })))).toBe(true)
 })
