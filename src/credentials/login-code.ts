@@ -62,6 +62,10 @@ export class CodeDesk implements LoginDesk {
     return this.#terms.settings.identity === 'shared' ? 'shared' : 'per-caller'
   }
 
+  get isByCaller(): boolean {
+    return this.#terms.settings.identity === 'per-caller'
+  }
+
   placeOf(caller: string | undefined): LoginPlace {
     const { connection, settings } = this.#terms
     return { connection, identity: identityFor(caller, settings.identity) }

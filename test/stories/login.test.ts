@@ -74,12 +74,23 @@ describe('a connection where each caller has a login of its own', () => {
     expect(site.issuer.tokenRequests()).toBe(before)
   })
 
+  test('is told for whom, and not begun for a caller that nobody is', async () => {
+    const { stdout } = await runVerb(site, ['connection', 'show', 'own'])
+    expect(stdout).toMatch(/^logged in +ann-agent \(ok\), bob-agent \(ok\)$/m)
+    expect((await runVerb(site, ['login', 'own', '--no-browser'])).stderr).toContain('say whose, as --caller NAME')
+    const mistyped = await runVerb(site, ['login', 'own', '--no-browser', '--caller', 'ann-agnet'])
+    expect(mistyped.stderr).toContain('use the name of a caller: ann-agent, bob-agent')
+    expect(mistyped.stderr).not.toContain('https:')
+  })
+
   test('is refused at once after a logout, and only for that caller', async () => {
     const { code, stdout } = await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])
     expect([code, stdout]).toEqual([0, 'logged out of own for bob-agent\n'])
     expect((await site.ask('bob-agent', 'own')).status).toBe(403)
     expect((await site.ask('ann-agent', 'own')).status).toBe(200)
     expect((await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])).code).toBe(1)
+    const why = ['why', 'http://own.test/1', '--live', '--caller', 'bob-agent']
+    expect((await runVerb(site, why)).stderr).toContain('runs: sallyport login own --caller bob-agent\n')
   })
 
   test('is back to needing a login when the issuer has revoked the whole family of refresh tokens', async () => {
@@ -257,6 +268,12 @@ test('no code, state, token or ticket is in a log or in the audit', async () => 
   const all = written()
   expect(all).not.toContain(kept?.reveal())
   expect(all).not.toMatch(/code=|state=|ticket=|eyJ[\w-]+\./)
+})
+
+test('where nobody is logged in any more, doctor says for whom to ask', async () => {
+  await runVerb(site, ['logout', 'own', '--caller', 'ann-agent'])
+  const { stdout } = await runCli(['doctor', '--config', join(site.directory, 'sallyport.yaml')])
+  expect(stdout).toMatch(/connection own: nobody has logged in for it\n +sallyport login own --caller NAME\n/)
 })
 
 /** The page of a login that the operator begins. */

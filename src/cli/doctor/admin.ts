@@ -1,6 +1,7 @@
 import http from 'node:http'
 import { text } from 'node:stream/consumers'
 import { z } from '../../forms/zod.ts'
+import type { Settings } from '../../settings/schema.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { atChosenPort, serveLine } from './doors.ts'
@@ -37,7 +38,7 @@ export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
     return [
       statusTold(subject, parsed.data),
       ...storeTold(parsed.data.store),
-      ...Object.entries(parsed.data.connections).map(connectionTold),
+      ...Object.entries(parsed.data.connections).map((one) => connectionTold(one, loaded.settings)),
     ]
   })
 }
@@ -74,11 +75,13 @@ function storeTold(found: z.infer<typeof store> | undefined): readonly Told[] {
   return [{ subject: 'store', state: 'failed', says, remedy: 'bring it back within store.staleMs, or all is refused' }]
 }
 
-function connectionTold([name, shown]: readonly [string, Shown]): Told {
+function connectionTold([name, shown]: readonly [string, Shown], { connections }: Settings): Told {
   const { phase, lastError, nextAttemptAt } = shown
   const subject = `connection ${name}`
   const { login } = shown
-  const command = `sallyport login ${name}`
+  const source = connections[name]?.credential
+  const isShared = source?.kind !== 'authorization-code' || source.identity === 'shared'
+  const command = `sallyport login ${name}${isShared ? '' : ' --caller NAME'}`
   if (login === 'needs-login')
     return { subject, state: 'warning', says: 'nobody has logged in for it', remedy: command }
   if (login === 'expiring') return { subject, state: 'warning', says: 'a login for it ends soon', remedy: command }
