@@ -116,9 +116,26 @@ function refused(status: number, error: string, host: string, codes: readonly nu
   const reason = `${host} answered ${status}${registered(error)}`
   const isOfProof = PROOF_ERRORS.has(error)
   const lasts = (status === 401 && !isOfProof) || LASTING_ERRORS.has(error)
+  const remedy = remedyFor(error)
   // Section 5.2: 401 says that the client is not known, also where nothing else does.
   const code = status === 401 && known(error) === '' && !isOfProof ? 'invalid_client' : known(error)
-  return new IssuerRefusal(code, lasts ? { reason, codes } : { reason, codes, retryAfter: 1 })
+  return new IssuerRefusal(code, { reason, codes, remedy, ...(!lasts && { retryAfter: 1 }) })
+}
+
+const THERE = 'with what is registered there'
+/** What an operator is to change. Of `invalid_grant` each source knows itself what it means. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  access_denied: 'a policy there forbids it',
+  invalid_client: `compare clientId, its secret or key, and clientAuth ${THERE}`,
+  invalid_request: 'compare clientAuth, scope and tokenParams with what it documents',
+  invalid_scope: `compare scope ${THERE}`,
+  invalid_target: `compare audience or resource ${THERE}`,
+  unauthorized_client: 'allow the client this grant type there',
+  unsupported_grant_type: 'it has no such grant type: use another kind of credential',
+}
+
+function remedyFor(error: string): string | undefined {
+  return Object.hasOwn(REMEDIES, error) ? REMEDIES[error] : undefined
 }
 
 function registered(error: string): string {

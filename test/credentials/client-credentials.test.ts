@@ -187,10 +187,18 @@ describe('an issuer that misbehaves', () => {
     [
       'J07: invalid_client with a challenge',
       refusal(401),
-      /^credential-failed: login.test answered 401 invalid_client$/,
+      /^credential-failed: login.test answered 401 invalid_client: compare clientId,/,
     ],
-    ['J07: invalid_client', refusal(400), /^credential-failed: login.test answered 400 invalid_client$/],
-    ['200 with an error', refusal(200), /^credential-failed: login.test answered 200 invalid_client$/],
+    [
+      'J07: invalid_client',
+      refusal(400),
+      /^credential-failed: login.test answered 400 invalid_client: compare clientId,/,
+    ],
+    [
+      '200 with an error',
+      refusal(200),
+      /^credential-failed: login.test answered 200 invalid_client: compare clientId,/,
+    ],
     ['J08: 429', { status: 429, body: TOKEN }, /^credential-unavailable: login.test answered 429$/],
     ['J09: 500 with JSON', { status: 500, body: LEAKY }, /^credential-unavailable: login.test answered 500$/],
     ['J10: a reset', { instead: 'reset' }, /^credential-unavailable: the exchange with login.test broke off \(\w+\)$/],
