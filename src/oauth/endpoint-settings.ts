@@ -122,13 +122,15 @@ function faultsOfClient(settings: EndpointSettings): Fault[] {
   return isInTheClear ? [...faults, { path: ['clientAuth'], message: remedy }] : faults
 }
 
+const SHOWN_BY = ', or set clientAuth to header or body'
+
 function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {
   const { kind } = clientAuth
   const shows = showsSecret(clientAuth)
   if (shows && !clientSecret)
     return [{ path: ['clientSecret'], message: `add it: clientAuth ${kind} shows the client secret` }]
   if (!shows && clientSecret)
-    return [{ path: ['clientSecret'], message: `leave it out: clientAuth ${kind} shows no client secret` }]
+    return [{ path: ['clientSecret'], message: `leave it out${SHOWN_BY}: clientAuth ${kind} shows no client secret` }]
   const isAmbiguous = shows && kind !== 'body' && basicEncoding === 'raw' && clientId.includes(':')
   return isAmbiguous ? [{ path: ['clientId'], message: 'use basicEncoding: rfc6749 for an id with a colon' }] : []
 }

@@ -44,7 +44,7 @@ async function opened(
   here: (port: number, made: SourceSettings) => object = moved,
 ) {
   const text = `${DOOR}allowlist: [ api.test ]
-admin: { listen: 127.0.0.1:0 }
+admin: { listen: "unix:a", url: "https://here.test" }
 store: { kind: sqlite, path: s.db, key: { file: store } }
 connections: { api: { hosts: [ api.test ], preset: ${preset}, credential: { ${credential} } } }
 `

@@ -12,7 +12,8 @@ const SECRET = 'LT-CANARY'
 const client = 'clientId: my-app, clientSecret: { file: secret }'
 
 /** What logins need. */
-const KEPT = 'admin: { listen: 127.0.0.1:0 }\nstore: { kind: sqlite, path: s.db, key: { file: store } }\n'
+const KEPT =
+  'admin: { listen: "unix:a", url: "https://here.test" }\nstore: { kind: sqlite, path: s.db, key: { file: store } }\n'
 
 /** Line 3 is the preset, line 4 the credential; both begin at column 5. */
 function settingsText(preset: string, credential: string, more = ''): string {
@@ -306,7 +307,7 @@ describe('what is wrong is told with its place in the file', () => {
     [
       'databricks',
       `${CC}, clientAuth: none`,
-      '8:77 connections.api.credential.clientSecret: leave it out: clientAuth none shows no client secret [preset databricks]',
+      '8:77 connections.api.credential.clientSecret: leave it out, or set clientAuth to header or body: clientAuth none shows no client secret [preset databricks]',
     ],
     [
       'databricks',

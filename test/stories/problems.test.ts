@@ -266,6 +266,7 @@ async function askWithoutLogin(): Promise<RawAnswer> {
     authorizationEndpoint: `https://login.test:${issuer.port}/authorize`,
     clientId: 'crm',
     clientSecret: { file: 'credential' },
+    identity: 'per-caller',
   }
   const store = { kind: 'sqlite', path: 'state/store.db', key: { env: 'STORE_KEY' } }
   const env = { STORE_KEY: Buffer.alloc(32).toString('base64') }
