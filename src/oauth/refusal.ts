@@ -30,3 +30,10 @@ interface Circumstances {
   readonly retryAfter?: number | undefined
   readonly codes?: readonly number[]
 }
+
+/** The same refusal with what to change, where the caller of the endpoint knows that better; any other error as it is. */
+export function advised(error: unknown, codes: readonly string[], remedy: string): unknown {
+  if (!(error instanceof IssuerRefusal) || !codes.includes(error.error)) return error
+  const { answered: reason, retryAfter } = error
+  return new IssuerRefusal(error.error, { reason, remedy, retryAfter, codes: error.codes })
+}

@@ -272,7 +272,7 @@ describe('an answer', () => {
   })
 
   test.each([
-    [400, 'invalid_grant', /invalid_grant$/],
+    [400, 'invalid_grant', /invalid_grant: what is exchanged was not taken: /],
     [400, 'invalid_target', /invalid_target: compare audience or resource with what is registered there$/],
     [401, 'invalid_client', /invalid_client: compare clientId, its secret or key, and clientAuth with .*$/],
   ])('%s %s injects nothing, repeats no text, and is not asked for again', async (status, error, told) => {

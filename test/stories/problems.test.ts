@@ -304,7 +304,7 @@ const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
 /** What the caller is to do, where that is more exact than the remedy of the row. */
 const OWN_DETAILS: Partial<Record<ProblemCode, unknown>> = {
   'login-required': expect.stringMatching(
-    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm$/,
+    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm\?ticket=\S+$/,
   ),
 }
 
