@@ -1,5 +1,6 @@
 import http from 'node:http'
 import { text } from 'node:stream/consumers'
+import { issuerSettings, needsOf, type SourceSettings } from '../../credentials/registry.ts'
 import { z } from '../../forms/zod.ts'
 import type { Settings } from '../../settings/schema.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
@@ -87,8 +88,14 @@ function connectionTold([name, shown]: readonly [string, Shown], { connections }
   if (login === 'expiring') return { subject, state: 'warning', says: 'a login for it ends soon', remedy: command }
   if (!lastError) return { subject, state: 'ok', says: inWords(shown) }
   const says = `${inWords(shown)}; at ${lastError.at}: ${lastError.reason} (${lastError.code})`
-  const remedy = nextAttemptAt === undefined ? 'see the check "issuers"' : `it is tried again from ${nextAttemptAt} on`
+  const remedy = nextAttemptAt === undefined ? elsewhere(name, source) : `it is tried again from ${nextAttemptAt} on`
   return { subject, state: phase === 'failed' ? 'failed' : 'warning', says, remedy }
+}
+
+/** The check of issuers looks at those that ask a token endpoint for everybody alike. */
+function elsewhere(name: string, source: SourceSettings | undefined): string {
+  const isLookedAt = source && issuerSettings(source) && !needsOf(source).callersToken
+  return isLookedAt ? 'see the check "issuers"' : `put right in connections.${name}.credential what it says`
 }
 
 const PHASES: Readonly<Record<string, string>> = {
