@@ -81,3 +81,8 @@ function put(name: string, text: string): string {
   writeFileSync(file, text, { mode: 0o600 })
   return file
 }
+
+test('the reference leads to every one of them', () => {
+  const reference = readFileSync(join(EXAMPLES, '../README.md'), 'utf8')
+  for (const name of names) expect(reference).toContain(`](examples/${name})`)
+})
