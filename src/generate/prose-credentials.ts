@@ -27,7 +27,8 @@ may log in for itself; that of a shared login says which command an operator has
 once; the authorization server is not told.
 
 A login without a refresh token is refused: it would work for an hour. Ask for one by \`scope: ... offline_access\`, or at Google
-by \`authorizationParams: { access_type: offline, prompt: consent }\`.
+by \`authorizationParams: { access_type: offline, prompt: consent }\`; at GitHub let user tokens of the app expire, at Slack turn
+token rotation on.
 
 **Refresh tokens** (\`authorization-code\`, \`refresh-token\`) are sealed in the store. One process at a time spends one, and the others
 use what it got; the one that came back is durable before its token is used. Where the answer to a refresh was lost, the same one

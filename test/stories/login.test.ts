@@ -123,7 +123,7 @@ describe('a connection with one login for all', () => {
     const refused = await site.ask('ann-agent', 'all')
     expect(loginUrlIn(refused)).toMatch(/\/login\/all$/)
     let isAnswered = false
-    const { code, stdout } = await runVerb(site, ['login', 'all', '--no-browser'], (said, input) => {
+    const { code, stdout, stderr } = await runVerb(site, ['login', 'all', '--no-browser'], (said, input) => {
       const [, url] = /^ {2}(https:\S+)\n/m.exec(said) ?? []
       if (url === undefined || isAnswered) return
       isAnswered = true
@@ -134,6 +134,7 @@ describe('a connection with one login for all', () => {
         .then((page) => input(page.url.href))
     })
     expect([code, stdout]).toEqual([0, 'logged in to all\n'])
+    expect(stderr).toContain(`this redirect URI, letter by letter: ${site.adminAddress}/login/all/callback\n`)
     for (const caller of ['ann-agent', 'bob-agent']) {
       expect((await site.ask(caller, 'all')).status).toBe(200)
       expect(site.lastSubject()).toBe('robot')
@@ -160,13 +161,14 @@ describe('a connection with one login for all', () => {
 
   test('is logged in to by a browser that the verb opens, and waits for', async () => {
     let isAnswered = false
-    const { code, stdout } = await runVerb(site, ['login', 'all', '--json'], (said) => {
+    const { code, stdout, stderr } = await runVerb(site, ['login', 'all', '--json'], (said) => {
       const [, url] = /^ {2}(http:\S+)\n/m.exec(said) ?? []
       if (url === undefined || isAnswered) return
       isAnswered = true
       void logIn(url, 'second-robot')
     })
     expect([code, JSON.parse(stdout)]).toMatchObject([0, { createdBy: 'ops', state: 'ok' }])
+    expect(stderr).toContain(`letter by letter: ${site.adminAddress}/login/all/callback\n`)
     await site.ask('bob-agent', 'all')
     expect(site.lastSubject()).toBe('second-robot')
   })
