@@ -14,8 +14,8 @@ export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly
   return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...origin }
 }
 
-/** The one asks for a refresh token, and Entra answers with what the other stands for. */
-const NEVER_NAMED = /^offline_access$|\/\.default$/
+/** These ask for an ID token and a refresh token, and are no scope of an API; Entra answers with what the last one stands for. */
+const NEVER_NAMED = /^(?:openid|offline_access)$|\/\.default$/
 
 /** An issuer may drop scopes in silence; the upstream is who refuses then, so that an operator had better be told. */
 function isNarrower(granted: string | undefined, asked: string | undefined): boolean {

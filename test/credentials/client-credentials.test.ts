@@ -142,6 +142,7 @@ describe('the token', () => {
   test.each([
     ['repo,user:email', 'user:email repo'],
     ['https://graph.test/User.Read', 'https://graph.test/.default offline_access'],
+    ['read', 'openid offline_access read'],
   ])('J20: is no narrower as %s, where %s was asked for', async (scope, asked) => {
     issuer.answer(tokenAnswer({ scope }))
     const { supply, events } = build({ scope: asked })
