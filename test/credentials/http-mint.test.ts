@@ -219,3 +219,9 @@ test.each([
   const settings = { kind: 'http-mint', connection: 'vault', path: '/mint', tokenPointer: '/token', ...more }
   expect(sourceSettings.safeParse(settings).error?.issues.map((issue) => issue.path.join('.'))).toContain(path)
 })
+
+test('a placeholder that is nothing is told both ways out', () => {
+  const settings = { kind: 'http-mint', connection: 'vault', path: '/mint', tokenPointer: '/token' }
+  const { error } = sourceSettings.safeParse({ ...settings, body: { a: '${other}' } })
+  expect(error?.issues.map(({ message }) => message)).toEqual(['use one of ${uuid}, or add other to secrets'])
+})
