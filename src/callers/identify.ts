@@ -121,7 +121,8 @@ function faultOfName({ caller, madeBy }: Proved, { evidence, names, isShown }: I
     return { code: isShown ? 'token-rejected' : 'certificate-unknown', reason }
   }
   const beside = keys.length === 1 ? keys[0]?.caller : undefined
-  const isOther = beside !== undefined && beside !== caller && names.isKnown(beside)
+  // The settings call a caller by the one name, and its claims by another: nobody else goes by the first.
+  const isOther = beside !== undefined && beside !== caller && beside !== madeBy && names.isKnown(beside)
   return isOther ? { code: 'caller-unknown', reason: 'a proof of one caller beside the name of another' } : undefined
 }
 

@@ -64,7 +64,7 @@ program
   .description('run a command that asks through a sidecar of its own; its exit code, or 2 when it was not started')
   .usage('[options] -- <command> [args...]')
   .argument('<command...>', 'what to run')
-  .option('--config <file>', 'settings file')
+  .option('--config <file>', 'settings file (env: SALLYPORT_CONFIG, unless there is a --proxy)')
   .option('--caller <name>', 'as whom it asks; may be left out where the settings name one caller')
   .option(
     '--audit <file>',

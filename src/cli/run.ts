@@ -47,6 +47,8 @@ export async function runCommand(command: readonly string[], options: RunOptions
 }
 
 function sidecarFor({ config, caller, audit, proxy, keyFile, ca }: RunOptions): Promise<Sidecar> {
+  const usual = proxy === undefined && process.env['SALLYPORT_CONFIG']
+  if (config === undefined && usual) return openOwnSidecar({ config: usual, caller, audit })
   if (config !== undefined && proxy === undefined) return openOwnSidecar({ config, caller, audit })
   if (config === undefined && proxy !== undefined && keyFile !== undefined) return findSidecar({ proxy, keyFile, ca })
   throw new Error('use --config FILE, or --proxy http://NAME@HOST:PORT and --key-file FILE')

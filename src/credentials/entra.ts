@@ -118,6 +118,6 @@ function clientAuthOf({ certificate, key, assertion }: Omit<Settings, 'kind'>): 
 function explain(error: unknown): never {
   const remedy = error instanceof IssuerRefusal ? remedyOf(error.codes) : undefined
   if (!(error instanceof IssuerRefusal) || remedy === undefined) throw error
-  const { reason, retryAfter, codes } = error
+  const { answered: reason, retryAfter, codes } = error
   throw new IssuerRefusal(error.error, { reason: `${reason}, ${remedy}`, codes, retryAfter })
 }

@@ -1,7 +1,7 @@
 import { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { Granted, TokenEndpoint } from '../oauth/endpoint.ts'
-import { IssuerRefusal } from '../oauth/refusal.ts'
+import { advised, IssuerRefusal } from '../oauth/refusal.ts'
 import type { Minted } from './mint.ts'
 import { mintedOf } from './minted-of.ts'
 import { clientOf } from './optional-client.ts'
@@ -79,10 +79,10 @@ export class Exchange {
     }
   }
 
-  #ask({ subject, actor }: Tokens, purpose: Purpose | undefined): Promise<Granted> {
+  async #ask({ subject, actor }: Tokens, purpose: Purpose | undefined): Promise<Granted> {
     const { endpoint, terms } = this.#parts
     const clientId = this.#chosen(purpose) ?? terms.clientId
-    return endpoint.request({
+    const asked = endpoint.request({
       grantType: GRANT_TYPE,
       parameters: [
         ['subject_token', subject.token.reveal()],
@@ -93,6 +93,9 @@ export class Exchange {
       ],
       ...clientOf(clientId),
       tokenTypes: canBeNamed(terms) ? ['bearer', 'n_a'] : ['bearer'],
+    })
+    return asked.catch((error: unknown) => {
+      throw advised(error, ABOUT_TOKEN, NOT_TAKEN)
     })
   }
 
@@ -120,8 +123,12 @@ function senseless(what: string): Problem {
 
 /** @see RFC 8693 section 2.2.2, which says invalid_request where many servers say invalid_grant */
 function isAboutToken(error: unknown): boolean {
-  return error instanceof IssuerRefusal && ['invalid_grant', 'invalid_request'].includes(error.error)
+  return error instanceof IssuerRefusal && ABOUT_TOKEN.includes(error.error)
 }
+
+const ABOUT_TOKEN = ['invalid_grant', 'invalid_request']
+const NOT_TAKEN =
+  'what is exchanged was not taken: compare its iss, aud and sub, and subjectTokenType, with what is registered there'
 
 /**
  * No longer than the subject's own token, whatever the issuer promises: some copy its `exp` and say an hour all the same.

@@ -8,7 +8,8 @@ import { senseless, type Told } from './told-token.ts'
  */
 export function readExecAnswer(output: string, who: string): Pick<Told, 'token' | 'expiry'> {
   const members = parseJsonObject(output)
-  if (!members) throw senseless(`${who} printed something that is not a JSON object`)
+  if (!members)
+    throw senseless(`${who} printed something that is not a JSON object: let it print ${FORM}, or an ExecCredential`)
   if (members.get('kind') === 'ExecCredential') return readStatus(members.get('status'), who)
   const [name, ...others] = TOKENS.filter((one) => members.has(one))
   if (name === undefined || others.length > 0)
@@ -16,6 +17,7 @@ export function readExecAnswer(output: string, who: string): Pick<Told, 'token' 
   return { token: members.get(name), expiry: members.get('expiresAt') ?? members.get('expires_in') }
 }
 
+const FORM = '{"token": TOKEN, "expiresAt": TIME}'
 const TOKENS = ['token', 'access_token'] as const
 
 function readStatus(status: unknown, who: string): Pick<Told, 'token' | 'expiry'> {

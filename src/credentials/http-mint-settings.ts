@@ -64,7 +64,8 @@ export const httpMintSchema = z
     const used = new Set(placeholdersIn(body))
     const known = [...Object.keys(secrets), UNIQUE]
     for (const name of used)
-      if (!known.includes(name)) add(['body'], `use one of ${known.map((one) => `\${${one}}`).join(', ')}`)
+      if (!known.includes(name))
+        add(['body'], `use one of ${known.map((one) => `\${${one}}`).join(', ')}, or add ${name} to secrets`)
     for (const name of Object.keys(secrets)) {
       if (name === UNIQUE) add(['secrets', name], 'use another name: this one is a text that no other request has')
       else if (!used.has(name)) add(['secrets', name], `leave it out, or put \${${name}} into the body`)

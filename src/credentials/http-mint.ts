@@ -55,7 +55,7 @@ async function mint(settings: HttpMintSettings, tools: SourceTools, purpose: Pur
   const { answer, behind = own } = await neighbour.ask(errand, purpose)
   const told = readAnswer(answer, settings, { who: neighbour.host, now: sentAt.wall })
   return {
-    ...mintedFrom({ who: neighbour.host, ...told, sentAt, saidAt: answer.date }, settings),
+    ...mintedFrom({ who: neighbour.host, by: 'tokenPointer', ...told, sentAt, saidAt: answer.date }, settings),
     ...(behind && { behind }),
   }
 }

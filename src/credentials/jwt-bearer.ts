@@ -2,6 +2,7 @@ import type { HeldSecret, Secret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
 import { TokenEndpoint } from '../oauth/endpoint.ts'
 import { endpointFields, faultsOfEndpoint } from '../oauth/endpoint-settings.ts'
+import { advised } from '../oauth/refusal.ts'
 import { signingAlgorithm, signJwt } from '../oauth/sign-jwt.ts'
 import { longLivedOf } from '../secrets/reference.ts'
 import { secretReference } from '../secrets/registry.ts'
@@ -13,6 +14,8 @@ import { lifetimeFields } from './token-lifetime.ts'
 import { mintageOf, type SourceKind } from './tools.ts'
 
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const NOT_TAKEN =
+  'the assertion was not taken: compare its key, iss, sub and aud with what is registered there, and the clock of this machine'
 const OWN_CLAIMS = new Set(['iss', 'sub', 'aud', 'scope', 'exp', 'iat', 'nbf', 'jti'])
 
 const assertionSettings = z
@@ -97,10 +100,13 @@ export const jwtBearer: SourceKind<typeof schema> = {
     return new MintedSupply({
       async mint() {
         const { jwt } = await signAssertion(settings, held, tools.clock.now())
-        const granted = await endpoint.request({
+        const asked = endpoint.request({
           grantType: GRANT_TYPE,
           parameters: [['assertion', jwt.reveal()]],
           ...clientOf(settings.clientId),
+        })
+        const granted = await asked.catch((error: unknown) => {
+          throw advised(error, ['invalid_grant'], NOT_TAKEN)
         })
         return { ...mintedOf(granted, settings), behind: longLivedOf(reference, held) }
       },

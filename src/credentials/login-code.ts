@@ -62,6 +62,10 @@ export class CodeDesk implements LoginDesk {
     return this.#terms.settings.identity === 'shared' ? 'shared' : 'per-caller'
   }
 
+  get isByCaller(): boolean {
+    return this.#terms.settings.identity === 'per-caller'
+  }
+
   placeOf(caller: string | undefined): LoginPlace {
     const { connection, settings } = this.#terms
     return { connection, identity: identityFor(caller, settings.identity) }
@@ -176,4 +180,4 @@ function failed(reason: string): Problem {
 const NOT_BEGUN =
   'no such login was begun here by you, or it was finished already, or more than ten minutes ago: begin anew'
 const NO_REFRESH_TOKEN =
-  'the issuer gave a token and no refresh token, so that this would work for an hour and then fail: ask for one, by `scope: ... offline_access`, or at Google by `authorizationParams: { access_type: offline, prompt: consent }`, allow the client the grant type refresh_token there, and log in again'
+  'the issuer gave a token and no refresh token, so that this would work for an hour and then fail: ask for one, by `scope: ... offline_access`, or at Google by `authorizationParams: { access_type: offline, prompt: consent }`, allow the client the grant type refresh_token there (GitHub: let user tokens of the app expire; Slack: turn token rotation on), and log in again'

@@ -6,6 +6,8 @@ import type { LoginPlace } from './logins.ts'
 export interface LoginDesk {
   /** Whether one login serves all, or each caller needs its own. */
   readonly identity: 'shared' | 'per-caller'
+  /** Whether whose login it is is said by the name of a caller: not where it serves all, or goes by a claim of their tokens. */
+  readonly isByCaller: boolean
   /** Whose login is meant. @throws Problem where a caller is named and none is wanted, or the other way round */
   placeOf(caller: string | undefined): LoginPlace
   /** Begins one, which has to be finished within ten minutes. @throws Problem */

@@ -20,10 +20,11 @@ const MAX_CHARS = 256
 /** Whose login it is, as it is kept: no form of one kind is ever that of another. */
 export function identityFor(caller: string | undefined, settings: IdentitySettings): string {
   if (settings === 'shared') {
-    if (caller !== undefined) throw wrong('one login serves all callers here: name none')
+    if (caller !== undefined) throw wrong('one login serves all callers here: leave the caller out')
     return 'shared'
   }
-  if (caller === undefined || caller === '') throw wrong('each caller has a login of its own here: name one')
+  if (caller === undefined || caller === '')
+    throw wrong('each caller has a login of its own here: say whose, as --caller NAME')
   if (caller.length > MAX_CHARS) throw wrong(`a name of a login has at most ${MAX_CHARS} characters`)
   return settings === 'per-caller' ? `caller:${caller}` : `claim:${settings.claim}:${caller}`
 }

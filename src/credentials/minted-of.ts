@@ -14,9 +14,13 @@ export function mintedOf(granted: Granted, settings: LifetimeLimits & { readonly
   return { secret: accessToken, sentAt, lifetimeMs: lifetimeOf(token, settings), warnings, ...origin }
 }
 
+/** These ask for an ID token and a refresh token, and are no scope of an API; Entra answers with what the last one stands for. */
+const NEVER_NAMED = /^(?:openid|offline_access)$|\/\.default$/
+
 /** An issuer may drop scopes in silence; the upstream is who refuses then, so that an operator had better be told. */
 function isNarrower(granted: string | undefined, asked: string | undefined): boolean {
   if (granted === undefined || asked === undefined) return false
-  const names = new Set(granted.split(' '))
-  return asked.split(' ').some((name) => name !== '' && !names.has(name))
+  // GitHub and Slack put commas between them.
+  const names = new Set(granted.split(/[ ,]+/))
+  return asked.split(/[ ,]+/).some((name) => name !== '' && !NEVER_NAMED.test(name) && !names.has(name))
 }

@@ -10,6 +10,8 @@ export interface Told {
   /** Who, for messages: "api.github.com", "the command vault". */
   readonly who: string
   readonly token: unknown
+  /** The setting that says where it was looked for. */
+  readonly by?: string
   /** In one of the usual forms; `undefined` or null: it was not said. */
   readonly expiry: unknown
   /** Before it was asked for. */
@@ -22,9 +24,11 @@ export interface Told {
  * The same as a token to be kept.
  * @throws Problem `credential-failed`, which may be tried again soon, when it is no token, or its expiry cannot be read
  */
-export function mintedFrom({ who, token, expiry, sentAt, saidAt = sentAt.wall }: Told, limits: LifetimeLimits): Minted {
+export function mintedFrom(told: Told, limits: LifetimeLimits): Minted {
+  const { who, token, expiry, sentAt, saidAt = sentAt.wall, by } = told
+  const remedy = by === undefined ? '' : `: compare ${by} with what it answers`
   if (typeof token !== 'string' || !/^[\x20-\x7e]+$/.test(token))
-    throw senseless(`${who} gave a token that is missing or not printable ASCII`)
+    throw senseless(`${who} gave a token that is missing or not printable ASCII${remedy}`)
   const expiresIn = secondsUntil(expiry, saidAt)
   if (Number.isNaN(expiresIn)) throw senseless(`${who} gave an expiry in none of the usual forms`)
   return {

@@ -54,7 +54,7 @@ function referenceWords(id: string, names: Names): Words {
   const definition = names.definitions[id]
   const link = (text: string) => `[${text}](${names.linkTo(id)})`
   if (definition?.anyOf) return same(link(`${definition.anyOf.map(kindOf).join(' or ')} reference`))
-  const name = id.toLowerCase()
+  const name = id.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase()
   return { one: link(name), many: link(`${name}s`) }
 }
 

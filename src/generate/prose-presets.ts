@@ -3,7 +3,8 @@ import { code, prose, table } from './markdown.ts'
 
 const INTRO = `A connection to a well-known service can leave what is the same for everybody to a preset: \`preset: NAME\`, or
 \`{ name: NAME }\` with its parameters. It is data, which \`sallyport preset show NAME\` prints: for each kind of credential the
-endpoints, their quirks and the injection. What a connection says itself goes before it, and \`tokenParams\` are put together. Where a
+endpoints, their quirks and the injection. What a connection says itself goes before it, and mappings
+(\`tokenParams\`, \`authorizationParams\`, \`assertion\`) are put together. Where a
 preset had a part in what is wrong, the message names it.`
 
 /** The presets there are, as a section of the reference. */

@@ -68,7 +68,8 @@ proof that was shown beats the place that the caller stands at.
 
 1. \`api-key\`: a key in \`Proxy-Authorization\` at a forward door. At a reverse door, a key where the app would put the
    upstream's own: the place of the injection, or \`Authorization\`.
-2. \`jwt\`: a token of an issuer, in the same places. A caller that the settings name goes before one whose name is made of
+2. \`jwt\`: a token of an issuer, in the same places; as the password of a proxy URL, \`http://NAME:TOKEN@host:port\`, beside any
+   name but that of another caller. A caller that the settings name goes before one whose name is made of
    claims; a token that two alike would take is refused.
 3. \`kubernetes\`: the token of a pod, in the same places.
 4. \`spiffe\`: a JWT-SVID, in the same places.

@@ -19,6 +19,17 @@ const LASTING_ERRORS = new Set([
 ])
 /** Of the proof of possession, and not of what it was shown with. @see RFC 9449 section 5 */
 const PROOF_ERRORS = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
+/** What GitHub and Slack say in place of a registered code, both in an answer 200. */
+const OWN_CODES: Readonly<Record<string, string>> = {
+  bad_client_secret: 'invalid_client',
+  bad_refresh_token: 'invalid_grant',
+  bad_verification_code: 'invalid_grant',
+  code_already_used: 'invalid_grant',
+  incorrect_client_credentials: 'invalid_client',
+  invalid_client_id: 'invalid_client',
+  invalid_code: 'invalid_grant',
+  invalid_refresh_token: 'invalid_grant',
+}
 const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
 const LONGEST_S = 1e9
 const MAX_CODES = 4
@@ -75,10 +86,11 @@ export function parseRetryAfter(text: string | undefined, now: number): number |
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_CAP_MS)
 }
 
-/** The error code, also of a 200 (GitHub); '' when there is none. */
+/** The error code, also of a 200 (GitHub, Slack); '' when there is none. */
 function errorOf(members: Members | undefined): string {
   const error = members?.get('error') ?? ''
-  return typeof error === 'string' ? error : 'unreadable'
+  if (typeof error !== 'string') return 'unreadable'
+  return (Object.hasOwn(OWN_CODES, error) && OWN_CODES[error]) || error
 }
 
 /** Numbers are no text of an issuer's; a few of them say enough. */
@@ -104,9 +116,26 @@ function refused(status: number, error: string, host: string, codes: readonly nu
   const reason = `${host} answered ${status}${registered(error)}`
   const isOfProof = PROOF_ERRORS.has(error)
   const lasts = (status === 401 && !isOfProof) || LASTING_ERRORS.has(error)
+  const remedy = remedyFor(error)
   // Section 5.2: 401 says that the client is not known, also where nothing else does.
   const code = status === 401 && known(error) === '' && !isOfProof ? 'invalid_client' : known(error)
-  return new IssuerRefusal(code, lasts ? { reason, codes } : { reason, codes, retryAfter: 1 })
+  return new IssuerRefusal(code, { reason, codes, remedy, ...(!lasts && { retryAfter: 1 }) })
+}
+
+const THERE = 'with what is registered there'
+/** What an operator is to change. Of `invalid_grant` each source knows itself what it means. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  access_denied: 'a policy there forbids it',
+  invalid_client: `compare clientId, its secret or key, and clientAuth ${THERE}`,
+  invalid_request: 'compare clientAuth, scope and tokenParams with what it documents',
+  invalid_scope: `compare scope ${THERE}`,
+  invalid_target: `compare audience or resource ${THERE}`,
+  unauthorized_client: 'allow the client this grant type there',
+  unsupported_grant_type: 'it has no such grant type: use another kind of credential',
+}
+
+function remedyFor(error: string): string | undefined {
+  return Object.hasOwn(REMEDIES, error) ? REMEDIES[error] : undefined
 }
 
 function registered(error: string): string {

@@ -14,6 +14,9 @@ const RESERVED = new Set([
   'scope',
 ])
 
+/** Lower case. */
+const OTHER_TYPES = new Set(['dpop', 'mac', 'n_a', 'pop'])
+
 /** The settings of a token endpoint and of the client that asks it; every source that asks one has them. */
 export const endpointFields = {
   tokenEndpoint: z.string().optional().meta({ description: 'URL of the token endpoint; use this or `issuer`' }),
@@ -45,6 +48,15 @@ export const endpointFields = {
       description:
         'further parameters of the token request, as they are: `audience`, `resource`; a list is sent as one parameter each',
     }),
+  bearerNames: z
+    .array(
+      z
+        .string()
+        .regex(/^[a-z][a-z_-]*$/, 'use lower case letters')
+        .refine((name) => !OTHER_TYPES.has(name), 'leave it out: a token of this type is no Bearer token'),
+    )
+    .optional()
+    .meta({ description: 'what else the authorization server calls a Bearer token in `token_type`: Slack says `bot`' }),
   dpop: dpopSettings.optional().meta({
     description:
       'binds each token to a key that is made in this process and never leaves it (RFC 9449): `true`, or `{ alg }`; wants `inject: { kind: dpop }`. A refresh token of a client that proves itself by nothing (`clientAuth: none`) is bound, too, and ends with the process',
@@ -110,13 +122,15 @@ function faultsOfClient(settings: EndpointSettings): Fault[] {
   return isInTheClear ? [...faults, { path: ['clientAuth'], message: remedy }] : faults
 }
 
+const SHOWN_BY = ', or set clientAuth to header or body'
+
 function faultsOfSecret({ clientAuth, clientSecret, basicEncoding, clientId }: EndpointSettings): Fault[] {
   const { kind } = clientAuth
   const shows = showsSecret(clientAuth)
   if (shows && !clientSecret)
     return [{ path: ['clientSecret'], message: `add it: clientAuth ${kind} shows the client secret` }]
   if (!shows && clientSecret)
-    return [{ path: ['clientSecret'], message: `leave it out: clientAuth ${kind} shows no client secret` }]
+    return [{ path: ['clientSecret'], message: `leave it out${SHOWN_BY}: clientAuth ${kind} shows no client secret` }]
   const isAmbiguous = shows && kind !== 'body' && basicEncoding === 'raw' && clientId.includes(':')
   return isAmbiguous ? [{ path: ['clientId'], message: 'use basicEncoding: rfc6749 for an id with a colon' }] : []
 }

@@ -158,7 +158,7 @@ export class TokenEndpoint {
       authenticate,
       grantType,
       parameters: this.#parameters(parameters),
-      tokenTypes: this.#boundTo ? ['dpop'] : tokenTypes,
+      tokenTypes: this.#boundTo ? ['dpop'] : [...tokenTypes, ...(this.#settings.bearerNames ?? [])],
       boundTo: this.#boundTo,
       route: this.#route(),
       clock: this.#clock,

@@ -36,8 +36,16 @@ function deskFaults({ identity }: Source, { admin, callers }: Settings): string[
   if (!admin) faults.push('add "admin: { listen: 127.0.0.1:PORT }": people who have consented come back to it')
   if (admin?.listen.startsWith('unix:') && admin.url === undefined)
     faults.push('add "url" to "admin", where browsers reach it: people who have consented come back there')
+  if (identity === 'shared' && admin && !hasAdmin(admin))
+    faults.push('add "operators: { NAME: { role: admin, proof: ... } }" to "admin": an operator begins a shared login')
   if (typeof identity === 'object') faults.push(...claimFaults(callers))
   return faults
+}
+
+/** Without operators there is somebody at a socket alone. */
+function hasAdmin({ listen, operators }: NonNullable<Settings['admin']>): boolean {
+  const roles = Object.values(operators).map(({ role }) => role)
+  return roles.length === 0 ? listen.startsWith('unix:') : roles.includes('admin')
 }
 
 /** The same text may be somebody else at another issuer: "sub: 7" of two is two people. */

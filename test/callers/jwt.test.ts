@@ -237,6 +237,15 @@ describe('a user name beside a token', () => {
   })
 })
 
+test('a user name beside a token may be what the settings call a caller whose name is made of claims, of that one', async () => {
+  const { told, token } = scene({
+    people: { ...base, claims: {}, name: 'corp/{sub}' },
+    robots: { ...base, issuer: 'https://other.test', claims: {}, name: 'bot/{sub}' },
+  })
+  expect(await told(showing(await token({ sub: 'ann' }), 'people'))).toBe('corp/ann')
+  expect(await told(showing(await token({ sub: 'ann' }), 'robots'))).toMatch(/beside the name of another$/)
+})
+
 test('opaque keys go on working beside tokens', async () => {
   const { told, token } = scene({ job: base, other: { kind: 'api-key', key: { file: 'key' } } })
   expect(await told('the key of another')).toBe('other')

@@ -19,7 +19,7 @@ test.each([
   [
     'a public client with a secret',
     connection(`${ENDPOINT}, ${SECRET}, clientAuth: none`),
-    'credential.clientSecret: leave it out: clientAuth none shows no client secret',
+    'credential.clientSecret: leave it out, or set clientAuth to header or body: clientAuth none shows no client secret',
   ],
   [
     'a token endpoint without TLS',

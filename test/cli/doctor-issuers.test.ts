@@ -67,7 +67,7 @@ test('a secret that the issuer does not accept', async () => {
   const [token] = await examinedWith({ tokenEndpoint: issuer.tokenEndpoint }, 'another-secret')
   expect(token).toMatchObject({
     state: 'failed',
-    says: `login.test:${issuer.port} answered 401 invalid_client`,
+    says: expect.stringContaining(`login.test:${issuer.port} answered 401 invalid_client: compare clientId,`),
     remedy:
       'compare clientId, clientSecret, clientAuth, scope and tokenParams of connections.crm.credential with what login.test has registered',
   })

@@ -91,6 +91,22 @@ test('a mint that failed in the sidecar fails here, with its reason', async () =
   expect(report.text).not.toContain(CREDENTIAL)
 })
 
+test('a mint that asks no issuer is not said to be looked at as one', async () => {
+  const { listen, settings } = await doors()
+  const credential = { kind: 'exec', command: ['/bin/echo', 'no JSON'] }
+  const { config } = await sidecarFor(upstream.port, settings, { credential })
+  const request = `GET http://api.crm.test/ HTTP/1.1\r\nHost: api.crm.test\r\n${PROOF}\r\n`
+  await sendRaw(listen, request, { until: /\}\n$/ })
+  const found = (await examined(config)).about('sidecar', 'connection crm')
+  expect(found).toMatchObject({
+    state: 'failed',
+    says: expect.stringContaining('is not a JSON object: let it print {"token": TOKEN, "expiresAt": TIME}'),
+    remedy: expect.stringMatching(
+      /^it is tried again from .* on$|^put right in connections\.crm\.credential what it says$/,
+    ),
+  })
+})
+
 test('what listens at the admin address and is no Sallyport', async () => {
   const port = await fixedPort()
   const other = createServer(

@@ -214,6 +214,14 @@ test.each<[string, string[], RegExp]>([
   expect(stderr).toMatch(words)
 })
 
+test('the settings may be those that every verb takes from the environment, and a proxy that is named goes first', async () => {
+  const place = placeFor(upstream.port)
+  const env = { ...environmentOf(place), SALLYPORT_CONFIG: place.config }
+  expect(await runCli(['run', '--', ...CURL], { env })).toEqual({ code: 0, stdout: 'ok', stderr: '' })
+  const named = await runCli(['run', '--proxy', 'http://a@127.0.0.1:1', '--', 'true'], { env })
+  expect(named.stderr).toMatch(/^use --config FILE, or --proxy/)
+})
+
 test('of several callers one is to be named', async () => {
   const place = placeFor(upstream.port)
   const settings = JSON.parse(readFileSync(place.config, 'utf8'))

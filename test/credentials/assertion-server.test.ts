@@ -57,6 +57,6 @@ test.each([
 ])('one %s gets nothing', async (_what, assertion, key) => {
   await expect(build(assertion, key).supply.obtain()).rejects.toMatchObject({
     code: 'credential-failed',
-    reason: expect.stringMatching(/answered 400 invalid_grant$/),
+    reason: expect.stringMatching(/answered 400 invalid_grant: the assertion was not taken: /),
   })
 })

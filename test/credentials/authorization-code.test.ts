@@ -287,9 +287,9 @@ describe('whose login it is', () => {
   })
 
   test.each([
-    ['shared', 'ann', /name none$/],
-    ['per-caller', undefined, /name one$/],
-    ['per-caller', '', /name one$/],
+    ['shared', 'ann', /leave the caller out$/],
+    ['per-caller', undefined, /say whose, as --caller NAME$/],
+    ['per-caller', '', /say whose, as --caller NAME$/],
     [{ claim: 'sub' }, 'x'.repeat(257), /at most 256/],
   ])('has to be said as the settings want it: %j, %j', async (identity, caller, expected) => {
     await expect(build(identity).desk.begin({ caller, redirectUri, holder: ME })).rejects.toMatchObject({

@@ -139,6 +139,23 @@ describe('the token', () => {
     expect(events[0]).toMatchObject({ warnings: ['the issuer granted less than the scope that was asked for'] })
   })
 
+  test.each([
+    ['repo,user:email', 'user:email repo'],
+    ['https://graph.test/User.Read', 'https://graph.test/.default offline_access'],
+    ['read', 'openid offline_access read'],
+  ])('J20: is no narrower as %s, where %s was asked for', async (scope, asked) => {
+    issuer.answer(tokenAnswer({ scope }))
+    const { supply, events } = build({ scope: asked })
+    await supply.obtain()
+    expect(events[0]).toMatchObject({ warnings: [] })
+  })
+
+  test('J13: is of a type that goes by another name only where the settings say so', async () => {
+    const quirk = tokenAnswer({ token_type: 'bot' })
+    expect(await outcomeWhen(quirk)).toMatch(/^credential-failed: login\.test sent a token_type that is not Bearer/)
+    expect(await outcomeWhen(quirk, { bearerNames: ['bot'] })).toBe('a token')
+  })
+
   test('J20: is taken beside members that nobody asked for', async () => {
     const quirk = tokenAnswer({ id_token: 'not.a.jwt', refresh_token: null, scope: 'read write more', x: [1] })
     expect(await outcomeWhen(quirk, { scope: 'read write' })).toBe('a token')
@@ -171,10 +188,18 @@ describe('an issuer that misbehaves', () => {
     [
       'J07: invalid_client with a challenge',
       refusal(401),
-      /^credential-failed: login.test answered 401 invalid_client$/,
+      /^credential-failed: login.test answered 401 invalid_client: compare clientId,/,
     ],
-    ['J07: invalid_client', refusal(400), /^credential-failed: login.test answered 400 invalid_client$/],
-    ['200 with an error', refusal(200), /^credential-failed: login.test answered 200 invalid_client$/],
+    [
+      'J07: invalid_client',
+      refusal(400),
+      /^credential-failed: login.test answered 400 invalid_client: compare clientId,/,
+    ],
+    [
+      '200 with an error',
+      refusal(200),
+      /^credential-failed: login.test answered 200 invalid_client: compare clientId,/,
+    ],
     ['J08: 429', { status: 429, body: TOKEN }, /^credential-unavailable: login.test answered 429$/],
     ['J09: 500 with JSON', { status: 500, body: LEAKY }, /^credential-unavailable: login.test answered 500$/],
     ['J10: a reset', { instead: 'reset' }, /^credential-unavailable: the exchange with login.test broke off \(\w+\)$/],

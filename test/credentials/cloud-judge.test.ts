@@ -158,7 +158,9 @@ describe('Google', () => {
     const settings = { kind: 'google-wif', audience: AUDIENCE, subject: { from: 'file', token: { file: 't' } } }
     const forged = await workloadToken('https://elsewhere.test')
     await expect(source(settings, forged).obtain()).rejects.toMatchObject({
-      reason: 'sts.googleapis.com answered 400 invalid_grant',
+      reason: expect.stringMatching(
+        /^sts\.googleapis\.com answered 400 invalid_grant: what is exchanged was not taken/,
+      ),
     })
   })
 })

@@ -144,7 +144,9 @@ test.each<[string, unknown]>([
   issuer.answer({ status: 400, body: { error: 'invalid_scope', error_codes: codes } })
   const { supply, events } = build(BY_SECRET, SECRET, toQuirk())
   await expect(supply.obtain()).rejects.toMatchObject({ code: 'credential-failed' })
-  expect(events[0]).toMatchObject({ problem: { reason: expect.stringMatching(/answered 400 invalid_scope$/) } })
+  expect(events[0]).toMatchObject({
+    problem: { reason: expect.stringMatching(/answered 400 invalid_scope: compare scope with/) },
+  })
 })
 
 test('an outage is no refusal, whatever its number', async () => {

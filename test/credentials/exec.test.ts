@@ -75,7 +75,7 @@ describe('what a command does wrong injects nothing, by a stable code', () => {
       /exited with 3, and wrote 10 bytes to its standard error/,
     ],
     ['an end by a signal', 'kill -TERM $$', /was ended by SIGTERM/],
-    ['no JSON', 'echo SE_CANARY', /printed something that is not a JSON object/],
+    ['no JSON', 'echo SE_CANARY', /not a JSON object: let it print \{"token": TOKEN, "expiresAt": TIME\}, or/],
     ['nothing', ':', /printed something that is not a JSON object/],
     ['a list', 'echo \'["SE_CANARY"]\'', /not a JSON object/],
     ['two tokens', 'echo \'{"token":"SE_CANARY","access_token":"at-2"}\'', /not exactly one of token and access_token/],

@@ -158,7 +158,12 @@ describe('an answer that is not right injects nothing, by a stable code', () => 
     ['a rate limit', { status: 429, body: canary }, 'credential-unavailable', /answered 429/],
     ['no answer', { instead: 'reset' }, 'credential-unavailable', /broke off/],
     ['HTML', { body: '<html>SE_CANARY' }, 'credential-failed', /not a JSON object/],
-    ['no token', { body: { token: null, expires: 3600 } }, 'credential-failed', /missing or not printable/],
+    [
+      'no token',
+      { body: { token: null, expires: 3600 } },
+      'credential-failed',
+      /missing or not printable ASCII: compare tokenPointer with/,
+    ],
     [
       'a token that is an object',
       { body: { token: canary, expires: 3600 } },
@@ -213,4 +218,10 @@ test.each([
 ])('settings refuse %s', (_what, more, path) => {
   const settings = { kind: 'http-mint', connection: 'vault', path: '/mint', tokenPointer: '/token', ...more }
   expect(sourceSettings.safeParse(settings).error?.issues.map((issue) => issue.path.join('.'))).toContain(path)
+})
+
+test('a placeholder that is nothing is told both ways out', () => {
+  const settings = { kind: 'http-mint', connection: 'vault', path: '/mint', tokenPointer: '/token' }
+  const { error } = sourceSettings.safeParse({ ...settings, body: { a: '${other}' } })
+  expect(error?.issues.map(({ message }) => message)).toEqual(['use one of ${uuid}, or add other to secrets'])
 })

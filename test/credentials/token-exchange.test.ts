@@ -272,15 +272,19 @@ describe('an answer', () => {
   })
 
   test.each([
-    [400, 'invalid_grant'],
-    [400, 'invalid_target'],
-    [401, 'invalid_client'],
-  ])('%s %s injects nothing, repeats no text, and is not asked for again', async (status, error) => {
+    [400, 'invalid_grant', /invalid_grant: what is exchanged was not taken: /],
+    [400, 'invalid_target', /invalid_target: compare audience or resource with what is registered there$/],
+    [401, 'invalid_client', /invalid_client: compare clientId, its secret or key, and clientAuth with .*$/],
+  ])('%s %s injects nothing, repeats no text, and is not asked for again', async (status, error, told) => {
     issuer.answer({ status, body: { error, error_description: 'AT_CANARY' } })
     const { supply } = build()
     const purpose = purposeWith()
-    for (let i = 0; i < 3; i += 1)
-      expect(await refusalOf(supply, purpose)).toBe(`credential-failed: login.test answered ${status} ${error}`)
+    for (let i = 0; i < 3; i += 1) {
+      const refusal = await refusalOf(supply, purpose)
+      expect(refusal).toMatch(told)
+      expect(refusal).toContain(`credential-failed: login.test answered ${status} ${error}`)
+      expect(refusal).not.toContain('AT_CANARY')
+    }
     expect(issuer.requests).toHaveLength(1)
   })
 })

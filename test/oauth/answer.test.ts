@@ -108,7 +108,8 @@ test.each([
 ])('J07: %s lasts, and is named in the reason', (error) => {
   const problem = problemOf(answer({ error, error_description: 'SECRET' }, { status: 400 }))
   expect(isLasting(problem)).toBe(true)
-  expect(problem.reason).toBe(`login.test answered 400 ${error}`)
+  const remedy = error === 'invalid_grant' ? '$' : ': (?:compare|allow|a policy|it has)'
+  expect(problem.reason).toMatch(new RegExp(`^login.test answered 400 ${error}${remedy}`))
 })
 
 test('J07: a 401 lasts, whatever its body says', () => {
@@ -122,6 +123,21 @@ test('an unknown error code is not repeated, and may be tried again soon', () =>
 
 test('a 200 that is an error is an error', () => {
   const problem = problemOf(answer({ ...good, error: 'invalid_client' }))
+  expect(isLasting(problem)).toBe(true)
+})
+
+test.each([
+  ['bad_verification_code', 'invalid_grant'],
+  ['bad_refresh_token', 'invalid_grant'],
+  ['incorrect_client_credentials', 'invalid_client'],
+  ['code_already_used', 'invalid_grant'],
+  ['invalid_code', 'invalid_grant'],
+  ['invalid_refresh_token', 'invalid_grant'],
+  ['bad_client_secret', 'invalid_client'],
+  ['invalid_client_id', 'invalid_client'],
+])('%s, as GitHub and Slack put it with a 200, is %s', (theirs, code) => {
+  const problem = problemOf(answer({ ok: false, error: theirs, error_description: 'SECRET' }))
+  expect(problem).toMatchObject({ error: code, answered: `login.test answered 200 ${code}` })
   expect(isLasting(problem)).toBe(true)
 })
 

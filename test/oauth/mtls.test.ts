@@ -104,7 +104,9 @@ test.each([
     await expect(supply.obtain()).rejects.toMatchObject({ code: 'credential-failed', retryAfter: undefined })
   }
   expect(await server.tokenRequests()).toBe(before + 1)
-  expect(events[0]).toMatchObject({ problem: { reason: expect.stringMatching(/answered 401 invalid_client$/) } })
+  expect(events[0]).toMatchObject({
+    problem: { reason: expect.stringMatching(/answered 401 invalid_client: compare clientId,/) },
+  })
 })
 
 test('a token is not used beside another certificate than the one it was had with', async () => {

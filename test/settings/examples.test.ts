@@ -21,6 +21,14 @@ let identity: Identity
 /** What signs by RS256. */
 const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
 
+const ACCOUNT = JSON.stringify({
+  type: 'service_account',
+  private_key_id: 'k-1',
+  private_key: rsaKey,
+  client_email: 'robot@project.iam.gserviceaccount.com',
+  token_uri: 'https://oauth2.googleapis.com/token',
+})
+
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
   identity = await makeRsaIdentity()
@@ -57,6 +65,7 @@ test.each(names.filter((name) => Object.hasOwn(sourceKinds, name.slice(0, -'.yam
 function furnish(settings: Settings): void {
   for (const { path, reference } of referencesIn(settings)) {
     if (reference instanceof FileReference) put(reference.file, identity.cert)
+    else if (path.at(-1) === 'serviceAccount') put(String(reference.settings['file']), ACCOUNT)
     else if (path.at(-1) === 'key' && signsByRsa(settings, path[1])) put(String(reference.settings['file']), rsaKey)
     else if (path.at(-1) === 'key' && path[0] === 'connections') put(String(reference.settings['file']), identity.key)
     else if (reference instanceof SecretReference && 'file' in reference.settings)
@@ -72,7 +81,7 @@ function furnish(settings: Settings): void {
 
 /** Whether the key of a connection signs by RS256; others belong to a certificate. */
 function signsByRsa({ connections }: Settings, name: PropertyKey | undefined): boolean {
-  return ['signed-jwt', 'github-app'].includes(connections[String(name)]?.credential.kind ?? '')
+  return ['signed-jwt', 'github-app', 'jwt-bearer'].includes(connections[String(name)]?.credential.kind ?? '')
 }
 
 function put(name: string, text: string): string {
@@ -81,3 +90,8 @@ function put(name: string, text: string): string {
   writeFileSync(file, text, { mode: 0o600 })
   return file
 }
+
+test('the reference leads to every one of them', () => {
+  const reference = readFileSync(join(EXAMPLES, '../README.md'), 'utf8')
+  for (const name of names) expect(reference).toContain(`](examples/${name})`)
+})

@@ -45,6 +45,10 @@ test.each([
     { kind: 'github-app', key: { file: 'k' }, appId: 1, installationId: 2 },
     'use an RSA key of 2048 bits or more: this key cannot sign by RS256',
   ],
+  [
+    { kind: 'jwt-bearer', key: { file: 'k' }, clientId: 'c', tokenEndpoint: 'https://login.test/token' },
+    'use an RSA key of 2048 bits or more: this key cannot sign by RS256',
+  ],
 ])('settings %o with a key that does not fit are refused before anything starts', (credential, message) => {
   const settings = settingsSchema.parse({
     listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
@@ -54,4 +58,40 @@ test.each([
   const read = { secret: () => references.secret(), isOpen: () => true }
   expect(keyFaults(settings, read)).toEqual([{ path: ['connections', 'crm', 'credential', 'key'], message }])
   expect(keyFaults(settings, { ...read, isOpen: () => false })).toEqual([])
+})
+
+describe('the file of a service account', () => {
+  const settings = settingsSchema.parse({
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
+    connections: {
+      crm: {
+        hosts: ['api.crm.test'],
+        credential: { kind: 'jwt-bearer', serviceAccount: { file: 'k' }, tokenEndpoint: 'https://login.test/token' },
+      },
+    },
+  })
+  const file = {
+    type: 'service_account',
+    private_key_id: 'k-1',
+    private_key: keys.rsa,
+    client_email: 'robot@p.test',
+    token_uri: 'https://login.test/token',
+  }
+
+  test.each([
+    ['a key alone', keys.rsa, /^the file of serviceAccount is no JSON object with "type"/],
+    ['another token_uri', JSON.stringify({ ...file, token_uri: 'https://evil.test' }), /names another token_uri/],
+    ['no e-mail', JSON.stringify({ ...file, client_email: '' }), /has no client_email/],
+    ['a key that does not fit', JSON.stringify({ ...file, private_key: keys.p256 }), /^use an RSA key of 2048 bits/],
+  ])('is refused before anything starts: %s', (_what, text, message) => {
+    const references = new References(text)
+    const path = ['connections', 'crm', 'credential', 'serviceAccount']
+    const faults = keyFaults(settings, { secret: () => references.secret(), isOpen: () => true })
+    expect(faults).toEqual([{ path, message: expect.stringMatching(message) }])
+  })
+
+  test('is taken as Google gives it out', () => {
+    const references = new References(JSON.stringify(file))
+    expect(keyFaults(settings, { secret: () => references.secret(), isOpen: () => true })).toEqual([])
+  })
 })

@@ -3,7 +3,8 @@ import { faultsOf } from '../support/settings-file.ts'
 
 const CREDENTIAL = `kind: authorization-code, issuer: "https://login.example.com", clientId: a, clientAuth: none`
 const STORE = 'store: { kind: sqlite, path: s.db, key: { env: K } }'
-const ADMIN = 'admin: { listen: "127.0.0.1:15090" }'
+const OPS = 'operators: { ops: { role: admin, proof: { kind: api-key, key: { env: O } } } }'
+const ADMIN = `admin: { listen: "127.0.0.1:15090", ${OPS} }`
 
 function settings(credential: string, ...lines: readonly string[]): string {
   return ['listeners: [{ kind: forward, listen: "127.0.0.1:0" }]', 'allowlist: [a.test]', ...lines, 'connections:']
@@ -30,6 +31,16 @@ test.each<[string, string, RegExp]>([
     'an admin that no browser reaches',
     settings(CREDENTIAL, STORE, 'admin: { listen: "unix:a.sock" }'),
     /credential: add "url" to "admin"/,
+  ],
+  [
+    'nobody who could begin one for all',
+    settings(CREDENTIAL, STORE, 'admin: { listen: "127.0.0.1:15090" }'),
+    /credential: add "operators: \{ NAME: \{ role: admin, proof/,
+  ],
+  [
+    'an operator who may not begin one for all',
+    settings(CREDENTIAL, STORE, ADMIN.replace('role: admin', 'role: granter')),
+    /credential: add "operators/,
   ],
   [
     'a claim that nobody shows',
@@ -82,12 +93,12 @@ test.each<[string, string, RegExp]>([
   ],
   [
     'a path in admin.url',
-    settings(CREDENTIAL, STORE, 'admin: { listen: "127.0.0.1:1", url: "https://a.test/x" }'),
+    settings(CREDENTIAL, STORE, `admin: { listen: "127.0.0.1:1", url: "https://a.test/x", ${OPS} }`),
     /admin.url: use an origin/,
   ],
   [
     'a plain admin.url',
-    settings(CREDENTIAL, STORE, 'admin: { listen: "127.0.0.1:1", url: "http://a.test" }'),
+    settings(CREDENTIAL, STORE, `admin: { listen: "127.0.0.1:1", url: "http://a.test", ${OPS} }`),
     /admin.url: use https/,
   ],
 ])('refuses logins with %s', async (_what, text, expected) => {
@@ -97,6 +108,8 @@ test.each<[string, string, RegExp]>([
 
 test.each([
   settings(CREDENTIAL, STORE, ADMIN),
+  // A caller begins its own, by the address in its 403.
+  settings(`${CREDENTIAL}, identity: per-caller`, STORE, 'admin: { listen: "127.0.0.1:15090" }'),
   settings(CREDENTIAL, STORE, 'admin: { listen: "unix:a.sock", url: "http://localhost:8080" }'),
   settings(
     `${CREDENTIAL}, identity: { claim: sub }`,

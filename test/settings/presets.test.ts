@@ -11,10 +11,14 @@ import { loopback, makeSourceTools, theAuthority, theSecret } from '../support/s
 const SECRET = 'LT-CANARY'
 const client = 'clientId: my-app, clientSecret: { file: secret }'
 
+/** What logins need. */
+const KEPT =
+  'admin: { listen: "unix:a", url: "https://here.test" }\nstore: { kind: sqlite, path: s.db, key: { file: store } }\n'
+
 /** Line 3 is the preset, line 4 the credential; both begin at column 5. */
 function settingsText(preset: string, credential: string, more = ''): string {
   const connection = `connections:\n  api:\n    hosts: [ api.test ]\n    preset: ${preset}\n    credential: { ${credential} }\n${more}`
-  return `${DOOR}allowlist: [ api.test ]\n${connection}`
+  return `${DOOR}allowlist: [ api.test ]\n${connection}${/authorization-code|refresh-token/.test(credential) ? KEPT : ''}`
 }
 
 async function connectionOf(preset: string, credential: string, more = '') {
@@ -26,6 +30,7 @@ async function connectionOf(preset: string, credential: string, more = '') {
 
 const CC = `kind: client-credentials, ${client}`
 const EXCHANGE = 'kind: token-exchange, subject: { from: file, token: { file: projected } }'
+const CODE = `kind: authorization-code, ${client}`
 const STATIC = 'kind: static, secret: { file: secret }'
 
 /** What each preset makes of the least that can be said, for each kind of credential that it knows. */
@@ -36,6 +41,15 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
       CC,
       { tokenEndpoint: 'https://acme.eu.auth0.com/oauth/token', tokenParams: { audience: 'https://api.test/' } },
     ],
+    [
+      '{ name: auth0, domain: acme.eu.auth0.com, audience: "https://api.test/" }',
+      CODE,
+      {
+        authorizationEndpoint: 'https://acme.eu.auth0.com/authorize',
+        scope: 'offline_access',
+        authorizationParams: { audience: 'https://api.test/' },
+      },
+    ],
   ],
   databricks: [
     [
@@ -44,6 +58,11 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
       { tokenEndpoint: 'https://api.test/oidc/v1/token', scope: 'all-apis', clientAuth: { kind: 'header' } },
     ],
     ['databricks', STATIC, { kind: 'static' }],
+    [
+      'databricks',
+      CODE,
+      { authorizationEndpoint: 'https://api.test/oidc/v1/authorize', scope: 'all-apis offline_access' },
+    ],
     [
       'databricks',
       `${EXCHANGE}, clientId: sp-1`,
@@ -65,10 +84,44 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
         clientAuth: { kind: 'body' },
       },
     ],
+    [
+      '{ name: entra, tenant: contoso.example, resource: "api://x", authority: login.microsoftonline.us }',
+      'kind: entra, clientId: my-app, assertion: { file: projected }',
+      { tenant: 'contoso.example', scope: 'api://x/.default', authority: 'https://login.microsoftonline.us' },
+    ],
+    [
+      '{ name: entra, tenant: common, resource: "https://graph.microsoft.com" }',
+      CODE,
+      {
+        authorizationEndpoint: 'https://login.microsoftonline.com/common/oauth2/v2.0/authorize',
+        scope: 'https://graph.microsoft.com/.default offline_access',
+      },
+    ],
   ],
-  github: [['github', STATIC, { kind: 'static' }]],
+  github: [
+    ['github', STATIC, { kind: 'static' }],
+    [
+      'github',
+      'kind: github-app, appId: 1, installationId: 2, key: { file: key }',
+      { apiUrl: 'https://api.github.com' },
+    ],
+    ['github', CODE, { authorizationEndpoint: 'https://github.com/login/oauth/authorize' }],
+  ],
   google: [
     ['google', STATIC, { kind: 'static' }],
+    [
+      'google',
+      `kind: refresh-token, refreshToken: { file: rt }, ${client}`,
+      { tokenEndpoint: 'https://oauth2.googleapis.com/token', clientAuth: { kind: 'body' } },
+    ],
+    [
+      'google',
+      `${CODE}, scope: openid`,
+      {
+        authorizationEndpoint: 'https://accounts.google.com/o/oauth2/v2/auth',
+        authorizationParams: { access_type: 'offline', prompt: 'consent' },
+      },
+    ],
     [
       'google',
       'kind: jwt-bearer, serviceAccount: { file: robot.json }',
@@ -86,11 +139,24 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
       `${CC}, scope: crm.read`,
       { tokenEndpoint: 'https://acme.okta.com/oauth2/default/v1/token', scope: 'crm.read' },
     ],
+    [
+      '{ name: okta, domain: acme.okta.com }',
+      `${CODE}, scope: crm.read offline_access`,
+      { authorizationEndpoint: 'https://acme.okta.com/oauth2/default/v1/authorize' },
+    ],
   ],
   salesforce: [
     ['salesforce', CC, { tokenEndpoint: 'https://api.test/services/oauth2/token', defaultLifetimeMs: 900_000 }],
+    [
+      'salesforce',
+      'kind: jwt-bearer, clientId: my-app, key: { file: key }, assertion: { subject: robot@acme.test }',
+      { assertion: { audience: 'https://login.salesforce.com', subject: 'robot@acme.test', lifetimeMs: 300_000 } },
+    ],
   ],
-  slack: [['slack', STATIC, { kind: 'static' }]],
+  slack: [
+    ['slack', STATIC, { kind: 'static' }],
+    ['slack', `${CODE}, scope: "chat:write"`, { bearerNames: ['bot'] }],
+  ],
 }
 
 test('every file is in the registry, and here for each kind that it names, and names no kind that is not there', () => {
@@ -142,6 +208,22 @@ describe('what the settings say themselves goes first', () => {
     const { credential } = await connectionOf(auth0, `${CC}, tokenParams: { organization: org_1 }`)
     expect(credential).toMatchObject({ tokenParams: { audience: 'a', organization: 'org_1' } })
   })
+
+  test('and so are those of the authorization request, without which there would be no refresh token', async () => {
+    const more = `${CODE}, scope: openid, authorizationParams: { login_hint: ann, prompt: select_account consent }`
+    const { credential } = await connectionOf('google', more)
+    expect(credential).toMatchObject({
+      authorizationParams: { access_type: 'offline', prompt: 'select_account consent', login_hint: 'ann' },
+    })
+  })
+
+  test('an issuer takes the place of the authorization endpoint, too, and a token endpoint wants its own', async () => {
+    const { credential } = await connectionOf('databricks', `${CODE}, issuer: "https://accounts.test/oidc"`)
+    expect(credential).not.toHaveProperty('authorizationEndpoint')
+    expect(await faultsOf(settingsText('databricks', `${CODE}, tokenEndpoint: "https://accounts.test/token"`))).toEqual(
+      [expect.stringContaining('authorizationEndpoint: add it: beside tokenEndpoint nothing says where')],
+    )
+  })
 })
 
 const ENTRA = '{ name: entra, tenant: contoso.example, resource: "https://graph.test" }'
@@ -182,7 +264,21 @@ describe('what is wrong is told with its place in the file', () => {
       CC,
       '7:28 connections.api.preset.tenant: tenant: use letters, digits, ".", "_" and "-" (id of the tenant, or a domain of it)',
     ],
-    ['github', CC, '8:25 connections.api.credential.kind: preset github has static: use one of them'],
+    [
+      'github',
+      CC,
+      '8:25 connections.api.credential.kind: preset github has static, github-app, authorization-code: use one of them',
+    ],
+    [
+      'salesforce',
+      'kind: jwt-bearer, clientId: my-app, key: { file: key }',
+      '8:17 connections.api.credential.assertion.subject: add it: Salesforce gives a token for a user alone, and this is its user name [preset salesforce]',
+    ],
+    [
+      ENTRA,
+      'kind: entra, clientId: my-app, assertion: { file: t }, tokenParams: { resource: "https://graph.test" }',
+      '8:99 connections.api.credential.tokenParams.resource: leave it out: scope says the resource, and Entra takes one of the two [preset entra]',
+    ],
     [
       '{ name: okta, domain: acme.okta.com }',
       CC,
@@ -211,7 +307,7 @@ describe('what is wrong is told with its place in the file', () => {
     [
       'databricks',
       `${CC}, clientAuth: none`,
-      '8:77 connections.api.credential.clientSecret: leave it out: clientAuth none shows no client secret [preset databricks]',
+      '8:77 connections.api.credential.clientSecret: leave it out, or set clientAuth to header or body: clientAuth none shows no client secret [preset databricks]',
     ],
     [
       'databricks',

@@ -195,7 +195,9 @@ test.each(['iss', 'aud', 'sub'] as const)(
     expect(text).toContain('"credential-failed"')
     expect(text).not.toContain('federation policy')
     expect(await entryOf(`/misfit/${what}`)).toMatchObject({
-      reason: expect.stringMatching(/answered 400 invalid_grant$/),
+      reason: expect.stringMatching(
+        /answered 400 invalid_grant: what is exchanged was not taken: compare its iss, aud and sub/,
+      ),
     })
     expect(headOf(`/misfit/${what}`)).toBe('')
   },

@@ -74,12 +74,23 @@ describe('a connection where each caller has a login of its own', () => {
     expect(site.issuer.tokenRequests()).toBe(before)
   })
 
+  test('is told for whom, and not begun for a caller that nobody is', async () => {
+    const { stdout } = await runVerb(site, ['connection', 'show', 'own'])
+    expect(stdout).toMatch(/^logged in +ann-agent \(ok\), bob-agent \(ok\)$/m)
+    expect((await runVerb(site, ['login', 'own', '--no-browser'])).stderr).toContain('say whose, as --caller NAME')
+    const mistyped = await runVerb(site, ['login', 'own', '--no-browser', '--caller', 'ann-agnet'])
+    expect(mistyped.stderr).toContain('use the name of a caller: ann-agent, bob-agent')
+    expect(mistyped.stderr).not.toContain('https:')
+  })
+
   test('is refused at once after a logout, and only for that caller', async () => {
     const { code, stdout } = await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])
     expect([code, stdout]).toEqual([0, 'logged out of own for bob-agent\n'])
     expect((await site.ask('bob-agent', 'own')).status).toBe(403)
     expect((await site.ask('ann-agent', 'own')).status).toBe(200)
     expect((await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])).code).toBe(1)
+    const why = ['why', 'http://own.test/1', '--live', '--caller', 'bob-agent']
+    expect((await runVerb(site, why)).stderr).toContain('runs: sallyport login own --caller bob-agent\n')
   })
 
   test('is back to needing a login when the issuer has revoked the whole family of refresh tokens', async () => {
@@ -112,7 +123,7 @@ describe('a connection with one login for all', () => {
     const refused = await site.ask('ann-agent', 'all')
     expect(loginUrlIn(refused)).toMatch(/\/login\/all$/)
     let isAnswered = false
-    const { code, stdout } = await runVerb(site, ['login', 'all', '--no-browser'], (said, input) => {
+    const { code, stdout, stderr } = await runVerb(site, ['login', 'all', '--no-browser'], (said, input) => {
       const [, url] = /^ {2}(https:\S+)\n/m.exec(said) ?? []
       if (url === undefined || isAnswered) return
       isAnswered = true
@@ -123,6 +134,7 @@ describe('a connection with one login for all', () => {
         .then((page) => input(page.url.href))
     })
     expect([code, stdout]).toEqual([0, 'logged in to all\n'])
+    expect(stderr).toContain(`this redirect URI, letter by letter: ${site.adminAddress}/login/all/callback\n`)
     for (const caller of ['ann-agent', 'bob-agent']) {
       expect((await site.ask(caller, 'all')).status).toBe(200)
       expect(site.lastSubject()).toBe('robot')
@@ -149,13 +161,14 @@ describe('a connection with one login for all', () => {
 
   test('is logged in to by a browser that the verb opens, and waits for', async () => {
     let isAnswered = false
-    const { code, stdout } = await runVerb(site, ['login', 'all', '--json'], (said) => {
+    const { code, stdout, stderr } = await runVerb(site, ['login', 'all', '--json'], (said) => {
       const [, url] = /^ {2}(http:\S+)\n/m.exec(said) ?? []
       if (url === undefined || isAnswered) return
       isAnswered = true
       void logIn(url, 'second-robot')
     })
     expect([code, JSON.parse(stdout)]).toMatchObject([0, { createdBy: 'ops', state: 'ok' }])
+    expect(stderr).toContain(`letter by letter: ${site.adminAddress}/login/all/callback\n`)
     await site.ask('bob-agent', 'all')
     expect(site.lastSubject()).toBe('second-robot')
   })
@@ -257,6 +270,12 @@ test('no code, state, token or ticket is in a log or in the audit', async () => 
   const all = written()
   expect(all).not.toContain(kept?.reveal())
   expect(all).not.toMatch(/code=|state=|ticket=|eyJ[\w-]+\./)
+})
+
+test('where nobody is logged in any more, doctor says for whom to ask', async () => {
+  await runVerb(site, ['logout', 'own', '--caller', 'ann-agent'])
+  const { stdout } = await runCli(['doctor', '--config', join(site.directory, 'sallyport.yaml')])
+  expect(stdout).toMatch(/connection own: nobody has logged in for it\n +sallyport login own --caller NAME\n/)
 })
 
 /** The page of a login that the operator begins. */

@@ -266,6 +266,7 @@ async function askWithoutLogin(): Promise<RawAnswer> {
     authorizationEndpoint: `https://login.test:${issuer.port}/authorize`,
     clientId: 'crm',
     clientSecret: { file: 'credential' },
+    identity: 'per-caller',
   }
   const store = { kind: 'sqlite', path: 'state/store.db', key: { env: 'STORE_KEY' } }
   const env = { STORE_KEY: Buffer.alloc(32).toString('base64') }
@@ -303,7 +304,7 @@ const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
 /** What the caller is to do, where that is more exact than the remedy of the row. */
 const OWN_DETAILS: Partial<Record<ProblemCode, unknown>> = {
   'login-required': expect.stringMatching(
-    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm$/,
+    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm\?ticket=\S+$/,
   ),
 }
 

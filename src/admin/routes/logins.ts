@@ -1,8 +1,8 @@
 import { Problem } from '../../core/problem.ts'
 import type { LoginDesk } from '../../credentials/login-desk.ts'
 import { z } from '../../forms/zod.ts'
-import { AdminProblem } from '../admin-problem.ts'
-import { knownConnections } from '../known.ts'
+import { AdminProblem, fieldInvalid } from '../admin-problem.ts'
+import { knownCallers, knownConnections, proofOf } from '../known.ts'
 import { login, loginView, subjectOf } from '../login-view.ts'
 import { pageOf } from '../page.ts'
 import type { AdminPorts } from '../ports.ts'
@@ -75,6 +75,9 @@ export const loginRoutes: readonly Route[] = [
       if (!ports.links.isOpen) throw new AdminProblem('login-failed', { detail: NO_URL })
       const redirectUri = ports.links.callback(name)
       await told(async () => desk.placeOf(caller))
+      // Somebody would consent, and nobody could act by it.
+      if (desk.isByCaller && caller !== undefined && proofOf(caller, ports) === undefined)
+        throw fieldInvalid('caller', knownCallers(ports))
       if (!paste) {
         const url = ports.links.link({ connection: name, caller, by: operator.name })
         return { url, redirectUri, expiresAt: iso(ports.clock.now() + LINK_MS) }

@@ -38,6 +38,9 @@ const explanation = named(
     needsLogin: z.literal(true).optional().meta({
       description: 'it is let through, and then refused as `login-required`: the connection acts for a person',
     }),
+    loginFor: z.string().optional().meta({
+      description: 'with `needsLogin`: whose login it has to be; absent where one serves all callers',
+    }),
     lacksScopes: z.literal(true).optional().meta({
       description: 'the scopes of its token cap this caller, and the question had none: here nothing caps it',
     }),
@@ -61,12 +64,13 @@ export const whyRoutes: readonly Route[] = [
       const lacksScopes = ceiling !== undefined && !scopes
       const told = tellWhy({ caller: who, lacksScopes, method, url, at: ports.clock.now() }, ports.policy())
       if (!told) throw fieldInvalid('url', 'use a URL such as http://api.crm.example.com/v1/contacts')
-      return { ...told, ...(needsLogin(told, caller, ports) && { needsLogin: true as const }) }
+      return { ...told, ...loginNeeded(told, caller, ports) }
     },
   }),
 ]
 
-function needsLogin({ decision, connection }: Told, caller: string, ports: AdminPorts): boolean {
-  if (decision === 'refuse' || connection === undefined) return false
-  return ports.desks().get(connection)?.stateFor(caller) === 'needs-login'
+function loginNeeded({ decision, connection }: Told, caller: string, ports: AdminPorts) {
+  const desk = decision === 'refuse' || connection === undefined ? undefined : ports.desks().get(connection)
+  if (desk?.stateFor(caller) !== 'needs-login') return {}
+  return { needsLogin: true as const, ...(desk.isByCaller && { loginFor: caller }) }
 }

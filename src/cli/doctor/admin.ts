@@ -1,6 +1,8 @@
 import http from 'node:http'
 import { text } from 'node:stream/consumers'
+import { issuerSettings, needsOf, type SourceSettings } from '../../credentials/registry.ts'
 import { z } from '../../forms/zod.ts'
+import type { Settings } from '../../settings/schema.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { atChosenPort, serveLine } from './doors.ts'
@@ -37,7 +39,7 @@ export async function examineAdmin({ loaded }: Site): Promise<readonly Told[]> {
     return [
       statusTold(subject, parsed.data),
       ...storeTold(parsed.data.store),
-      ...Object.entries(parsed.data.connections).map(connectionTold),
+      ...Object.entries(parsed.data.connections).map((one) => connectionTold(one, loaded.settings)),
     ]
   })
 }
@@ -74,18 +76,26 @@ function storeTold(found: z.infer<typeof store> | undefined): readonly Told[] {
   return [{ subject: 'store', state: 'failed', says, remedy: 'bring it back within store.staleMs, or all is refused' }]
 }
 
-function connectionTold([name, shown]: readonly [string, Shown]): Told {
+function connectionTold([name, shown]: readonly [string, Shown], { connections }: Settings): Told {
   const { phase, lastError, nextAttemptAt } = shown
   const subject = `connection ${name}`
   const { login } = shown
-  const command = `sallyport login ${name}`
+  const source = connections[name]?.credential
+  const isShared = source?.kind !== 'authorization-code' || source.identity === 'shared'
+  const command = `sallyport login ${name}${isShared ? '' : ' --caller NAME'}`
   if (login === 'needs-login')
     return { subject, state: 'warning', says: 'nobody has logged in for it', remedy: command }
   if (login === 'expiring') return { subject, state: 'warning', says: 'a login for it ends soon', remedy: command }
   if (!lastError) return { subject, state: 'ok', says: inWords(shown) }
   const says = `${inWords(shown)}; at ${lastError.at}: ${lastError.reason} (${lastError.code})`
-  const remedy = nextAttemptAt === undefined ? 'see the check "issuers"' : `it is tried again from ${nextAttemptAt} on`
+  const remedy = nextAttemptAt === undefined ? elsewhere(name, source) : `it is tried again from ${nextAttemptAt} on`
   return { subject, state: phase === 'failed' ? 'failed' : 'warning', says, remedy }
+}
+
+/** The check of issuers looks at those that ask a token endpoint for everybody alike. */
+function elsewhere(name: string, source: SourceSettings | undefined): string {
+  const isLookedAt = source && issuerSettings(source) && !needsOf(source).callersToken
+  return isLookedAt ? 'see the check "issuers"' : `put right in connections.${name}.credential what it says`
 }
 
 const PHASES: Readonly<Record<string, string>> = {

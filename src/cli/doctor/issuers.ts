@@ -30,7 +30,11 @@ async function examineIssuer({ name, settings, opened }: Inspected, site: Site):
 
 /** What the doctor got, the sidecar would not have: a refresh token may be good for one time alone. */
 function kept(subject: string): Told {
-  return { subject, state: 'skipped', says: 'its refresh token is the sidecar’s alone to spend; see the check "admin"' }
+  return {
+    subject,
+    state: 'skipped',
+    says: 'its refresh token is the sidecar’s alone to spend; see the check "sidecar"',
+  }
 }
 
 async function mint(subject: string, at: Dialled, { supply }: Connection): Promise<Told> {

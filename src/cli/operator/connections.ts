@@ -1,4 +1,5 @@
 import { type ConnectionView, connection as connectionShape } from '../../admin/connection-view.ts'
+import { type LoginView, login as loginShape } from '../../admin/login-view.ts'
 import { ask, askAll } from './client.ts'
 import type { OperatorDoor } from './door.ts'
 import { type Column, factsOf, tableOf } from './output.ts'
@@ -16,7 +17,10 @@ export function listConnections(options: VerbOptions): Promise<void> {
 export function showConnection(name: string, options: VerbOptions): Promise<void> {
   return viaDoor(options, async (door) => {
     const found = await connectionAt(door, name)
-    return { json: found, words: inWords(found) }
+    const isPerCaller = found.login?.identity === 'per-caller'
+    const path = `${pathOf(name)}/logins`
+    const logins = isPerCaller ? await Array.fromAsync(askAll(door, loginShape, { path })) : []
+    return { json: found, words: inWords(found, logins) }
   })
 }
 
@@ -64,7 +68,7 @@ function stateText({ disabled, phase, login }: ConnectionView): string {
   return login && login.state !== 'ok' ? login.state : phase
 }
 
-function inWords(one: ConnectionView): string {
+function inWords(one: ConnectionView, logins: readonly LoginView[]): string {
   const { disabledBy, lastError } = one
   return factsOf({
     connection: one.name,
@@ -76,6 +80,7 @@ function inWords(one: ConnectionView): string {
     'switched off':
       disabledBy && [disabledBy.by ?? 'by the settings', disabledBy.at, disabledBy.reason].filter(Boolean).join(', '),
     login: one.login && `${one.login.state}, ${one.login.identity}, ${one.login.count} in use`,
+    'logged in': logins.map(({ caller, state }) => `${caller} (${state})`).join(', ') || undefined,
     'last mint': one.mintedAt,
     expires: one.expiresAt,
     'next attempt': one.nextAttemptAt,

@@ -31,12 +31,14 @@ const LOOK_MS = 500
 
 async function byBrowser(connection: string, { caller }: LoginOptions, door: OperatorDoor): Promise<Said> {
   const before = await loginOf(connection, caller, door)
-  const { url, expiresAt } = await ask(door, begun, {
+  const { url, redirectUri, expiresAt } = await ask(door, begun, {
     method: 'POST',
     path: `${pathOf(connection)}/login`,
     body: { caller },
   })
-  process.stderr.write(`Log in here, in a browser on this machine; without one, use --no-browser:\n\n  ${url}\n\n`)
+  process.stderr.write(
+    `Log in here, in a browser on this machine; without one, use --no-browser:\n\n  ${url}\n\n${comesBack(redirectUri)}`,
+  )
   openBrowser(url)
   while (Date.now() < Date.parse(expiresAt)) {
     const now = await loginOf(connection, caller, door)
@@ -48,13 +50,18 @@ async function byBrowser(connection: string, { caller }: LoginOptions, door: Ope
 
 async function byPaste(connection: string, { caller }: LoginOptions, door: OperatorDoor): Promise<Said> {
   const path = `${pathOf(connection)}/login`
-  const { url, state } = await ask(door, begun, { method: 'POST', path, body: { caller, paste: true } })
-  process.stderr.write(`Open this in any browser, and consent:\n\n  ${url}\n\n`)
+  const { url, redirectUri, state } = await ask(door, begun, { method: 'POST', path, body: { caller, paste: true } })
+  process.stderr.write(`Open this in any browser, and consent:\n\n  ${url}\n\n${comesBack(redirectUri)}`)
   process.stderr.write('Then paste the address that the browser ends at, whatever it shows there:\n')
   const answer = await firstLine()
   if (answer === '') throw new Refused('login-failed', 'nothing was pasted, so nobody has logged in')
   const made = await ask(door, loginShape, { method: 'POST', path: `${path}/finish`, body: { state, answer, caller } })
   return said(connection, made)
+}
+
+/** Most authorization servers tell of another one on a page of their own, and send nobody back. */
+function comesBack(redirectUri: string): string {
+  return `The client has to be registered there with this redirect URI, letter by letter: ${redirectUri}\n`
 }
 
 /** The code in it is of no use to anybody without our verifier, but it is not shown again either. */

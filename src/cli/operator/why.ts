@@ -1,3 +1,4 @@
+import { inShell } from '../../forms/in-shell.ts'
 import { z } from '../../forms/zod.ts'
 import { EXIT } from '../exit-codes.ts'
 import { inWords, scopesNote } from '../why.ts'
@@ -21,6 +22,7 @@ const told = z.looseObject({
   remedy: z.string().optional(),
   lacksScopes: z.literal(true).optional(),
   needsLogin: z.literal(true).optional(),
+  loginFor: z.string().optional(),
   connection: z.string().optional(),
 })
 
@@ -32,11 +34,13 @@ export function whyLive(url: string, options: LiveWhyOptions): Promise<void> {
     const answer = await ask(door, told, { method: 'POST', path: '/v1/why', body })
     const notes = [
       ...(answer.lacksScopes ? [scopesNote(caller)] : []),
-      ...(answer.needsLogin
-        ? [`and then it is refused, until somebody runs: sallyport login ${answer.connection}`]
-        : []),
+      ...(answer.needsLogin ? [`and then it is refused, until somebody runs: ${loginLine(answer)}`] : []),
     ]
     const note = notes.length === 0 ? undefined : notes.join('\n')
     return { json: answer, words: inWords(answer), note, exitCode: answer.decision === 'refuse' ? EXIT.refused : 0 }
   })
+}
+
+function loginLine({ connection, loginFor }: z.infer<typeof told>): string {
+  return `sallyport login ${connection}${loginFor === undefined ? '' : ` --caller ${inShell(loginFor)}`}`
 }

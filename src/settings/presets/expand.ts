@@ -127,21 +127,20 @@ function fill(template: unknown, values: ReadonlyMap<string, string>): unknown {
   return Object.fromEntries(Object.entries(template).map(([key, one]) => [key, fill(one, values)]))
 }
 
-/** One of them says where tokens come from: whoever names the other has chosen. */
-const EITHER = [
-  ['tokenEndpoint', 'issuer'],
-  ['issuer', 'tokenEndpoint'],
-] as const
+/** Each says where tokens come from: whoever names one has chosen, and a code of one server is nothing to another. */
+const CHOICE = ['tokenEndpoint', 'issuer', 'authorizationEndpoint']
 
-/** What the settings say goes before what the preset says; parameters of the token request are put together. */
+/** What the settings say goes before what the preset says; mappings, as of parameters, are put together. */
 function merge(settings: Mapping, { credential: filled, inject }: Preset['kinds'][string]): Mapping {
   const own = mapping(settings['credential'])
-  const chosen = EITHER.flatMap(([said, other]) => (own[said] === undefined ? [] : [other]))
-  const rest = Object.fromEntries(Object.entries(filled).filter(([key]) => !chosen.some((other) => other === key)))
-  const credential: Mapping = { ...rest, ...own }
-  const [before, after] = [filled['tokenParams'], own['tokenParams']]
-  if (!isMapping(before) || !isMapping(after)) return { inject, ...settings, credential }
-  return { inject, ...settings, credential: { ...credential, tokenParams: { ...before, ...after } } }
+  const isChosen = own['tokenEndpoint'] !== undefined || own['issuer'] !== undefined
+  const kept = Object.entries(filled).filter(([key]) => !(isChosen && CHOICE.includes(key)))
+  const together = kept.map(([key, before]) => {
+    const after = own[key]
+    if (after === undefined) return [key, before] as const
+    return [key, isMapping(before) && isMapping(after) ? { ...before, ...after } : after] as const
+  })
+  return { inject, ...settings, credential: { ...own, ...Object.fromEntries(together) } }
 }
 
 interface SettingFault {
@@ -156,7 +155,7 @@ function faultsOf(credential: unknown, { needs, forbids }: Preset, kind: string)
     .filter(({ setting, of }) => of.includes(kind) && !says(setting))
     .map(({ setting, why }) => ({ setting, message: `add it: ${why}` }))
   const refused = forbids
-    .filter(({ together }) => together.every(says))
+    .filter(({ together, of }) => of.includes(kind) && together.every(says))
     .map(({ together, why }) => {
       const setting = together.at(-1) ?? ''
       const beside = together.length > 1 ? ` beside ${together.slice(0, -1).join(', ')}` : ''

@@ -25,7 +25,9 @@ export const presetSchema = z.strictObject({
   /** Settings of the credential that the service cannot do without, and that nobody can know beforehand. */
   needs: z.array(z.strictObject({ setting: z.string(), of: z.array(z.string()).min(1), why: reason })).default([]),
   /** Settings of the credential that the service refuses: all of them together, or the one alone. The last one is named. */
-  forbids: z.array(z.strictObject({ together: z.array(z.string()).min(1), why: reason })).default([]),
+  forbids: z
+    .array(z.strictObject({ together: z.array(z.string()).min(1), of: z.array(z.string()).min(1), why: reason }))
+    .default([]),
 })
 
 export type Preset = z.infer<typeof presetSchema>
