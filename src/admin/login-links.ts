@@ -10,6 +10,16 @@ export interface LoginTicket {
   readonly by: string
 }
 
+/** A ticket as somebody has it. `until`: ms since the epoch. */
+export interface GivenTicket extends LoginTicket {
+  readonly until: number
+}
+
+/** As whom a caller logs in for itself: no operator is called so. */
+export function byCaller(name: string): string {
+  return `caller ${name}`
+}
+
 const LIFE_MS = 3_600_000
 
 /**
@@ -48,7 +58,7 @@ export class LoginLinks {
   /** For a caller that has proved itself: it may log in for itself. What is everybody's is for operators to begin. */
   forCaller(connection: string, caller: string | undefined): string {
     if (caller === undefined) return this.#page(connection)
-    return this.link({ connection, caller, by: `caller ${caller}` })
+    return this.link({ connection, caller, by: byCaller(caller) })
   }
 
   #page(connection: string): string {
@@ -61,14 +71,19 @@ export class LoginLinks {
   }
 
   /** Undefined: it is none of ours, or of another connection, or too old. */
-  read(text: string, connection: string): LoginTicket | undefined {
+  read(text: string, connection: string): GivenTicket | undefined {
     const [said = '', mac = '', ...more] = text.split('.')
     const given = Buffer.from(mac, 'base64url')
     const right = this.#macOf(said)
     if (more.length > 0 || given.length !== right.length || !timingSafeEqual(given, right)) return undefined
     // Nobody but us has made it.
-    const ticket = JSON.parse(Buffer.from(said, 'base64url').toString()) as LoginTicket & { readonly until: number }
+    const ticket = JSON.parse(Buffer.from(said, 'base64url').toString()) as GivenTicket
     return ticket.connection === connection && ticket.until > this.#clock.now() ? ticket : undefined
+  }
+
+  /** When a ticket was given; ms since the epoch. */
+  givenAt({ until }: GivenTicket): number {
+    return until - LIFE_MS
   }
 
   #macOf(said: string): Buffer {

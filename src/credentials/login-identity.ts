@@ -1,3 +1,4 @@
+import { identityOfCaller } from '../core/holdings.ts'
 import { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import { z } from '../forms/zod.ts'
@@ -25,13 +26,13 @@ export function identityFor(caller: string | undefined, settings: IdentitySettin
   }
   if (caller === undefined || caller === '') throw wrong('each caller has a login of its own here: name one')
   if (caller.length > MAX_CHARS) throw wrong(`a name of a login has at most ${MAX_CHARS} characters`)
-  return settings === 'per-caller' ? `caller:${caller}` : `claim:${settings.claim}:${caller}`
+  return settings === 'per-caller' ? identityOfCaller(caller) : `claim:${settings.claim}:${caller}`
 }
 
 /** The other way: undefined where it is everybody's, or of other settings than these. */
 export function callerOf(identity: string, settings: IdentitySettings): string | undefined {
   if (settings === 'shared') return undefined
-  const prefix = settings === 'per-caller' ? 'caller:' : `claim:${settings.claim}:`
+  const prefix = settings === 'per-caller' ? identityOfCaller('') : `claim:${settings.claim}:`
   return identity.startsWith(prefix) ? identity.slice(prefix.length) : undefined
 }
 

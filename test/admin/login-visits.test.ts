@@ -3,6 +3,8 @@ import { AdminDoor } from '../../src/admin/admin-door.ts'
 import { createAdminApp } from '../../src/admin/app.ts'
 import { LoginLinks } from '../../src/admin/login-links.ts'
 import { htmlOf } from '../../src/admin/login-page.ts'
+import type { LoginDesk } from '../../src/credentials/login-desk.ts'
+import { identityFor } from '../../src/credentials/login-identity.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { openTestDoor } from './door.ts'
 
@@ -67,6 +69,36 @@ describe('a link', () => {
     expect(links.forCaller('crm', undefined)).toBe('http://127.0.0.1:15090/login/crm')
     expect(links.callback('crm')).toBe('http://127.0.0.1:15090/login/crm/callback')
   })
+})
+
+test('a link of a caller that was removed is not the next one’s of its name', async () => {
+  const begun: unknown[] = []
+  const desk: LoginDesk = {
+    identity: 'per-caller',
+    placeOf: (caller) => ({ connection: 'crm', identity: identityFor(caller, 'per-caller') }),
+    begin: async ({ caller }) => {
+      begun.push(caller)
+      return { url: 'https://login.test/', state: 's', expiresAt: 0 }
+    },
+    isOpen: () => true,
+    finish: () => expect.unreachable(),
+    logout: () => expect.unreachable(),
+    stateFor: () => 'needs-login',
+    list: () => [],
+  }
+  const { address, store, ports } = await openTestDoor({ over: { desks: () => new Map([['crm', desk]]) } })
+  ports.links.open(`http://${address}`)
+  const key = { digest: 'a'.repeat(64), expiresAt: undefined }
+  await store.addCaller({ name: 'ann', createdBy: 'ops' }, key)
+  const link = ports.links.forCaller('crm', 'ann')
+  const visited = async () => (await fetch(link)).status
+  expect(await visited()).toBe(200)
+  await store.removeCaller('ann')
+  expect(await visited()).toBe(403)
+  await new Promise((resolve) => setTimeout(resolve, 2))
+  await store.addCaller({ name: 'ann', createdBy: 'ops' }, key)
+  expect(await visited()).toBe(403)
+  expect(begun).toEqual(['ann'])
 })
 
 test('a page says what it is given as text, and nothing else', () => {
