@@ -92,16 +92,20 @@ function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }
   const place = { connection, identity }
   const gone = (reason: string) => new Problem('login-required', { reason: `${reason}: somebody has to log in` })
   const refresher = logins && new Refresher({ place, logins, endpoint, settings, clock, gone })
+  const mark = () => logins?.find(place)?.id ?? ''
   const supply = new MintedSupply({
     mint: async () => {
       if (!refresher) throw new Problem('credential-failed', { reason: NO_STORE })
-      return refresher.mint()
+      const before = mark()
+      const minted = await refresher.mint()
+      // Also what is minted with it, by other connections, ends with the login.
+      return { ...minted, isGood: () => mark() === before && (minted.isGood?.() ?? true) }
     },
     secretVersion: () => endpoint.secretVersion(),
     ...mintageOf(tools),
   })
   return new ForgetfulSupply(supply, {
-    mark: () => logins?.find(place)?.id ?? '',
+    mark,
     missing: () => (logins && !logins.find(place) ? gone('nobody has logged in') : undefined),
     tell: (problem, purpose) => told(problem, purpose, { identity, settings, tools }),
   })

@@ -245,8 +245,9 @@ const EXPIRED_ON_ARRIVAL = {
 }
 
 function credentialOf(minted: Minted, generation: number): Credential {
-  const { secret, sentAt, lifetimeMs, behind, lineage, boundTo } = minted
-  const origin = { ...(behind && { behind }), ...(lineage && { lineage }), ...(boundTo && { boundTo }) }
+  const { secret, sentAt, lifetimeMs, behind, lineage, boundTo, isGood } = minted
+  const bonds = { ...(boundTo && { boundTo }), ...(isGood && { isGood }) }
+  const origin = { ...(behind && { behind }), ...(lineage && { lineage }), ...bonds }
   return { secret, generation, version: `token ${generation}`, expiresAt: sentAt.wall + lifetimeMs, ...origin }
 }
 

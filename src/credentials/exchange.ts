@@ -63,6 +63,7 @@ export class Exchange {
     return {
       ...minted,
       ...within(minted, used, subjects.isFixed),
+      isGood: allGood([minted, used, actor]),
       ...(behind && { behind }),
       lineage: { subject: used.origin, ...(actsAs !== undefined && { actsAs }) },
     }
@@ -99,6 +100,12 @@ export class Exchange {
   #chosen(purpose: Purpose | undefined): string | undefined {
     return purpose && this.#parts.principals?.of(purpose)
   }
+}
+
+/** What was given in exchange ends with what it was given for: whoever has logged out is not acted for any more. */
+function allGood(all: readonly (Pick<Minted, 'isGood'> | undefined)[]): Minted['isGood'] {
+  const conditions = all.flatMap((one) => one?.isGood ?? [])
+  return conditions.length === 0 ? undefined : () => conditions.every((isGood) => isGood())
 }
 
 /** A token of a type that was asked for is what is to be injected, access token or not. */

@@ -297,3 +297,22 @@ describe('whose login it is', () => {
     })
   })
 })
+
+test('what another connection got in exchange ends with the login, and is not that of the next one', async () => {
+  const built = build('per-caller')
+  const exchange = sourceSettings.parse({
+    kind: 'token-exchange',
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    subject: { from: 'connection', connection: 'crm' },
+    issuedTokenType: 'optional',
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  })
+  const child = { supply: buildSupply(exchange, { ...built.tools, connection: () => built.supply }) }
+  await logIn(built, 'ann')
+  expect([await outcomeOf(child, purposeOf('ann')), await outcomeOf(child, purposeOf('ann'))]).toEqual(['at-2', 'at-2'])
+  await logIn(built, 'ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-4')
+  await built.desk.logout('ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/nobody has logged in/)
+})
