@@ -20,6 +20,8 @@ export interface DeskTerms {
   readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
   readonly logins: Logins | undefined
   readonly clock: Clock
+  /** Who gives the tokens, and to which client. */
+  readonly of: string
   readonly settings: LifetimeLimits & {
     readonly clientId: string
     readonly issuer?: string | undefined
@@ -116,7 +118,7 @@ export class CodeDesk implements LoginDesk {
   }
 
   async #redeem(code: Secret, { place, redirectUri, verifier }: Pending, by: string): Promise<StoredLogin> {
-    const { endpoint, logins, settings } = this.#terms
+    const { endpoint, logins, settings, of } = this.#terms
     if (!logins) throw failed('there is no store open here to keep a login in')
     const parameters = [
       ['code', code.reveal()],
@@ -130,7 +132,7 @@ export class CodeDesk implements LoginDesk {
     const { secret, sentAt, lifetimeMs, boundTo } = mintedOf(granted, settings)
     const access = boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
-    return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false }), { by, expiresAt }))
+    return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false, of }), { by, expiresAt }))
   }
 
   async logout(caller: string | undefined): Promise<StoredLogin | undefined> {

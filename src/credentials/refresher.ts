@@ -16,6 +16,8 @@ export interface RefreshTerms {
   readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
   readonly settings: LifetimeLimits & { readonly timeoutMs: number; readonly scope?: string | undefined }
   readonly clock: Clock
+  /** Who gives them, and to which client, where it is known of each whose it is: what another gave is not shown to this one. */
+  readonly of?: string
   /** What it means that there is none, or that it is taken no more. */
   gone(reason: string): Problem
 }
@@ -63,10 +65,14 @@ export class Refresher {
     return since
   }
 
-  /** The token that others have got, unless it was given out here before, or is about to be refreshed anyway. */
+  /**
+   * The token that others have got, unless it was given out here before, or is about to be refreshed anyway.
+   * @throws what `gone` makes, of a login at another issuer, or of another client
+   */
   #adopt({ id, version, content }: KeptLogin): Minted | undefined {
     const mark = `${id} ${version}`
-    const { access } = unpacked(content)
+    const { access, of } = unpacked(content)
+    if (of !== undefined && this.#terms.of !== undefined && of !== this.#terms.of) throw this.#terms.gone(FOREIGN)
     if (!access || mark === this.#last) return undefined
     const now = { wall: this.#terms.clock.now(), monotonic: this.#terms.clock.monotonic() }
     // A clock that is behind theirs must not make it younger than it is here.
@@ -96,7 +102,7 @@ export class Refresher {
     const { secret, sentAt, lifetimeMs } = minted
     // What is bound to a key of this process is of use to no other.
     const access = minted.boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
-    const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame }
+    const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame, of: before.of }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
     return this.#keep(lease, content, expiresAt, minted)
   }
@@ -139,6 +145,8 @@ export class Refresher {
     throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
   }
 }
+
+const FOREIGN = 'the login is one at another issuer, or of another client, than the settings name now'
 
 /** What failed before anything that is spent has left. */
 class NotSent extends Error {}

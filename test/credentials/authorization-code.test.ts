@@ -45,7 +45,7 @@ interface Built extends TestTools {
   readonly desk: LoginDesk
 }
 
-function build(identity: unknown = 'shared'): Built {
+function build(identity: unknown = 'shared', more: object = {}): Built {
   const tools = makeSourceTools({
     secret: 'unused',
     ca: authority.certPem,
@@ -62,6 +62,7 @@ function build(identity: unknown = 'shared'): Built {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
     identity,
+    ...more,
   })
   const loginUrl = (connection: string, caller: string | undefined) => `https://here.test/${connection}?${caller}`
   const supply = buildSupply(settings, { ...tools.tools, loginUrl })
@@ -315,4 +316,22 @@ test('what another connection got in exchange ends with the login, and is not th
   expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-4')
   await built.desk.logout('ann')
   expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/nobody has logged in/)
+})
+
+test('what one issuer gave is never shown to another, nor by another client, when the settings are changed', async () => {
+  await logIn(build())
+  const other = await startQuirkIssuer(await authority.issue(['login.test']))
+  other.answer(tokenAnswer({ access_token: 'at-other' }))
+  const elsewhere = { tokenEndpoint: `https://login.test:${other.port}/token` }
+  try {
+    for (const more of [elsewhere, { clientId: 'another' }]) {
+      const built = build('shared', more)
+      expect(await outcomeOf(built)).toMatch(/^Credential for user/)
+      expect(built.supply.state().lastError?.reason).toMatch(/at another issuer, or of another client/)
+    }
+    expect([other.requests.length, issuer.requests.length]).toEqual([0, 1])
+    expect(await outcomeOf(build())).toBe('at-1')
+  } finally {
+    await other.stop()
+  }
 })
