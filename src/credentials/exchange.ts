@@ -57,6 +57,7 @@ export class Exchange {
     const subject = await subjects.current(purpose)
     const { granted, used } = await this.#exchange({ subject, actor }, purpose)
     refuseOther(granted, terms)
+    refuseSame(granted, used, actor)
     const minted = mintedOf(granted, terms.limits)
     const behind = minted.behind ?? used.behind
     const actsAs = this.#chosen(purpose)
@@ -119,6 +120,12 @@ function refuseOther({ issuedTokenType: issued }: Granted, { requested, mayBeUnt
   if (issued === undefined) throw senseless('no issued_token_type, which RFC 8693 demands')
   const isWanted = requested === undefined ? USABLE.has(issued) : issued === requested
   if (!isWanted) throw senseless('another type of token than the one that is wanted: see requestedTokenType')
+}
+
+/** The token that came is never sent on, whoever says that it is the new one. */
+function refuseSame({ accessToken }: Granted, subject: SubjectToken, actor: SubjectToken | undefined): void {
+  if (subject.token.equals(accessToken) || actor?.token.equals(accessToken))
+    throw senseless('the very token that it was to exchange')
 }
 
 function senseless(what: string): Problem {

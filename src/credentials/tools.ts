@@ -72,6 +72,8 @@ export interface SourceTools extends References {
 export interface SourceNeeds {
   /** A token that the caller has proved itself with. */
   readonly callersToken?: boolean
+  /** A claim by which a caller becomes somebody; without an issuer it may be of any. */
+  readonly claim?: { readonly path: readonly PropertyKey[]; readonly issuer: string | undefined } | undefined
   readonly connections?: readonly Named[]
   readonly callers?: readonly Named[]
 }
