@@ -47,6 +47,8 @@ interface Pending {
 const PENDING_MS = 600_000
 /** At once; the oldest goes first. */
 const MAX_PENDING = 1_000
+/** Of one caller at once: one that begins many must not end those of others. */
+const MAX_OF_ONE = 20
 /** A login is about to end in the last tenth of its life, and in its last three days at most. */
 const EXPIRING_SHARE = 0.1
 const EXPIRING_MS = 259_200_000
@@ -81,7 +83,7 @@ export class CodeDesk implements LoginDesk {
       parameters: settings.authorizationParams,
       plaintext: settings.unsafeAllowPlaintextIssuer,
     })
-    this.#forgetOld()
+    this.#forgetOld(place)
     this.#pending.set(state, { holder, place, redirectUri, verifier, server, until: clock.monotonic() + PENDING_MS })
     return { url, state, expiresAt: clock.now() + PENDING_MS }
   }
@@ -93,8 +95,10 @@ export class CodeDesk implements LoginDesk {
     return authorizationEndpoint === undefined ? server : { ...server, authorization_endpoint: authorizationEndpoint }
   }
 
-  #forgetOld(): void {
+  #forgetOld({ identity }: LoginPlace): void {
     const now = this.#terms.clock.monotonic()
+    const own = [...this.#pending].filter(([, { place }]) => place.identity === identity)
+    if (own.length >= MAX_OF_ONE && own[0]) this.#pending.delete(own[0][0])
     for (const [state, { until }] of this.#pending) {
       if (until > now && this.#pending.size < MAX_PENDING) return
       this.#pending.delete(state)

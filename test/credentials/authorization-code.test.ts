@@ -240,11 +240,14 @@ describe('what has been begun', () => {
     await expect(desk.finish(answer, { holder: ME, by: 'ann' })).rejects.toMatchObject({ code: 'credential-failed' })
   })
 
-  test('is forgotten once a thousand others have been begun since', async () => {
-    const { desk } = build()
-    const begin = () => desk.begin({ caller: undefined, redirectUri, holder: ME })
-    const first = await begin()
-    for (let round = 0; round < 1_000; round++) await begin()
+  test('is forgotten once a thousand others have been begun since, or twenty of the same caller', async () => {
+    const { desk } = build('per-caller')
+    const begin = (caller: string) => desk.begin({ caller, redirectUri, holder: ME })
+    const first = await begin('ann')
+    const second = await begin('bob')
+    for (let round = 0; round < 1_000; round++) await begin('bob')
+    expect([first, second].map(({ state }) => desk.isOpen(state, ME))).toEqual([true, false])
+    for (let round = 0; round < 1_000; round++) await begin(`other-${round}`)
     expect(desk.isOpen(first.state, ME)).toBe(false)
   })
 })
