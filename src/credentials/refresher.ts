@@ -24,6 +24,8 @@ export interface RefreshTerms {
 
 /** Beside the request itself: two writes to the store. */
 const SPARE_MS = 2_000
+/** By how much the clocks of two processes may differ. */
+const CLOCK_SLACK_MS = 60_000
 /**
  * A refresh token whose fate is not known is shown again until the issuer says what became of it. Where it was taken, and the
  * answer was lost, it is worth nothing from the second time on, and never less for a third; where the issuer was only
@@ -75,7 +77,8 @@ export class Refresher {
     if (of !== undefined && this.#terms.of !== undefined && of !== this.#terms.of) throw this.#terms.gone(FOREIGN)
     if (!access || mark === this.#last) return undefined
     const now = { wall: this.#terms.clock.now(), monotonic: this.#terms.clock.monotonic() }
-    // A clock that is behind theirs must not make it younger than it is here.
+    // By a clock that is behind theirs, or was set back, nobody can say how old it is.
+    if (access.sentAt - now.wall > CLOCK_SLACK_MS) return undefined
     const age = Math.max(0, now.wall - access.sentAt)
     const sentAt = { wall: now.wall - age, monotonic: now.monotonic - age }
     const minted = { secret: access.secret, sentAt, lifetimeMs: access.lifetimeMs }
