@@ -103,6 +103,7 @@ function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }
       if (!refresher) throw new Problem('credential-failed', { reason: NO_STORE })
       const before = mark()
       const minted = await refresher.mint()
+      if (mark() !== before) throw new Problem('credential-unavailable', CHANGED)
       // Also what is minted with it, by other connections, ends with the login.
       return { ...minted, isGood: () => mark() === before && (minted.isGood?.() ?? true) }
     },
@@ -131,4 +132,5 @@ function told(
   return new Problem(problem.code, { reason: problem.reason, detail, cause: problem.cause })
 }
 
+const CHANGED = { reason: 'the login was taken back, or is another one, since it was asked for', retryAfter: 1 }
 const NO_STORE = 'there is no store open here to keep logins in'

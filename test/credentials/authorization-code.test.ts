@@ -6,6 +6,7 @@ import { Secret } from '../../src/core/secret.ts'
 import type { Supply } from '../../src/credentials/credential.ts'
 import { loginState } from '../../src/credentials/login-code.ts'
 import type { LoginDesk } from '../../src/credentials/login-desk.ts'
+import type { Logins } from '../../src/credentials/logins.ts'
 import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
@@ -45,11 +46,11 @@ interface Built extends TestTools {
   readonly desk: LoginDesk
 }
 
-function build(identity: unknown = 'shared', more: object = {}): Built {
+function build(identity: unknown = 'shared', more: object = {}, logins: Logins = store.logins): Built {
   const tools = makeSourceTools({
     secret: 'unused',
     ca: authority.certPem,
-    logins: store.logins,
+    logins,
     name: `crm-${count}`,
   })
   const settings = sourceSettings.parse({
@@ -337,4 +338,29 @@ test('what one issuer gave is never shown to another, nor by another client, whe
   } finally {
     await other.stop()
   }
+})
+
+test('a logout while a kept token is being read leaves nobody with it', async () => {
+  await logIn(build())
+  const { logins: kept } = store
+  let isOut = false
+  const built: Built = build(
+    'shared',
+    {},
+    {
+      find: (place) => kept.find(place),
+      of: (connection) => kept.of(connection),
+      open: async (place) => {
+        const found = await kept.open(place)
+        if (!isOut) await built.desk.logout(undefined)
+        isOut = true
+        return found
+      },
+      put: (...wishes) => kept.put(...wishes),
+      remove: (place) => kept.remove(place),
+      lease: (...wishes) => kept.lease(...wishes),
+    },
+  )
+  expect(await outcomeOf(built)).toMatch(/credential-unavailable: the login was taken back/)
+  expect(await outcomeOf(built)).toMatch(/^Credential for user/)
 })
