@@ -70,12 +70,14 @@ async function finish(connection: string, answer: URLSearchParams, { cookie = ''
   // The holder is made of both, so that whoever changes what the cookie says is another.
   const holder = ticket && holderOf(secret, ticket)
   if (!ticket || holder === undefined || !desk.isOpen(answer.get('state') ?? '', holder)) return page(403, ELSEWHERE)
-  if (isOfAnother(ticket, desk, ports)) return page(403, byCommand(connection, desk, true))
+  if (ports.links.isSpent(ticket) || isOfAnother(ticket, desk, ports))
+    return page(403, byCommand(connection, desk, true))
   if (ports.isAuditFull()) return page(503, UNRECORDABLE)
   const { caller, by } = ticket
   const record = recorder(ports, { connection, caller, by })
   try {
     const login = await desk.finish(answer, { holder, by })
+    ports.links.spend(ticket)
     record(loginView({ caller, login, state: 'ok' }), undefined)
     return page(200, done(ticket))
   } catch (error) {
@@ -108,8 +110,8 @@ function isOfAnother(ticket: GivenTicket, desk: LoginDesk, ports: AdminPorts): b
   return by === byCaller(caller) && ports.declared().proofOf(caller) === undefined
 }
 
-function holderOf(cookie: string, { caller, by, until }: GivenTicket): string {
-  return JSON.stringify(['browser', cookie, caller ?? null, by, until])
+function holderOf(cookie: string, { caller, by, id, until }: GivenTicket): string {
+  return JSON.stringify(['browser', cookie, caller ?? null, by, id, until])
 }
 
 function ticketIn(said: string): GivenTicket | undefined {
@@ -164,7 +166,9 @@ function byCommand(connection: string, desk: LoginDesk, isWrong: boolean): Login
   return {
     title: `Log in for ${connection}`,
     lines: [
-      ...(isWrong ? ['This link has ended: it is good for an hour, and until Sallyport is started again.'] : []),
+      ...(isWrong
+        ? ['This link has ended: it is good for one login, for an hour, and until Sallyport is started again.']
+        : []),
       'An operator begins a login by this command:',
     ],
     command: `sallyport login ${connection}${whose}`,

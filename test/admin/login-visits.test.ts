@@ -71,21 +71,52 @@ describe('a link', () => {
   })
 })
 
-test('a link of a caller that was removed is not the next one’s of its name', async () => {
-  const begun: unknown[] = []
-  const desk: LoginDesk = {
+/** Where everybody may log in: each caller for itself, and nobody is asked anything. */
+function openDesk(begun: unknown[] = []): LoginDesk {
+  return {
     identity: 'per-caller',
     placeOf: (caller) => ({ connection: 'crm', identity: identityFor(caller, 'per-caller') }),
     begin: async ({ caller }) => {
       begun.push(caller)
-      return { url: 'https://login.test/', state: 's', expiresAt: 0 }
+      return { url: 'https://login.test/', state: `s${begun.length}`, expiresAt: 0 }
     },
     isOpen: () => true,
-    finish: () => expect.unreachable(),
+    finish: async (_answer, { by }) => ({
+      id: '1',
+      connection: 'crm',
+      identity: 'caller:ann',
+      isAlive: true,
+      expiresAt: undefined,
+      createdAt: 0,
+      createdBy: by,
+    }),
     logout: () => expect.unreachable(),
     stateFor: () => 'needs-login',
     list: () => [],
   }
+}
+
+test('a link is good for one login', async () => {
+  const desk = openDesk()
+  const { address, ports } = await openTestDoor({ over: { desks: () => new Map([['crm', desk]]) } })
+  ports.links.open(`http://${address}`)
+  const link = ports.links.link({ connection: 'crm', caller: 'ann', by: 'ops' })
+  const begin = async () => {
+    const answer = await fetch(link)
+    return { status: answer.status, cookie: answer.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '' }
+  }
+  const finish = async (state: string, cookie: string) =>
+    (await fetch(`${ports.links.callback('crm')}?state=${state}&code=c`, { headers: { cookie } })).status
+  const [first, second] = [await begin(), await begin()]
+  expect([first.status, second.status]).toEqual([200, 200])
+  expect(await finish('s1', first.cookie)).toBe(200)
+  // Neither begun anew, nor where it was begun before.
+  expect([(await begin()).status, await finish('s2', second.cookie)]).toEqual([403, 403])
+})
+
+test('a link of a caller that was removed is not the next one’s of its name', async () => {
+  const begun: unknown[] = []
+  const desk = openDesk(begun)
   const { address, store, ports } = await openTestDoor({ over: { desks: () => new Map([['crm', desk]]) } })
   ports.links.open(`http://${address}`)
   const key = { digest: 'a'.repeat(64), expiresAt: undefined }
