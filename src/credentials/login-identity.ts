@@ -8,7 +8,14 @@ export const identitySettings = z.union(
   [
     z.enum(['shared', 'per-caller']),
     z.strictObject({
-      claim: z.string().min(1).max(128).meta({ description: 'name of a claim of the token that the caller shows' }),
+      claim: z
+        .string()
+        .min(1)
+        .max(128)
+        .meta({
+          description:
+            'name of a claim of the token that the caller shows: one that its issuer gives, as `sub` and `oid`, and people cannot set themselves',
+        }),
     }),
   ],
   { error: 'use shared, per-caller, or { claim: NAME }' },
@@ -40,11 +47,18 @@ export function callerOf(identity: string, settings: IdentitySettings): string |
 export function callerFor({ caller }: Purpose, settings: IdentitySettings): string | undefined {
   if (settings === 'shared') return undefined
   if (settings === 'per-caller') return caller.name
-  const value = caller.token?.claims.get(settings.claim)
+  const claims = caller.token?.claims
+  const value = claims?.get(settings.claim)
+  // Whoever may write any address into its profile would be whoever it likes.
+  if (settings.claim === 'email' && DENIED.has(claims?.get('email_verified')))
+    throw new Problem('identity-missing', { reason: 'the issuer says that nobody has verified the email of the token' })
   if (typeof value === 'string' && value !== '' && value.length <= MAX_CHARS) return value
   const reason = `the caller shows no token with a text as its claim ${settings.claim}, which says whose login it is`
   throw new Problem('identity-missing', { reason })
 }
+
+/** Some issuers write it as a text. */
+const DENIED: ReadonlySet<unknown> = new Set([false, 'false'])
 
 function wrong(reason: string): Problem {
   return new Problem('credential-failed', { reason })

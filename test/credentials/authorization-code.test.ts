@@ -279,6 +279,15 @@ describe('whose login it is', () => {
       expect(await outcomeOf(built, purposeOf('laptop', { email }))).toMatch(/which says whose login it is$/)
   })
 
+  test('by an email that nobody has verified: nobody’s', async () => {
+    const built = build({ claim: 'email' })
+    await logIn(built, 'ann@example.com')
+    const asking = (more: object) => outcomeOf(built, purposeOf('laptop', { email: 'ann@example.com', ...more }))
+    for (const email_verified of [false, 'false'])
+      expect(await asking({ email_verified })).toMatch(/identity-missing: .* nobody has verified the email/)
+    expect(await asking({ email_verified: true })).toBe('at-1')
+  })
+
   test('d.0: one for all never stands for one of each, nor the other way round', async () => {
     const shared = build('shared')
     await logIn(shared)
