@@ -8,14 +8,10 @@ export const identitySettings = z.union(
   [
     z.enum(['shared', 'per-caller']),
     z.strictObject({
-      claim: z
-        .string()
-        .min(1)
-        .max(128)
-        .meta({
-          description:
-            'name of a claim of the token that the caller shows: one that its issuer gives, as `sub` and `oid`, and people cannot set themselves',
-        }),
+      claim: z.string().min(1).max(128).meta({
+        description:
+          'name of a claim of the token that the caller shows: one that its issuer gives, as `sub` and `oid`, and people cannot set themselves',
+      }),
     }),
   ],
   { error: 'use shared, per-caller, or { claim: NAME }' },
