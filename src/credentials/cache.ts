@@ -168,7 +168,7 @@ export class MintedSupply implements Supply {
       this.#report({ outcome: 'ok', version: credential.version, warnings: minted.warnings ?? [] }, startedAt)
       return credential
     } catch (error) {
-      if (era !== this.#era) throw asMintProblem(error)
+      if (era !== this.#era || isToldElsewhere(error)) throw asMintProblem(error)
       const setback = this.#remember(asMintProblem(error), secretVersion)
       this.#report({ outcome: 'failed', problem: setback.problem }, startedAt)
       throw this.#refusal(setback)
@@ -256,6 +256,11 @@ const MINT_PROBLEMS: ReadonlySet<ProblemCode> = new Set([
   'credential-unavailable',
   'login-required',
 ])
+
+/** Another connection wants a login first: it says where, remembers that itself, and forgets it once there is one. */
+function isToldElsewhere(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'login-required' && error.detail !== undefined
+}
 
 /** Whatever a mint threw, as one of the answers a caller may get. */
 function asMintProblem(error: unknown): Problem {

@@ -312,8 +312,8 @@ describe('whose login it is', () => {
   })
 })
 
-test('what another connection got in exchange ends with the login, and is not that of the next one', async () => {
-  const built = build('per-caller')
+/** Another connection, that exchanges the token of this one. */
+function childOf({ tools, supply }: Built): Pick<Built, 'supply'> {
   const exchange = sourceSettings.parse({
     kind: 'token-exchange',
     tokenEndpoint: `https://login.test:${issuer.port}/token`,
@@ -322,13 +322,27 @@ test('what another connection got in exchange ends with the login, and is not th
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
   })
-  const child = { supply: buildSupply(exchange, { ...built.tools, connection: () => built.supply }) }
+  return { supply: buildSupply(exchange, { ...tools, connection: () => supply }) }
+}
+
+test('another connection that needs the login says where to log in, and goes on at once when somebody has', async () => {
+  const built = build('per-caller')
+  const child = childOf(built)
+  for (let round = 0; round < 2; round++)
+    expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/user identity\('ann'\).*\?ann$/)
+  await logIn(built, 'ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-2')
+})
+
+test('what another connection got in exchange ends with the login, and is not that of the next one', async () => {
+  const built = build('per-caller')
+  const child = childOf(built)
   await logIn(built, 'ann')
   expect([await outcomeOf(child, purposeOf('ann')), await outcomeOf(child, purposeOf('ann'))]).toEqual(['at-2', 'at-2'])
   await logIn(built, 'ann')
   expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-4')
   await built.desk.logout('ann')
-  expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/nobody has logged in/)
+  expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/^Credential for user/)
 })
 
 test('what one issuer gave is never shown to another, nor by another client, when the settings are changed', async () => {
