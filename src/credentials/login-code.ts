@@ -45,6 +45,8 @@ interface Pending {
 }
 
 const PENDING_MS = 600_000
+/** After an issuer has not said where it is, it is not asked again. */
+const PAUSE_MS = 1_000
 /** At once; the oldest goes first. */
 const MAX_PENDING = 1_000
 /** Of one caller at once: one that begins many must not end those of others. */
@@ -57,6 +59,8 @@ const EXPIRING_MS = 259_200_000
 export class CodeDesk implements LoginDesk {
   readonly #terms: DeskTerms
   readonly #pending = new Map<string, Pending>()
+  /** The last answer of the issuer, while it is on its way, and for a moment where it was none. */
+  #asked: Promise<AuthorizationServer> | undefined
 
   constructor(terms: DeskTerms) {
     this.#terms = terms
@@ -90,7 +94,18 @@ export class CodeDesk implements LoginDesk {
 
   async #server(): Promise<AuthorizationServer> {
     const { endpoint, settings } = this.#terms
-    const server = await endpoint.metadata()
+    this.#asked ??= endpoint.metadata().then(
+      (found) => {
+        this.#asked = undefined
+        return found
+      },
+      (error) => {
+        // Whoever has a link may come as often as it likes.
+        setTimeout(() => (this.#asked = undefined), PAUSE_MS).unref()
+        throw error
+      },
+    )
+    const server = await this.#asked
     const { authorizationEndpoint } = settings
     return authorizationEndpoint === undefined ? server : { ...server, authorization_endpoint: authorizationEndpoint }
   }

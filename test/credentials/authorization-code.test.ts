@@ -253,6 +253,15 @@ describe('what has been begun', () => {
   })
 })
 
+test('an issuer that does not say where it is is not asked by everybody who comes', async () => {
+  issuer.answer({ status: 500 })
+  const issuerAlone = { tokenEndpoint: undefined, authorizationEndpoint: undefined }
+  const { desk } = build('shared', { ...issuerAlone, issuer: `https://login.test:${issuer.port}` })
+  const begin = () => desk.begin({ caller: undefined, redirectUri, holder: ME }).then(String, String)
+  for (const said of [...(await Promise.all([begin(), begin()])), await begin()]) expect(said).toMatch(/answered 500/)
+  expect(issuer.requests).toHaveLength(1)
+})
+
 describe('whose login it is', () => {
   test('per caller: nobody has the token of another', async () => {
     const built = build('per-caller')
