@@ -14,7 +14,7 @@ export function lent({ name, supply }: Connection, isDisabled: (connection: stri
         new Problem('credential-unavailable', { reason: `connection ${name} is switched off`, retryAfter: 1 }),
       )
     },
-    rejected: (credential, purpose) => supply.rejected(credential, purpose),
+    rejected: async (credential, purpose) => (isDisabled(name) ? undefined : supply.rejected(credential, purpose)),
     state: () => supply.state(),
     keyOf: (purpose) => supply.keyOf?.(purpose),
   }

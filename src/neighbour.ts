@@ -43,7 +43,8 @@ export function neighbourOf(settings: ConnectionSettings, connection: Connection
       const answer = await send(errand, credential)
       const other = answer.status === 401 && credential ? await supply.rejected(credential, purpose) : undefined
       const last = other ? await send(errand, other) : answer
-      return { answer: last, behind: (other ?? credential)?.behind }
+      const { behind, isGood } = other ?? credential ?? {}
+      return { answer: last, ...(behind && { behind }), isGood }
     },
   }
 }

@@ -1,13 +1,15 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { Hono } from 'hono'
 import { getCookie } from 'hono/cookie'
+import { identityOfCaller } from '../core/holdings.ts'
 import { Problem } from '../core/problem.ts'
 import type { LoginDesk } from '../credentials/login-desk.ts'
-import type { LoginTicket } from './login-links.ts'
+import { byCaller, type GivenTicket, type LoginTicket } from './login-links.ts'
 import { htmlOf, type LoginPage, STYLE } from './login-page.ts'
 import { loginView, subjectOf } from './login-view.ts'
 import type { AdminPorts } from './ports.ts'
 import { PROTECTIONS } from './refusal.ts'
+import { holdingsOf } from './store-of.ts'
 
 const STYLE_DIGEST = createHash('sha256').update(STYLE).digest('base64')
 const FIELDS = {
@@ -38,7 +40,8 @@ async function begin(connection: string, text: string | undefined, ports: AdminP
   const desk = ports.desks().get(connection)
   if (!desk) return page(404, NOBODY)
   const ticket = text === undefined ? undefined : ports.links.read(text, connection)
-  if (!ticket) return page(text === undefined ? 200 : 403, byCommand(connection, desk, text !== undefined))
+  if (!ticket || isOfAnother(ticket, desk, ports))
+    return page(text === undefined ? 200 : 403, byCommand(connection, desk, text !== undefined))
   const cookie = randomBytes(32).toString('base64url')
   const redirectUri = ports.links.callback(connection)
   try {
@@ -67,11 +70,14 @@ async function finish(connection: string, answer: URLSearchParams, { cookie = ''
   // The holder is made of both, so that whoever changes what the cookie says is another.
   const holder = ticket && holderOf(secret, ticket)
   if (!ticket || holder === undefined || !desk.isOpen(answer.get('state') ?? '', holder)) return page(403, ELSEWHERE)
+  if (ports.links.isSpent(ticket) || isOfAnother(ticket, desk, ports))
+    return page(403, byCommand(connection, desk, true))
   if (ports.isAuditFull()) return page(503, UNRECORDABLE)
   const { caller, by } = ticket
   const record = recorder(ports, { connection, caller, by })
   try {
     const login = await desk.finish(answer, { holder, by })
+    ports.links.spend(ticket)
     record(loginView({ caller, login, state: 'ok' }), undefined)
     return page(200, done(ticket))
   } catch (error) {
@@ -95,15 +101,24 @@ function recorder({ change, clock }: AdminPorts, { connection, caller, by }: Log
     })
 }
 
-function holderOf(cookie: string, { caller, by }: LoginTicket): string {
-  return JSON.stringify(['browser', cookie, caller ?? null, by])
+/** Given to a caller that was removed since: it could log in for the next one of its name. */
+function isOfAnother(ticket: GivenTicket, desk: LoginDesk, ports: AdminPorts): boolean {
+  const { caller, by } = ticket
+  if (caller === undefined || desk.placeOf(caller).identity !== identityOfCaller(caller)) return false
+  const stored = holdingsOf(ports).callers.find(({ name }) => name === caller)
+  if (stored) return stored.createdAt > ports.links.givenAt(ticket)
+  return by === byCaller(caller) && ports.declared().proofOf(caller) === undefined
 }
 
-function ticketIn(said: string): LoginTicket | undefined {
+function holderOf(cookie: string, { caller, by, id, until }: GivenTicket): string {
+  return JSON.stringify(['browser', cookie, caller ?? null, by, id, until])
+}
+
+function ticketIn(said: string): GivenTicket | undefined {
   try {
     const ticket: unknown = JSON.parse(Buffer.from(said, 'base64url').toString())
     const isTicket = typeof ticket === 'object' && ticket !== null && 'by' in ticket && typeof ticket.by === 'string'
-    return isTicket ? (ticket as LoginTicket) : undefined
+    return isTicket ? (ticket as GivenTicket) : undefined
   } catch {
     return undefined
   }
@@ -151,7 +166,9 @@ function byCommand(connection: string, desk: LoginDesk, isWrong: boolean): Login
   return {
     title: `Log in for ${connection}`,
     lines: [
-      ...(isWrong ? ['This link has ended: it is good for an hour, and until Sallyport is started again.'] : []),
+      ...(isWrong
+        ? ['This link has ended: it is good for one login, for an hour, and until Sallyport is started again.']
+        : []),
       'An operator begins a login by this command:',
     ],
     command: `sallyport login ${connection}${whose}`,

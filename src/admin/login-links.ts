@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 
 /** Who a link lets log in, and who let them. */
@@ -10,16 +10,30 @@ export interface LoginTicket {
   readonly by: string
 }
 
+/** A ticket as somebody has it. `id`: of this one alone. `until`: ms since the epoch. */
+export interface GivenTicket extends LoginTicket {
+  readonly id: string
+  readonly until: number
+}
+
+/** As whom a caller logs in for itself: no operator is called so. */
+export function byCaller(name: string): string {
+  return `caller ${name}`
+}
+
 const LIFE_MS = 3_600_000
 
 /**
  * Links to the page where somebody logs in. Whoever has one may log in for the caller that it names, and for nobody else:
- * a stranger's login in a caller's place would have that caller work in the stranger's account. They are good for an hour, and
- * for this process.
+ * a stranger's login in a caller's place would have that caller work in the stranger's account. They are good for an hour, for
+ * this process, and for one login: other users of a machine see the link among the arguments of a browser, and it stays in its
+ * history.
  */
 export class LoginLinks {
   readonly #clock: Pick<Clock, 'now'>
   readonly #key = randomBytes(32)
+  /** Those that somebody has logged in by, and when they end anyway. */
+  readonly #spent = new Map<string, number>()
   #base: string | undefined
 
   constructor(clock: Pick<Clock, 'now'>) {
@@ -48,7 +62,7 @@ export class LoginLinks {
   /** For a caller that has proved itself: it may log in for itself. What is everybody's is for operators to begin. */
   forCaller(connection: string, caller: string | undefined): string {
     if (caller === undefined) return this.#page(connection)
-    return this.link({ connection, caller, by: `caller ${caller}` })
+    return this.link({ connection, caller, by: byCaller(caller) })
   }
 
   #page(connection: string): string {
@@ -56,19 +70,39 @@ export class LoginLinks {
   }
 
   #sign(ticket: LoginTicket): string {
-    const said = Buffer.from(JSON.stringify({ ...ticket, until: this.#clock.now() + LIFE_MS })).toString('base64url')
+    const said = Buffer.from(
+      JSON.stringify({ ...ticket, id: randomUUID(), until: this.#clock.now() + LIFE_MS }),
+    ).toString('base64url')
     return `${said}.${this.#macOf(said).toString('base64url')}`
   }
 
-  /** Undefined: it is none of ours, or of another connection, or too old. */
-  read(text: string, connection: string): LoginTicket | undefined {
+  /** Undefined: it is none of ours, or of another connection, or too old, or somebody has logged in by it. */
+  read(text: string, connection: string): GivenTicket | undefined {
     const [said = '', mac = '', ...more] = text.split('.')
     const given = Buffer.from(mac, 'base64url')
     const right = this.#macOf(said)
     if (more.length > 0 || given.length !== right.length || !timingSafeEqual(given, right)) return undefined
     // Nobody but us has made it.
-    const ticket = JSON.parse(Buffer.from(said, 'base64url').toString()) as LoginTicket & { readonly until: number }
-    return ticket.connection === connection && ticket.until > this.#clock.now() ? ticket : undefined
+    const ticket = JSON.parse(Buffer.from(said, 'base64url').toString()) as GivenTicket
+    const isGood = ticket.connection === connection && ticket.until > this.#clock.now() && !this.isSpent(ticket)
+    return isGood ? ticket : undefined
+  }
+
+  /** Somebody has logged in by it. */
+  spend({ id, until }: GivenTicket): void {
+    const now = this.#clock.now()
+    for (const [other, end] of this.#spent) if (end <= now) this.#spent.delete(other)
+    this.#spent.set(id, until)
+  }
+
+  /** Whether somebody has. */
+  isSpent({ id }: GivenTicket): boolean {
+    return this.#spent.has(id)
+  }
+
+  /** When a ticket was given; ms since the epoch. */
+  givenAt({ until }: GivenTicket): number {
+    return until - LIFE_MS
   }
 
   #macOf(said: string): Buffer {

@@ -68,5 +68,10 @@ export interface StoredLogin {
   readonly createdBy: string
 }
 
+/** Whose a login is that one caller alone has, as `StoredLogin.identity` says it. */
+export function identityOfCaller(name: string): string {
+  return `caller:${name}`
+}
+
 /** No store, or nothing in it. */
 export const NO_HOLDINGS: Holdings = Object.freeze({ revision: 0, callers: [], grants: [], switches: [], logins: [] })

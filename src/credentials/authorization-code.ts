@@ -4,7 +4,7 @@ import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
 import { z } from '../forms/zod.ts'
 import { AUTHORIZATION_RESERVED } from '../oauth/authorization.ts'
 import { TokenEndpoint } from '../oauth/endpoint.ts'
-import { endpointFields, type Fault, faultsOfEndpoint } from '../oauth/endpoint-settings.ts'
+import { endpointFields, type Fault, faultsOfEndpoint, urlOf } from '../oauth/endpoint-settings.ts'
 import { MintedSupply } from './cache.ts'
 import { ForgetfulSupply } from './forgetful.ts'
 import { KeyedSupply } from './keyed.ts'
@@ -71,7 +71,7 @@ export const authorizationCode: SourceKind<typeof schema> = {
   build(settings, tools) {
     const endpoint = new TokenEndpoint(settings, tools)
     const { name: connection = '', logins, clock } = tools
-    const desk = new CodeDesk({ connection, endpoint, logins, clock, settings })
+    const desk = new CodeDesk({ connection, endpoint, logins, clock, settings, of: grantorOf(settings) })
     const { identity } = settings
     if (identity === 'shared') return Object.assign(supplyOf('shared', endpoint, { settings, tools }), { desk })
     const keyed = new KeyedSupply({
@@ -80,6 +80,11 @@ export const authorizationCode: SourceKind<typeof schema> = {
     })
     return Object.assign(keyed, { desk })
   },
+}
+
+/** A refresh token is shown to nobody else than who gave it, whatever becomes of the settings of a connection of that name. */
+function grantorOf(settings: Settings): string {
+  return `${urlOf(settings).host} ${settings.clientId}`
 }
 
 interface Context {
@@ -91,17 +96,22 @@ function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }
   const { name: connection = '', logins, clock } = tools
   const place = { connection, identity }
   const gone = (reason: string) => new Problem('login-required', { reason: `${reason}: somebody has to log in` })
-  const refresher = logins && new Refresher({ place, logins, endpoint, settings, clock, gone })
+  const refresher = logins && new Refresher({ place, logins, endpoint, settings, clock, gone, of: grantorOf(settings) })
+  const mark = () => logins?.find(place)?.id ?? ''
   const supply = new MintedSupply({
     mint: async () => {
       if (!refresher) throw new Problem('credential-failed', { reason: NO_STORE })
-      return refresher.mint()
+      const before = mark()
+      const minted = await refresher.mint()
+      if (mark() !== before) throw new Problem('credential-unavailable', CHANGED)
+      // Also what is minted with it, by other connections, ends with the login.
+      return { ...minted, isGood: () => mark() === before && (minted.isGood?.() ?? true) }
     },
     secretVersion: () => endpoint.secretVersion(),
     ...mintageOf(tools),
   })
   return new ForgetfulSupply(supply, {
-    mark: () => logins?.find(place)?.id ?? '',
+    mark,
     missing: () => (logins && !logins.find(place) ? gone('nobody has logged in') : undefined),
     tell: (problem, purpose) => told(problem, purpose, { identity, settings, tools }),
   })
@@ -122,4 +132,5 @@ function told(
   return new Problem(problem.code, { reason: problem.reason, detail, cause: problem.cause })
 }
 
+const CHANGED = { reason: 'the login was taken back, or is another one, since it was asked for', retryAfter: 1 }
 const NO_STORE = 'there is no store open here to keep logins in'

@@ -168,7 +168,7 @@ export class MintedSupply implements Supply {
       this.#report({ outcome: 'ok', version: credential.version, warnings: minted.warnings ?? [] }, startedAt)
       return credential
     } catch (error) {
-      if (era !== this.#era) throw asMintProblem(error)
+      if (era !== this.#era || isToldElsewhere(error)) throw asMintProblem(error)
       const setback = this.#remember(asMintProblem(error), secretVersion)
       this.#report({ outcome: 'failed', problem: setback.problem }, startedAt)
       throw this.#refusal(setback)
@@ -245,8 +245,9 @@ const EXPIRED_ON_ARRIVAL = {
 }
 
 function credentialOf(minted: Minted, generation: number): Credential {
-  const { secret, sentAt, lifetimeMs, behind, lineage, boundTo } = minted
-  const origin = { ...(behind && { behind }), ...(lineage && { lineage }), ...(boundTo && { boundTo }) }
+  const { secret, sentAt, lifetimeMs, behind, lineage, boundTo, isGood } = minted
+  const bonds = { ...(boundTo && { boundTo }), ...(isGood && { isGood }) }
+  const origin = { ...(behind && { behind }), ...(lineage && { lineage }), ...bonds }
   return { secret, generation, version: `token ${generation}`, expiresAt: sentAt.wall + lifetimeMs, ...origin }
 }
 
@@ -255,6 +256,11 @@ const MINT_PROBLEMS: ReadonlySet<ProblemCode> = new Set([
   'credential-unavailable',
   'login-required',
 ])
+
+/** Another connection wants a login first: it says where, remembers that itself, and forgets it once there is one. */
+function isToldElsewhere(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'login-required' && error.detail !== undefined
+}
 
 /** Whatever a mint threw, as one of the answers a caller may get. */
 function asMintProblem(error: unknown): Problem {

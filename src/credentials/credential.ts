@@ -19,6 +19,8 @@ export interface Credential {
   readonly boundTo?: DpopKey
   /** The long-lived secret behind it, for the audit; absent where there is none. */
   readonly behind?: LongLived
+  /** False once what it rests on was taken back: then what was had for it counts no more, either. */
+  readonly isGood?: (() => boolean) | undefined
   /** The token it was given in exchange for, and whom it acts as at the issuer; for the audit. */
   readonly lineage?: Lineage | undefined
 }

@@ -57,12 +57,14 @@ export class Exchange {
     const subject = await subjects.current(purpose)
     const { granted, used } = await this.#exchange({ subject, actor }, purpose)
     refuseOther(granted, terms)
+    refuseSame(granted, used, actor)
     const minted = mintedOf(granted, terms.limits)
     const behind = minted.behind ?? used.behind
     const actsAs = this.#chosen(purpose)
     return {
       ...minted,
       ...within(minted, used, subjects.isFixed),
+      isGood: allGood([minted, used, actor]),
       ...(behind && { behind }),
       lineage: { subject: used.origin, ...(actsAs !== undefined && { actsAs }) },
     }
@@ -104,6 +106,12 @@ export class Exchange {
   }
 }
 
+/** What was given in exchange ends with what it was given for: whoever has logged out is not acted for any more. */
+function allGood(all: readonly (Pick<Minted, 'isGood'> | undefined)[]): Minted['isGood'] {
+  const conditions = all.flatMap((one) => one?.isGood ?? [])
+  return conditions.length === 0 ? undefined : () => conditions.every((isGood) => isGood())
+}
+
 /** A token of a type that was asked for is what is to be injected, access token or not. */
 function canBeNamed({ requested }: ExchangeTerms): boolean {
   return requested !== undefined && requested !== uriOfType('access_token')
@@ -115,6 +123,12 @@ function refuseOther({ issuedTokenType: issued }: Granted, { requested, mayBeUnt
   if (issued === undefined) throw senseless('no issued_token_type, which RFC 8693 demands')
   const isWanted = requested === undefined ? USABLE.has(issued) : issued === requested
   if (!isWanted) throw senseless('another type of token than the one that is wanted: see requestedTokenType')
+}
+
+/** The token that came is never sent on, whoever says that it is the new one. */
+function refuseSame({ accessToken }: Granted, subject: SubjectToken, actor: SubjectToken | undefined): void {
+  if (subject.token.equals(accessToken) || actor?.token.equals(accessToken))
+    throw senseless('the very token that it was to exchange')
 }
 
 function senseless(what: string): Problem {

@@ -13,7 +13,7 @@ export const githubApp: SourceKind<typeof githubAppSchema> = {
     const installation = new Installation(settings, tools)
     const supplyFor = (repositories: readonly string[] | undefined) =>
       new MintedSupply({
-        mint: () => installation.mint(repositories),
+        mint: (purpose) => installation.mint(repositories, purpose?.caller.name),
         secretVersion: () => installation.keyVersion(),
         ...mintageOf(tools),
       })

@@ -14,8 +14,11 @@ import type { SourceTools } from './tools.ts'
 
 /** GitHub takes ten minutes at most, from its own clock on. */
 const JWT_LIFETIME_MS = 540_000
-/** That many refusals in a minute are enough: repositories are named by callers, and GitHub counts requests of the app. */
-const MAX_REFUSALS = 20
+/**
+ * That many refusals in a minute are enough: repositories are named by callers, and GitHub counts requests of the app. So
+ * many of one caller, that no other caller is without tokens for it; and of all together, at which nobody is asked for any more.
+ */
+const MAX_REFUSALS = { ofOne: 20, ofAll: 100 }
 const MINUTE_MS = 60_000
 
 /** One installation of a GitHub App. Any number of mints at once. */
@@ -26,7 +29,7 @@ export class Installation {
   readonly #key: HeldSecret
   readonly #url: URL
   /** On the monotonic clock, the latest last. */
-  #refusals: number[] = []
+  #refusals: { readonly at: number; readonly caller: string | undefined }[] = []
 
   constructor(settings: GithubAppSettings, tools: SourceTools) {
     const { tls, allowPrivate, timeoutMs, key, apiUrl, installationId } = settings
@@ -48,15 +51,15 @@ export class Installation {
   }
 
   /**
-   * A token for these repositories, or without them for all that the installation has.
+   * A token for these repositories, or without them for all that the installation has. `caller`: who has named them.
    * @throws Problem `credential-unavailable`, `credential-failed`
    */
-  async mint(repositories: readonly string[] | undefined): Promise<Minted> {
-    this.#refuseFlood()
+  async mint(repositories: readonly string[] | undefined, caller?: string): Promise<Minted> {
+    this.#refuseFlood(caller)
     try {
       return await this.#ask(repositories)
     } catch (error) {
-      if (error instanceof Problem && isLasting(error)) this.#refusals.push(this.#clock.monotonic())
+      if (error instanceof Problem && isLasting(error)) this.#refusals.push({ at: this.#clock.monotonic(), caller })
       throw error
     }
   }
@@ -94,14 +97,18 @@ export class Installation {
   }
 
   /** One supply remembers its own refusal; a caller who names one repository after the other asks many. */
-  #refuseFlood(): void {
+  #refuseFlood(caller: string | undefined): void {
     const since = this.#clock.monotonic() - MINUTE_MS
-    this.#refusals = this.#refusals.filter((at) => at > since)
-    const [first = 0] = this.#refusals
-    if (this.#refusals.length < MAX_REFUSALS) return
+    this.#refusals = this.#refusals.filter(({ at }) => at > since)
+    const own = this.#refusals.filter((refusal) => refusal.caller === caller)
+    const isOwn = own.length >= MAX_REFUSALS.ofOne
+    const counted = isOwn ? own : this.#refusals
+    const [first] = counted
+    if (!first || (!isOwn && counted.length < MAX_REFUSALS.ofAll)) return
+    const whom = isOwn && caller !== undefined ? ` to ${caller}` : ''
     throw new Problem('credential-unavailable', {
-      reason: `${this.#url.host} has refused ${MAX_REFUSALS} tokens within a minute: it is left alone for the rest of it`,
-      retryAfter: Math.ceil((first - since) / 1000),
+      reason: `${this.#url.host} has refused ${counted.length} tokens${whom} within a minute: it is left alone for the rest of it`,
+      retryAfter: Math.ceil((first.at - since) / 1000),
     })
   }
 }

@@ -39,7 +39,7 @@ export class Impersonation {
   }
 
   /** Lives as long as it says, and not as its parent: it is another identity's. @throws Problem */
-  async mint({ secret, behind, lineage, sentAt: begunAt }: Minted): Promise<Minted> {
+  async mint({ secret, behind, lineage, isGood, sentAt: begunAt }: Minted): Promise<Minted> {
     const { scope, impersonationLifetimeMs, maxLifetimeMs, timeoutMs, serviceAccount } = this.#wanted
     const body = { scope: scope.split(' '), lifetime: `${Math.floor(impersonationLifetimeMs / 1000)}s` }
     const sentAt = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() }
@@ -61,6 +61,7 @@ export class Impersonation {
       secret: token,
       sentAt,
       lifetimeMs: Math.min(expiresAt - sentAt.wall, maxLifetimeMs),
+      isGood,
       ...(behind && { behind }),
       ...(lineage && { lineage: { ...lineage, actsAs: serviceAccount } }),
     }

@@ -52,11 +52,12 @@ async function mint(settings: HttpMintSettings, tools: SourceTools, purpose: Pur
     body: bodyOf(settings, tools),
     signal: AbortSignal.timeout(timeoutMs),
   }
-  const { answer, behind = own } = await neighbour.ask(errand, purpose)
+  const { answer, behind = own, isGood } = await neighbour.ask(errand, purpose)
   const told = readAnswer(answer, settings, { who: neighbour.host, now: sentAt.wall })
   return {
     ...mintedFrom({ who: neighbour.host, by: 'tokenPointer', ...told, sentAt, saidAt: answer.date }, settings),
     ...(behind && { behind }),
+    isGood,
   }
 }
 

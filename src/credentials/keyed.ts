@@ -13,13 +13,24 @@ export interface Keying {
   supplyFor(key: string): Supply
 }
 
-/** Kept at once. Whoever was longest without an ask goes first, and is minted for anew. */
+/**
+ * Kept at once. Of the caller that has most of them, the one that was longest without an ask goes first, and is minted for
+ * anew: one that shows a new token with each ask, or names a new repository, takes nothing from others.
+ */
 const MAX_KEYS = 10_000
+
+interface Kept {
+  readonly supply: Supply
+  /** Who asked for it first. */
+  readonly caller: string
+}
 
 /** One supply for each key: no two of them ever share a credential. */
 export class KeyedSupply implements Supply {
   readonly #keying: Keying
-  readonly #supplies = new Map<string, Supply>()
+  readonly #supplies = new Map<string, Kept>()
+  /** How many of them each caller has. */
+  readonly #counts = new Map<string, number>()
 
   constructor(keying: Keying) {
     this.#keying = keying
@@ -44,7 +55,7 @@ export class KeyedSupply implements Supply {
 
   /** Of whoever asked last. */
   state(): SupplyState {
-    const last = [...this.#supplies.values()].at(-1)?.state() ?? { phase: 'absent' }
+    const last = [...this.#supplies.values()].at(-1)?.supply.state() ?? { phase: 'absent' }
     return { ...last, separate: this.#supplies.size }
   }
 
@@ -54,16 +65,28 @@ export class KeyedSupply implements Supply {
 
   #supplyFor(purpose: Purpose): Supply {
     const key = this.#keying.keyOf(purpose)
-    const supply = this.#supplies.get(key) ?? this.#keying.supplyFor(key)
+    const kept = this.#supplies.get(key) ?? this.#begin(key, purpose.caller.name)
     this.#supplies.delete(key)
-    this.#supplies.set(key, supply)
-    if (this.#supplies.size > MAX_KEYS) this.#forgetOldest()
-    return supply
+    this.#supplies.set(key, kept)
+    if (this.#supplies.size > MAX_KEYS) this.#forgetOne()
+    return kept.supply
   }
 
-  #forgetOldest(): void {
-    const [oldest] = this.#supplies.keys()
-    if (oldest !== undefined) this.#supplies.delete(oldest)
+  #begin(key: string, caller: string): Kept {
+    this.#counts.set(caller, (this.#counts.get(caller) ?? 0) + 1)
+    return { supply: this.#keying.supplyFor(key), caller }
+  }
+
+  #forgetOne(): void {
+    let [most, count] = ['', 0]
+    for (const [caller, its] of this.#counts) if (its > count) [most, count] = [caller, its]
+    for (const [key, { caller }] of this.#supplies) {
+      if (caller !== most) continue
+      this.#supplies.delete(key)
+      break
+    }
+    if (count > 1) this.#counts.set(most, count - 1)
+    else this.#counts.delete(most)
   }
 }
 

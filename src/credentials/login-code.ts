@@ -20,6 +20,8 @@ export interface DeskTerms {
   readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
   readonly logins: Logins | undefined
   readonly clock: Clock
+  /** Who gives the tokens, and to which client. */
+  readonly of: string
   readonly settings: LifetimeLimits & {
     readonly clientId: string
     readonly issuer?: string | undefined
@@ -43,8 +45,12 @@ interface Pending {
 }
 
 const PENDING_MS = 600_000
+/** After an issuer has not said where it is, it is not asked again. */
+const PAUSE_MS = 1_000
 /** At once; the oldest goes first. */
 const MAX_PENDING = 1_000
+/** Of one caller at once: one that begins many must not end those of others. */
+const MAX_OF_ONE = 20
 /** A login is about to end in the last tenth of its life, and in its last three days at most. */
 const EXPIRING_SHARE = 0.1
 const EXPIRING_MS = 259_200_000
@@ -53,6 +59,8 @@ const EXPIRING_MS = 259_200_000
 export class CodeDesk implements LoginDesk {
   readonly #terms: DeskTerms
   readonly #pending = new Map<string, Pending>()
+  /** The last answer of the issuer, while it is on its way, and for a moment where it was none. */
+  #asked: Promise<AuthorizationServer> | undefined
 
   constructor(terms: DeskTerms) {
     this.#terms = terms
@@ -83,20 +91,33 @@ export class CodeDesk implements LoginDesk {
       parameters: settings.authorizationParams,
       plaintext: settings.unsafeAllowPlaintextIssuer,
     })
-    this.#forgetOld()
+    this.#forgetOld(place)
     this.#pending.set(state, { holder, place, redirectUri, verifier, server, until: clock.monotonic() + PENDING_MS })
     return { url, state, expiresAt: clock.now() + PENDING_MS }
   }
 
   async #server(): Promise<AuthorizationServer> {
     const { endpoint, settings } = this.#terms
-    const server = await endpoint.metadata()
+    this.#asked ??= endpoint.metadata().then(
+      (found) => {
+        this.#asked = undefined
+        return found
+      },
+      (error) => {
+        // Whoever has a link may come as often as it likes.
+        setTimeout(() => (this.#asked = undefined), PAUSE_MS).unref()
+        throw error
+      },
+    )
+    const server = await this.#asked
     const { authorizationEndpoint } = settings
     return authorizationEndpoint === undefined ? server : { ...server, authorization_endpoint: authorizationEndpoint }
   }
 
-  #forgetOld(): void {
+  #forgetOld({ identity }: LoginPlace): void {
     const now = this.#terms.clock.monotonic()
+    const own = [...this.#pending].filter(([, { place }]) => place.identity === identity)
+    if (own.length >= MAX_OF_ONE && own[0]) this.#pending.delete(own[0][0])
     for (const [state, { until }] of this.#pending) {
       if (until > now && this.#pending.size < MAX_PENDING) return
       this.#pending.delete(state)
@@ -120,7 +141,7 @@ export class CodeDesk implements LoginDesk {
   }
 
   async #redeem(code: Secret, { place, redirectUri, verifier }: Pending, by: string): Promise<StoredLogin> {
-    const { endpoint, logins, settings } = this.#terms
+    const { endpoint, logins, settings, of } = this.#terms
     if (!logins) throw failed('there is no store open here to keep a login in')
     const parameters = [
       ['code', code.reveal()],
@@ -134,7 +155,7 @@ export class CodeDesk implements LoginDesk {
     const { secret, sentAt, lifetimeMs, boundTo } = mintedOf(granted, settings)
     const access = boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
-    return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false }), { by, expiresAt }))
+    return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false, of }), { by, expiresAt }))
   }
 
   async logout(caller: string | undefined): Promise<StoredLogin | undefined> {

@@ -19,8 +19,8 @@ export interface Minted {
   readonly isLast?: boolean
   /** The key that it is bound to. */
   readonly boundTo?: DpopKey
-  /** False once what it may be bound to is used no more: then it is over before its time. */
-  readonly isGood?: () => boolean
+  /** False once what it may be bound to is used no more, or what it rests on was taken back: then it is over before its time. */
+  readonly isGood?: (() => boolean) | undefined
   /** What an operator should know although it went well. Our own words. */
   readonly warnings?: readonly string[]
 }

@@ -16,12 +16,16 @@ export interface RefreshTerms {
   readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
   readonly settings: LifetimeLimits & { readonly timeoutMs: number; readonly scope?: string | undefined }
   readonly clock: Clock
+  /** Who gives them, and to which client, where it is known of each whose it is: what another gave is not shown to this one. */
+  readonly of?: string
   /** What it means that there is none, or that it is taken no more. */
   gone(reason: string): Problem
 }
 
 /** Beside the request itself: two writes to the store. */
 const SPARE_MS = 2_000
+/** By how much the clocks of two processes may differ. */
+const CLOCK_SLACK_MS = 60_000
 /**
  * A refresh token whose fate is not known is shown again until the issuer says what became of it. Where it was taken, and the
  * answer was lost, it is worth nothing from the second time on, and never less for a third; where the issuer was only
@@ -63,13 +67,18 @@ export class Refresher {
     return since
   }
 
-  /** The token that others have got, unless it was given out here before, or is about to be refreshed anyway. */
+  /**
+   * The token that others have got, unless it was given out here before, or is about to be refreshed anyway.
+   * @throws what `gone` makes, of a login at another issuer, or of another client
+   */
   #adopt({ id, version, content }: KeptLogin): Minted | undefined {
     const mark = `${id} ${version}`
-    const { access } = unpacked(content)
+    const { access, of } = unpacked(content)
+    if (of !== undefined && this.#terms.of !== undefined && of !== this.#terms.of) throw this.#terms.gone(FOREIGN)
     if (!access || mark === this.#last) return undefined
     const now = { wall: this.#terms.clock.now(), monotonic: this.#terms.clock.monotonic() }
-    // A clock that is behind theirs must not make it younger than it is here.
+    // By a clock that is behind theirs, or was set back, nobody can say how old it is.
+    if (access.sentAt - now.wall > CLOCK_SLACK_MS) return undefined
     const age = Math.max(0, now.wall - access.sentAt)
     const sentAt = { wall: now.wall - age, monotonic: now.monotonic - age }
     const minted = { secret: access.secret, sentAt, lifetimeMs: access.lifetimeMs }
@@ -96,7 +105,7 @@ export class Refresher {
     const { secret, sentAt, lifetimeMs } = minted
     // What is bound to a key of this process is of use to no other.
     const access = minted.boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
-    const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame }
+    const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame, of: before.of }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
     return this.#keep(lease, content, expiresAt, minted)
   }
@@ -139,6 +148,8 @@ export class Refresher {
     throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
   }
 }
+
+const FOREIGN = 'the login is one at another issuer, or of another client, than the settings name now'
 
 /** What failed before anything that is spent has left. */
 class NotSent extends Error {}

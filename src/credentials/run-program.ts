@@ -31,6 +31,9 @@ export async function runProgram(run: Run): Promise<string> {
   const end = (problem: Problem) => {
     failure ??= problem
     killGroup(child)
+    // Whatever has left the group, as a daemon does, still holds them open.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
   }
   const timer = setTimeout(() => end(late(run)), run.timeoutMs)
   const stop = () => end(new Problem('credential-unavailable', { reason: CLOSING }))

@@ -19,6 +19,8 @@ export interface SubjectToken {
   readonly origin: LongLived
   /** The long-lived secret behind it. */
   readonly behind?: LongLived | undefined
+  /** False once it was taken back. */
+  readonly isGood?: (() => boolean) | undefined
   /** Another one, after an issuer has refused this; undefined when there is none. */
   renew?(): Promise<SubjectToken | undefined>
 }
@@ -109,13 +111,13 @@ function kept({ token: reference }: Extract<SubjectSettings, { from: 'file' }>, 
 function borrowed(name: string, tools: SourceTools): Subjects {
   const supply = () => supplyOf(name, tools)
   function subjectOf(credential: Credential, purpose: Purpose | undefined): SubjectToken {
-    const { secret: token, expiresAt, behind } = credential
+    const { secret: token, expiresAt, behind, isGood } = credential
     const origin = { name: `connection:${name}`, secret: token, storedVersion: undefined }
     const renew = async () => {
       const other = await supply().rejected(credential, purpose)
       return other && subjectOf(other, purpose)
     }
-    return { token, expiresAt: expiresAt ?? expiryOf(token), origin, behind, renew }
+    return { token, expiresAt: expiresAt ?? expiryOf(token), origin, behind, isGood, renew }
   }
   return {
     isFixed: false,

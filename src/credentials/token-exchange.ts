@@ -92,6 +92,7 @@ export const tokenExchange: SourceKind<typeof schema> = {
   needs({ subject, actor, clientIdFrom }) {
     const [one, other] = [needsOfSubject('subject', subject), needsOfSubject('actor', actor)]
     return {
+      claim: clientIdFrom && { path: ['clientIdFrom'], issuer: clientIdFrom.issuer },
       callersToken: clientIdFrom !== undefined || one.callersToken === true || other.callersToken === true,
       connections: [...(one.connections ?? []), ...(other.connections ?? [])],
       callers: [...(one.callers ?? []), ...(other.callers ?? [])],

@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
-import type { LongLived } from '../core/secret.ts'
 import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
@@ -11,6 +10,7 @@ import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
 import type { Logins } from './logins.ts'
+import type { Minted } from './mint.ts'
 
 /** How one mint went. `durationMs`: on the monotonic clock. */
 export type MintEvent =
@@ -40,13 +40,10 @@ export interface Neighbour {
   readonly host: string
   /**
    * Asks once, with the connection's own credential in its place; once more with another one after a 401. `purpose`: of
-   * the ask that it is for, where that connection gives each caller its own. `behind`: the long-lived secret behind it.
+   * the ask that it is for, where that connection gives each caller its own. `isGood`: false once that was taken back.
    * @throws Problem `credential-unavailable`, `credential-failed`
    */
-  ask(
-    errand: Errand,
-    purpose?: Purpose,
-  ): Promise<{ readonly answer: IssuerAnswer; readonly behind?: LongLived | undefined }>
+  ask(errand: Errand, purpose?: Purpose): Promise<{ readonly answer: IssuerAnswer } & Pick<Minted, 'behind' | 'isGood'>>
 }
 
 /** What every kind of source is built with. */
@@ -75,6 +72,8 @@ export interface SourceTools extends References {
 export interface SourceNeeds {
   /** A token that the caller has proved itself with. */
   readonly callersToken?: boolean
+  /** A claim by which a caller becomes somebody; without an issuer it may be of any. */
+  readonly claim?: { readonly path: readonly PropertyKey[]; readonly issuer: string | undefined } | undefined
   readonly connections?: readonly Named[]
   readonly callers?: readonly Named[]
 }

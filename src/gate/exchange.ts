@@ -145,7 +145,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     ...prepared,
     method: ask.method,
     incoming,
-    sender: upstream.sender(permit.caller.name, permit.host, permit.port),
+    sender: upstream.sender(permit.caller.name, permit.host, permit.port, credential && whoseOf(errand)),
     maxRequestBytes: upstream.limits.maxRequestBytes,
     idleTimeoutMs: upstream.limits.idleTimeoutMs,
     relayChallenge: connection.injection === undefined,
@@ -161,6 +161,11 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
   const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
   const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
   return { outcome, replacement }
+}
+
+/** Who shares the credential with whom also shares sockets; undefined where all that a caller has is one. */
+function whoseOf({ ask, permit, connection }: Errand): string | undefined {
+  return connection.supply.keyOf?.(purposeOf(permit, ask))
 }
 
 /** A second time does no more than the first, and there is no body that would be gone. @see RFC 9110 section 9.2.2 */

@@ -7,8 +7,8 @@ const LEAST = 4
 const known = new WeakMap<Secret, readonly Buffer[]>()
 
 /**
- * The bytes as which a credential could come back in an answer: as it is, percent-encoded, in JSON, in hexadecimal, in
- * UTF-16, and in base64 and base64url, whatever stands before it. The same list for the same secret.
+ * The bytes as which a credential could come back in an answer: as it is, percent-encoded, in JSON, in HTML, in hexadecimal,
+ * in UTF-16, and in base64 and base64url, whatever stands before it. The same list for the same secret.
  */
 export function echoForms(secret: Secret): readonly Buffer[] {
   const before = known.get(secret)
@@ -18,7 +18,7 @@ export function echoForms(secret: Secret): readonly Buffer[] {
   const sent = [text, ...base64Forms(text)]
   const derived = [
     ...sent,
-    ...sent.flatMap((each) => [...percentForms(each), ...jsonForms(each), ...base64Forms(each)]),
+    ...sent.flatMap((each) => [...percentForms(each), ...jsonForms(each), ...htmlForms(each), ...base64Forms(each)]),
   ]
   const texts = new Set([text, ...[...derived, ...hexForms(text)].filter((form) => form.length >= LEAST)])
   const wide = Buffer.from(text, 'utf16le')
@@ -43,7 +43,24 @@ function encodedToo(text: string, characters: RegExp): string {
 
 function jsonForms(text: string): string[] {
   const usual = JSON.stringify(text).slice(1, -1)
-  return [usual, usual.replaceAll('/', '\\/')]
+  const escaped = (form: string, characters: RegExp) => form.replace(characters, (char) => `\\u00${hexOf(char)}`)
+  // What Go, Gson and .NET escape besides, each in its own way.
+  const net = escaped(usual.replaceAll('\\"', '\\u0022'), /[&'+<>`]/g)
+  const upper = net.replace(/\\u00../g, (code) => `\\u${code.slice(2).toUpperCase()}`)
+  return [usual, usual.replaceAll('/', '\\/'), escaped(usual, /[&<>]/g), escaped(usual, /[&'<=>]/g), upper]
+}
+
+/** As most templates have it, and as those of .NET do. */
+function htmlForms(text: string): string[] {
+  const usual = text.replace(/[&<>"']/g, (char) => HTML[char] ?? char)
+  const net = text.replace(/[&<>"]/g, (char) => HTML[char] ?? char).replaceAll("'", '&#x27;')
+  return [usual, net.replaceAll('+', '&#x2B;')]
+}
+
+const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+
+function hexOf(char: string): string {
+  return char.charCodeAt(0).toString(16).padStart(2, '0')
 }
 
 function hexForms(text: string): string[] {

@@ -14,6 +14,8 @@ export function replaceInForm(text: string, name: string, placeholder: string, c
   if (others.length > 0) throw misplaced('its field is there more than once')
   if (decoded(text).split(placeholder).length > 2) throw misplaced('it is in other places, too')
   const pair = pairs[at] ?? ''
+  // To servers that part fields at ";", too, it would be in one that the caller has named.
+  if (pair.includes(';')) throw misplaced('its place can be read in two ways')
   const start = pair.indexOf('=') + 1
   if (start === 0) throw misplaced('it is not in its place')
   const value = replaceOnce(pair.slice(start), placeholder, encodeURIComponent(credential))

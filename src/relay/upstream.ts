@@ -36,7 +36,7 @@ export interface UpstreamTerms {
 const MAX_POOLS = 256
 
 /**
- * The sockets of one connection. A pool belongs to one caller and one host: two callers never share an upstream socket,
+ * The sockets of one connection. A pool belongs to one caller, one credential of several, and one host: two callers never share an upstream socket,
  * so that what one leaves behind in it can never reach the other (queue poisoning, CVE-2026-105481).
  */
 export class Upstream {
@@ -81,11 +81,14 @@ export class Upstream {
     return `${this.#terms.tls === 'plaintext' ? 'http' : 'https'}://${this.authority(host, port)}`
   }
 
-  /** `port`: where it is another than that of the connection. */
-  sender(caller: string, host: string, port: number = this.#terms.port): Sender {
+  /**
+   * `port`: where it is another than that of the connection. `whose`: who it is behind that caller, where several people go
+   * by the name of one.
+   */
+  sender(caller: string, host: string, port: number = this.#terms.port, whose = ''): Sender {
     this.#renew()
     // Neither a caller's name nor a host has a blank.
-    const key = `${caller} ${host} ${port}`
+    const key = `${caller} ${host} ${port} ${whose}`
     if (key === this.#latest?.key) return this.#latest.pool
     const pool = this.#pools.get(key) ?? this.#open(host, port)
     // Re-inserting keeps the map in order of use, oldest first.

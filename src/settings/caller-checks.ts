@@ -36,3 +36,14 @@ export function faultOfGrantee(name: string, { callers }: Settings): string | un
     ? `use a name that its proofs make, or a group: nobody goes by "${name}" itself`
     : unknown('caller', callers)
 }
+
+/** Whose tokens callers show: a claim of one issuer says nothing of the same claim of another. */
+export function issuersOf(callers: Settings['callers']): ReadonlySet<string | undefined> {
+  return new Set(
+    Object.values(callers).flatMap((caller) => {
+      if (caller.kind === 'spiffe') return [`spiffe ${JSON.stringify(caller)}`]
+      if (caller.kind === 'kubernetes') return [caller.issuer ?? caller.apiServer]
+      return caller.kind === 'jwt' ? [caller.issuer] : []
+    }),
+  )
+}

@@ -1,4 +1,5 @@
 import { keepsTokens } from '../credentials/registry.ts'
+import { issuersOf } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 
@@ -50,13 +51,7 @@ function hasAdmin({ listen, operators }: NonNullable<Settings['admin']>): boolea
 
 /** The same text may be somebody else at another issuer: "sub: 7" of two is two people. */
 function claimFaults(callers: Settings['callers']): string[] {
-  const issuers = new Set(
-    Object.values(callers).flatMap((caller) => {
-      if (caller.kind === 'spiffe') return [`spiffe ${JSON.stringify(caller)}`]
-      if (caller.kind === 'kubernetes') return [caller.issuer ?? caller.apiServer]
-      return caller.kind === 'jwt' ? [caller.issuer] : []
-    }),
-  )
+  const issuers = issuersOf(callers)
   if (issuers.size === 0) return ['use per-caller: no caller shows a token that could have a claim']
   return issuers.size > 1 ? ['use per-caller: the same claim of two issuers is not the same person'] : []
 }

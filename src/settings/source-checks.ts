@@ -1,6 +1,6 @@
 import { kindOfCaller, readsTokens } from '../callers/registry.ts'
 import { needsOf } from '../credentials/registry.ts'
-import { faultOfGrantee } from './caller-checks.ts'
+import { faultOfGrantee, issuersOf } from './caller-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import type { Settings } from './schema.ts'
 import { unknown } from './unknown.ts'
@@ -12,6 +12,7 @@ export function sourceFaults(settings: Settings): SettingsFault[] {
       ...borrowingFaults(name, settings),
       ...trustFaults(name, settings),
       ...tokenFaults(name, settings),
+      ...claimFaults(name, settings),
     ]),
     ...tokenlessGrants(settings),
   ]
@@ -71,6 +72,14 @@ function tokenFaults(name: string, settings: Settings): SettingsFault[] {
   const message =
     'add a caller of kind jwt, kubernetes or spiffe: it acts for the token of whoever asks, and nobody shows one'
   return [{ path: at(name), message }]
+}
+
+/** Of two issuers, the one that is trusted with less could make somebody what only the other one is asked about. */
+function claimFaults(name: string, settings: Settings): SettingsFault[] {
+  const { claim } = needsOfConnection(name, settings)
+  if (!claim || claim.issuer !== undefined || issuersOf(settings.callers).size < 2) return []
+  const message = 'add "issuer": callers show tokens of several, and the same claim of another one is not the same'
+  return [{ path: at(name, claim.path), message }]
 }
 
 /** By a group, or by a name that a proof makes, it may come to a caller with a token. */

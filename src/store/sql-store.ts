@@ -1,10 +1,18 @@
 import type { Clock } from '../core/clock.ts'
-import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredSwitch } from '../core/holdings.ts'
+import {
+  type Holdings,
+  identityOfCaller,
+  type StoredCaller,
+  type StoredGrant,
+  type StoredKey,
+  type StoredLogin,
+  type StoredSwitch,
+} from '../core/holdings.ts'
 import { SqlAudit } from './audit-sql.ts'
 import type { Feed } from './feed.ts'
 import { nextId } from './ids.ts'
 import type { Change, Ledger } from './ledger.ts'
-import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, switchOf } from './rows.ts'
+import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, loginOf, switchOf } from './rows.ts'
 import type { SqlLogins } from './sealed-logins.ts'
 import type { SqlSecrets } from './sealed-secrets.ts'
 import { type KeyDraft, type RemovedCaller, type Store, StoreError, type StoreState } from './store.ts'
@@ -57,6 +65,8 @@ export class SqlStore implements Store {
       const there = await db.selectFrom('callers').select('name').where('name', '=', name).executeTakeFirst()
       if (there) throw new StoreError('taken', `the store has a caller ${name} already`)
       const first = this.#newKey(key, createdAt)
+      // Of one who was called so in the settings, say, and is gone.
+      await forgetLogins(name, { db, touch })
       await db.insertInto('callers').values({ name, created_at: createdAt, created_by: createdBy }).execute()
       await db.insertInto('caller_keys').values(keyRowOf(name, first)).execute()
       touch('caller', name)
@@ -70,10 +80,11 @@ export class SqlStore implements Store {
       if (!caller) throw missingCaller(name)
       const grants = await grantsTo(name, db)
       await db.deleteFrom('grants').where('caller', '=', name).execute()
+      const logins = await forgetLogins(name, { db, touch })
       await db.deleteFrom('callers').where('name', '=', name).execute()
       touch('caller', name)
       for (const { id } of grants) touch('grant', id)
-      return { caller, grants }
+      return { caller, grants, logins }
     })
   }
 
@@ -162,6 +173,13 @@ export class SqlStore implements Store {
 async function lookForCaller(name: string, db: Change['db']): Promise<void> {
   const there = await db.selectFrom('callers').select('name').where('name', '=', name).executeTakeFirst()
   if (!there) throw missingCaller(name)
+}
+
+/** Like a grant, the consent of one who is gone would be the next one's of that name. */
+async function forgetLogins(caller: string, { db, touch }: Change): Promise<readonly StoredLogin[]> {
+  const rows = await db.deleteFrom('logins').where('identity', '=', identityOfCaller(caller)).returningAll().execute()
+  for (const { id } of rows) touch('login', id)
+  return rows.map(loginOf)
 }
 
 function missingCaller(name: string): StoreError {

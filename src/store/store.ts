@@ -16,9 +16,9 @@ export interface Store {
   /** How it stands with the database, for metrics and for operators. */
   state(): StoreState
 
-  /** @throws StoreError `taken` */
+  /** It has no logins, whoever was called so before. @throws StoreError `taken` */
   addCaller(draft: Pick<StoredCaller, 'name' | 'createdBy'>, key: KeyDraft): Promise<StoredCaller>
-  /** With its keys and its grants. @throws StoreError `missing` */
+  /** With its keys, its grants and its logins. @throws StoreError `missing` */
   removeCaller(name: string): Promise<RemovedCaller>
   /** The keys it had before are good until `othersUntil`. @throws StoreError `missing` */
   rotateKey(caller: string, key: KeyDraft, othersUntil: number): Promise<StoredKey>
@@ -42,10 +42,11 @@ export interface Store {
 /** `fault`: why it is lost, in words without a secret. */
 export type StoreState = { readonly phase: 'confirmed' } | { readonly phase: 'lost'; readonly fault: string }
 
-/** A caller that is gone, and the grants that went with it, whoever had made them. */
+/** A caller that is gone, and what went with it, whoever had made it: its grants, and logins of its own. */
 export interface RemovedCaller {
   readonly caller: StoredCaller
   readonly grants: readonly StoredGrant[]
+  readonly logins: readonly StoredLogin[]
 }
 
 /** A key to be added, by its digest. */

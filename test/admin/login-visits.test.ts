@@ -3,6 +3,8 @@ import { AdminDoor } from '../../src/admin/admin-door.ts'
 import { createAdminApp } from '../../src/admin/app.ts'
 import { LoginLinks } from '../../src/admin/login-links.ts'
 import { htmlOf } from '../../src/admin/login-page.ts'
+import type { LoginDesk } from '../../src/credentials/login-desk.ts'
+import { identityFor } from '../../src/credentials/login-identity.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { openTestDoor } from './door.ts'
 
@@ -67,6 +69,67 @@ describe('a link', () => {
     expect(links.forCaller('crm', undefined)).toBe('http://127.0.0.1:15090/login/crm')
     expect(links.callback('crm')).toBe('http://127.0.0.1:15090/login/crm/callback')
   })
+})
+
+/** Where everybody may log in: each caller for itself, and nobody is asked anything. */
+function openDesk(begun: unknown[] = []): LoginDesk {
+  return {
+    identity: 'per-caller',
+    placeOf: (caller) => ({ connection: 'crm', identity: identityFor(caller, 'per-caller') }),
+    begin: async ({ caller }) => {
+      begun.push(caller)
+      return { url: 'https://login.test/', state: `s${begun.length}`, expiresAt: 0 }
+    },
+    isOpen: () => true,
+    finish: async (_answer, { by }) => ({
+      id: '1',
+      connection: 'crm',
+      identity: 'caller:ann',
+      isAlive: true,
+      expiresAt: undefined,
+      createdAt: 0,
+      createdBy: by,
+    }),
+    logout: () => expect.unreachable(),
+    stateFor: () => 'needs-login',
+    list: () => [],
+  }
+}
+
+test('a link is good for one login', async () => {
+  const desk = openDesk()
+  const { address, ports } = await openTestDoor({ over: { desks: () => new Map([['crm', desk]]) } })
+  ports.links.open(`http://${address}`)
+  const link = ports.links.link({ connection: 'crm', caller: 'ann', by: 'ops' })
+  const begin = async () => {
+    const answer = await fetch(link)
+    return { status: answer.status, cookie: answer.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '' }
+  }
+  const finish = async (state: string, cookie: string) =>
+    (await fetch(`${ports.links.callback('crm')}?state=${state}&code=c`, { headers: { cookie } })).status
+  const [first, second] = [await begin(), await begin()]
+  expect([first.status, second.status]).toEqual([200, 200])
+  expect(await finish('s1', first.cookie)).toBe(200)
+  // Neither begun anew, nor where it was begun before.
+  expect([(await begin()).status, await finish('s2', second.cookie)]).toEqual([403, 403])
+})
+
+test('a link of a caller that was removed is not the next one’s of its name', async () => {
+  const begun: unknown[] = []
+  const desk = openDesk(begun)
+  const { address, store, ports } = await openTestDoor({ over: { desks: () => new Map([['crm', desk]]) } })
+  ports.links.open(`http://${address}`)
+  const key = { digest: 'a'.repeat(64), expiresAt: undefined }
+  await store.addCaller({ name: 'ann', createdBy: 'ops' }, key)
+  const link = ports.links.forCaller('crm', 'ann')
+  const visited = async () => (await fetch(link)).status
+  expect(await visited()).toBe(200)
+  await store.removeCaller('ann')
+  expect(await visited()).toBe(403)
+  await new Promise((resolve) => setTimeout(resolve, 2))
+  await store.addCaller({ name: 'ann', createdBy: 'ops' }, key)
+  expect(await visited()).toBe(403)
+  expect(begun).toEqual(['ann'])
 })
 
 test('a page says what it is given as text, and nothing else', () => {

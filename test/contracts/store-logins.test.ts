@@ -96,6 +96,21 @@ describe.each(kinds)('logins in the store %s', (kind) => {
     await until(() => store.logins.find(ANN) === undefined)
   })
 
+  test_('of a caller go with it, so that the next one of its name has none', async () => {
+    const key = (digit: string) => ({ digest: digit.repeat(64), expiresAt: undefined })
+    const others = [BOB, SHARED, { connection: 'crm', identity: 'claim:sub:ann' }]
+    await store.addCaller({ name: 'ann', createdBy: 'ops' }, key('a'))
+    for (const at of [ANN, { ...ANN, connection: 'maps' }, ...others])
+      await store.logins.put(at, new Secret('x'), { by: 'ann' })
+    const { logins } = await store.removeCaller('ann')
+    expect(logins.map(({ connection }) => connection).toSorted()).toEqual(['crm', 'maps'])
+    // By a link that was still good, say.
+    await store.logins.put(ANN, new Secret('late'), { by: 'ann' })
+    await store.addCaller({ name: 'ann', createdBy: 'ops' }, key('b'))
+    expect([store.logins.find(ANN), await contentOf(ANN)]).toEqual([undefined, undefined])
+    for (const at of others) expect(await contentOf(at)).toBe('x')
+  })
+
   test_('are begun once where two begin at once', async () => {
     const other = await open(place)
     const facts = { by: 'settings', ifAbsent: true }

@@ -114,7 +114,7 @@ describe.each(kinds)('the store %s', (kind) => {
     await store.addCaller({ name: 'other', createdBy: 'ops' }, key())
     const grant = await store.addGrant(draft('app'))
     const kept = await store.addGrant(draft('other'))
-    expect(await store.removeCaller('app')).toEqual({ caller: removed, grants: [grant] })
+    expect(await store.removeCaller('app')).toEqual({ caller: removed, grants: [grant], logins: [] })
     expect(store.holdings()).toMatchObject({ callers: [{ name: 'other' }], grants: [kept] })
     await store.addCaller({ name: 'app', createdBy: 'ops' }, { digest: removed.keys[0]?.digest ?? '', expiresAt: 1 })
     expect(store.holdings().grants).toEqual([kept])

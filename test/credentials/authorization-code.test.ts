@@ -6,6 +6,7 @@ import { Secret } from '../../src/core/secret.ts'
 import type { Supply } from '../../src/credentials/credential.ts'
 import { loginState } from '../../src/credentials/login-code.ts'
 import type { LoginDesk } from '../../src/credentials/login-desk.ts'
+import type { Logins } from '../../src/credentials/logins.ts'
 import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
@@ -45,11 +46,11 @@ interface Built extends TestTools {
   readonly desk: LoginDesk
 }
 
-function build(identity: unknown = 'shared'): Built {
+function build(identity: unknown = 'shared', more: object = {}, logins: Logins = store.logins): Built {
   const tools = makeSourceTools({
     secret: 'unused',
     ca: authority.certPem,
-    logins: store.logins,
+    logins,
     name: `crm-${count}`,
   })
   const settings = sourceSettings.parse({
@@ -62,6 +63,7 @@ function build(identity: unknown = 'shared'): Built {
     tls: { ca: { file: 'ca.pem' } },
     allowPrivate: loopback,
     identity,
+    ...more,
   })
   const loginUrl = (connection: string, caller: string | undefined) => `https://here.test/${connection}?${caller}`
   const supply = buildSupply(settings, { ...tools.tools, loginUrl })
@@ -239,13 +241,25 @@ describe('what has been begun', () => {
     await expect(desk.finish(answer, { holder: ME, by: 'ann' })).rejects.toMatchObject({ code: 'credential-failed' })
   })
 
-  test('is forgotten once a thousand others have been begun since', async () => {
-    const { desk } = build()
-    const begin = () => desk.begin({ caller: undefined, redirectUri, holder: ME })
-    const first = await begin()
-    for (let round = 0; round < 1_000; round++) await begin()
+  test('is forgotten once a thousand others have been begun since, or twenty of the same caller', async () => {
+    const { desk } = build('per-caller')
+    const begin = (caller: string) => desk.begin({ caller, redirectUri, holder: ME })
+    const first = await begin('ann')
+    const second = await begin('bob')
+    for (let round = 0; round < 1_000; round++) await begin('bob')
+    expect([first, second].map(({ state }) => desk.isOpen(state, ME))).toEqual([true, false])
+    for (let round = 0; round < 1_000; round++) await begin(`other-${round}`)
     expect(desk.isOpen(first.state, ME)).toBe(false)
   })
+})
+
+test('an issuer that does not say where it is is not asked by everybody who comes', async () => {
+  issuer.answer({ status: 500 })
+  const issuerAlone = { tokenEndpoint: undefined, authorizationEndpoint: undefined }
+  const { desk } = build('shared', { ...issuerAlone, issuer: `https://login.test:${issuer.port}` })
+  const begin = () => desk.begin({ caller: undefined, redirectUri, holder: ME }).then(String, String)
+  for (const said of [...(await Promise.all([begin(), begin()])), await begin()]) expect(said).toMatch(/answered 500/)
+  expect(issuer.requests).toHaveLength(1)
 })
 
 describe('whose login it is', () => {
@@ -274,6 +288,15 @@ describe('whose login it is', () => {
       expect(await outcomeOf(built, purposeOf('laptop', { email }))).toMatch(/which says whose login it is$/)
   })
 
+  test('by an email that nobody has verified: nobody’s', async () => {
+    const built = build({ claim: 'email' })
+    await logIn(built, 'ann@example.com')
+    const asking = (more: object) => outcomeOf(built, purposeOf('laptop', { email: 'ann@example.com', ...more }))
+    for (const email_verified of [false, 'false'])
+      expect(await asking({ email_verified })).toMatch(/identity-missing: .* nobody has verified the email/)
+    expect(await asking({ email_verified: true })).toBe('at-1')
+  })
+
   test('d.0: one for all never stands for one of each, nor the other way round', async () => {
     const shared = build('shared')
     await logIn(shared)
@@ -296,4 +319,80 @@ describe('whose login it is', () => {
       reason: expect.stringMatching(expected),
     })
   })
+})
+
+/** Another connection, that exchanges the token of this one. */
+function childOf({ tools, supply }: Built): Pick<Built, 'supply'> {
+  const exchange = sourceSettings.parse({
+    kind: 'token-exchange',
+    tokenEndpoint: `https://login.test:${issuer.port}/token`,
+    subject: { from: 'connection', connection: 'crm' },
+    issuedTokenType: 'optional',
+    tls: { ca: { file: 'ca.pem' } },
+    allowPrivate: loopback,
+  })
+  return { supply: buildSupply(exchange, { ...tools, connection: () => supply }) }
+}
+
+test('another connection that needs the login says where to log in, and goes on at once when somebody has', async () => {
+  const built = build('per-caller')
+  const child = childOf(built)
+  for (let round = 0; round < 2; round++)
+    expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/user identity\('ann'\).*\?ann$/)
+  await logIn(built, 'ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-2')
+})
+
+test('what another connection got in exchange ends with the login, and is not that of the next one', async () => {
+  const built = build('per-caller')
+  const child = childOf(built)
+  await logIn(built, 'ann')
+  expect([await outcomeOf(child, purposeOf('ann')), await outcomeOf(child, purposeOf('ann'))]).toEqual(['at-2', 'at-2'])
+  await logIn(built, 'ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toBe('at-4')
+  await built.desk.logout('ann')
+  expect(await outcomeOf(child, purposeOf('ann'))).toMatch(/^Credential for user/)
+})
+
+test('what one issuer gave is never shown to another, nor by another client, when the settings are changed', async () => {
+  await logIn(build())
+  const other = await startQuirkIssuer(await authority.issue(['login.test']))
+  other.answer(tokenAnswer({ access_token: 'at-other' }))
+  const elsewhere = { tokenEndpoint: `https://login.test:${other.port}/token` }
+  try {
+    for (const more of [elsewhere, { clientId: 'another' }]) {
+      const built = build('shared', more)
+      expect(await outcomeOf(built)).toMatch(/^Credential for user/)
+      expect(built.supply.state().lastError?.reason).toMatch(/at another issuer, or of another client/)
+    }
+    expect([other.requests.length, issuer.requests.length]).toEqual([0, 1])
+    expect(await outcomeOf(build())).toBe('at-1')
+  } finally {
+    await other.stop()
+  }
+})
+
+test('a logout while a kept token is being read leaves nobody with it', async () => {
+  await logIn(build())
+  const { logins: kept } = store
+  let isOut = false
+  const built: Built = build(
+    'shared',
+    {},
+    {
+      find: (place) => kept.find(place),
+      of: (connection) => kept.of(connection),
+      open: async (place) => {
+        const found = await kept.open(place)
+        if (!isOut) await built.desk.logout(undefined)
+        isOut = true
+        return found
+      },
+      put: (...wishes) => kept.put(...wishes),
+      remove: (place) => kept.remove(place),
+      lease: (...wishes) => kept.lease(...wishes),
+    },
+  )
+  expect(await outcomeOf(built)).toMatch(/credential-unavailable: the login was taken back/)
+  expect(await outcomeOf(built)).toMatch(/^Credential for user/)
 })

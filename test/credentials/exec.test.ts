@@ -191,6 +191,14 @@ describe('a command does not outlive its time', () => {
     await bothGone()
   })
 
+  test('late, nobody waits for what it has left behind in a session of its own', async () => {
+    const leaving = program('setsid sleep 20 & sleep 0.2; echo \'{"token":"at-1"}\'')
+    const { ask } = setUp([leaving], { timeoutMs: 500 })
+    const begun = performance.now()
+    expect(await failure(ask())).toMatchObject({ reason: 'the command get-token did not end within 500 ms' })
+    expect(performance.now() - begun).toBeLessThan(10_000)
+  })
+
   test('when Sallyport closes it is killed, and no other is started', async () => {
     const closing = new AbortController()
     const { ask } = setUp([lingering()], { timeoutMs: 60_000 }, closing.signal)

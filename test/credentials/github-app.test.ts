@@ -47,13 +47,13 @@ function setUp(more: object = {}, { secret = key }: { readonly secret?: string }
   })
   const opened = { ...settings, key: theSecret, tls: { ca: theAuthority } }
   const supply = buildSupply(opened, made.tools)
-  const ask = async (path = '/') => supply.obtain(purposeOf(path))
+  const ask = async (path = '/', caller?: string) => supply.obtain(purposeOf(path, caller))
   const fail = (path?: string) => ask(path).then(String, (error: unknown) => error)
   return { ...made, supply, ask, fail }
 }
 
-function purposeOf(path: string): Purpose {
-  return { caller: { name: 'ci', method: 'api-key' }, method: 'GET', path, fields: [] }
+function purposeOf(path: string, name = 'ci'): Purpose {
+  return { caller: { name, method: 'api-key' }, method: 'GET', path, fields: [] }
 }
 
 const latest = () => github.issued.at(-1)
@@ -144,6 +144,12 @@ describe('a token for the repository of the path', () => {
     expect(await fail('/repos/acme/site')).toMatchObject({ code: 'credential-unavailable', retryAfter: 60 })
     clock.advance(61_000)
     expect(await ask('/repos/acme/site')).toHaveProperty('secret')
+  })
+
+  test('who does that takes the tokens from nobody else', async () => {
+    const { ask, fail } = setUp(narrow)
+    for (let index = 0; index < 40; index++) await fail(`/repos/acme/guess-${index}`)
+    expect(await ask('/repos/acme/site', 'other')).toHaveProperty('secret')
   })
 
   test('of GitHub Enterprise the path begins as the API does', async () => {

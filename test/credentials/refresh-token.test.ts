@@ -141,6 +141,16 @@ describe('the refresh token', () => {
     expect(shown()).toEqual([FIRST, 'RT_CANARY-1'])
   })
 
+  test('is spent anew where the clock was set back: nobody knows how old the token is', async () => {
+    expect(await textOf(build())).toBe('at-1')
+    const near = build()
+    near.clock.jumpWall(-30_000)
+    expect(await textOf(near)).toBe('at-1')
+    const far = build()
+    far.clock.jumpWall(-HOUR_MS)
+    expect(await textOf(far)).toBe('at-2')
+  })
+
   test('is spent by one of two who ask at once, and the other has the same token', async () => {
     issuer.answer(() => ({ ...rotating(), delayMs: 50 }))
     expect(await Promise.all([textOf(build()), textOf(build({ on: other }))])).toEqual(['at-1', 'at-1'])

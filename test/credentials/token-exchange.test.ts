@@ -253,6 +253,7 @@ describe('an answer', () => {
     ['N_A to a wish for an access token', { token_type: 'N_A' }, { requestedTokenType: 'access_token' }, /not Bearer/],
     ['of another type than asked for', {}, { requestedTokenType: 'id_token' }, /another type of token/],
     ['without a token', { access_token: undefined }, {}, /access_token that is missing/],
+    ['with the very token that was shown', { access_token: SECRET }, {}, /the very token that it was to exchange/],
   ])('%s is refused', async (_what, changes, settings, reason) => {
     issuer.answer(exchanged(changes))
     expect(await refusalOf(build({ ...file, ...settings }).supply)).toMatch(reason)
@@ -317,6 +318,18 @@ describe('a principal that a claim chooses', () => {
   test('is nobody for a caller without a token', async () => {
     expect(await refusalOf(build({ clientIdFrom, ...file }).supply, purposeWithout())).toMatch(/^identity-missing/)
   })
+})
+
+test('a claim of another issuer makes nobody a principal', async () => {
+  const clientIdFrom = { claim: 'role', map: { admin: 'sp-2' }, issuer: 'https://idp.test' }
+  const { supply } = build({ clientIdFrom, ...file })
+  for (const iss of ['https://partner.test', undefined])
+    expect(await refusalOf(supply, purposeWith({ claims: { role: 'admin', iss } }))).toMatch(
+      /^identity-missing: the token of job is of another issuer/,
+    )
+  expect(await refusalOf(supply, purposeWith({ claims: { role: 'admin', iss: 'https://idp.test' } }))).toBe(
+    'a credential',
+  )
 })
 
 describe('settings', () => {

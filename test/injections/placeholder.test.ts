@@ -89,6 +89,7 @@ test.each([
   [`k=${HELD}&b=${HELD}`, refused('it is in other places, too')],
   [`k=${HELD}&b=%68eld-by-sallyport&c=%zz`, refused('it is in other places, too')],
   [`k=${HELD}&${HELD}=1`, refused('it is in other places, too')],
+  [`k=x;note=${HELD}`, refused('its place can be read in two ways')],
 ])('a form: %s', (text, expected) => {
   expect(fill({ form: 'k' }, text)).toBe(expected)
 })
@@ -97,11 +98,18 @@ test.each([
   [{ json: '/k' }, ['Content-Type', 'application/json'], ''],
   [{ json: '/k' }, ['content-type', 'Application/Problem+JSON; charset=UTF-8'], ''],
   [{ json: '/k' }, ['Content-Type', 'application/json; charset=utf-16'], 'in another character set than UTF-8'],
+  [{ json: '/k' }, ['Content-Type', 'application/json; charset =utf-7'], 'in another character set than UTF-8'],
+  [{ json: '/k' }, ['Content-Type', "application/json; charset*=x'x'utf-7"], 'in another character set than UTF-8'],
   [{ json: '/k' }, ['Content-Type', 'text/plain'], 'of another type'],
   [{ json: '/k' }, [], 'of another type'],
   [{ json: '/k' }, ['Content-Type', 'application/json', 'Content-Type', 'text/plain'], 'of another type'],
   [{ json: '/k' }, ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'], 'compressed'],
   [{ form: 'k' }, ['Content-Type', 'application/x-www-form-urlencoded'], ''],
+  [
+    { form: 'k' },
+    ['Content-Type', 'application/x-www-form-urlencoded', 'Content_Type', 'multipart/form-data; boundary=x'],
+    'of a type that can be read in two ways',
+  ],
   [{ form: 'k' }, ['Content-Type', 'multipart/form-data; boundary=x'], 'of another type'],
 ])('for %j the head %j is judged', (place, fields, wrong) => {
   const judge = () => bodyOf(place).judgeHead(fields)

@@ -74,6 +74,12 @@ test('matches that overlap are all gone, wherever the text is cut', () => {
   )
 })
 
+/** With these characters as \u00xx. */
+function inJson(text: string, characters: RegExp): string {
+  const escaped = (found: string) => `\\u00${found.charCodeAt(found.length - 1).toString(16)}`
+  return `"${JSON.stringify(text).slice(1, -1).replace(characters, escaped)}"`
+}
+
 const CREDENTIAL = 'AT canary/+"\\.~-_%=!'
 
 test.each<[string, (text: string) => string]>([
@@ -83,6 +89,14 @@ test.each<[string, (text: string) => string]>([
   ['as a form field', (text) => new URLSearchParams({ k: text }).toString()],
   ['in JSON', (text) => JSON.stringify({ k: text })],
   ['in the JSON of PHP', (text) => JSON.stringify({ k: text }).replaceAll('/', '\\/')],
+  [
+    'in the JSON of .NET',
+    (text) => inJson(text, /\\"|[&'+<>`]/g).replace(/\\u00../g, (code) => `\\u${code.slice(2).toUpperCase()}`),
+  ],
+  ['in the JSON of Gson', (text) => inJson(text, /[&'<=>]/g)],
+  ['in the JSON of Go', (text) => inJson(text, /[&<>]/g)],
+  ['in HTML', (text) => text.replaceAll('"', '&quot;')],
+  ['in the HTML of .NET', (text) => text.replaceAll('"', '&quot;').replaceAll('+', '&#x2B;')],
   ['in hexadecimal', (text) => Buffer.from(text).toString('hex')],
   ['in UTF-16', (text) => Buffer.from(text, 'utf16le').toString('latin1')],
   ...['', 'u', 'us', 'user:'].flatMap((before): [string, (text: string) => string][] => [

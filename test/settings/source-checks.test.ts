@@ -87,3 +87,12 @@ test('a token that is needed further back is needed here, too', async () => {
     expect.stringContaining('use a caller that shows a token: two acts for'),
   ])
 })
+
+test('a claim that chooses the principal is of one issuer', async () => {
+  const callers = { ...JWT, partners: { ...JWT.people, issuer: 'https://partner.test' } }
+  const one = (more: string) => exchange('{ from: caller }', `, clientIdFrom: { claim: r, map: { a: b }${more} }`)
+  expect(await faultsOf(settings({ one: one('') }, { callers }))).toEqual([
+    expect.stringMatching(/connections\.one\.credential\.clientIdFrom: add "issuer": callers show tokens of several/),
+  ])
+  expect(await faultsOf(settings({ one: one(', issuer: https://idp.test') }, { callers }))).toEqual([])
+})

@@ -2,7 +2,7 @@ import type { DnsStub } from '../support/dns-stub.ts'
 import type { QuirkIssuer } from '../support/quirk-issuer.ts'
 import type { RawUpstream } from '../support/upstream.ts'
 import { connectionTo } from './crm.ts'
-import { awaySettings, jobSettings } from './wrong-proofs.ts'
+import { awaySettings, ISSUER, jobSettings } from './wrong-proofs.ts'
 
 interface Peers {
   readonly upstream: RawUpstream
@@ -89,6 +89,6 @@ function onBehalf(port: number): object {
     kind: 'token-exchange',
     tokenEndpoint: `https://login.test:${port}/exchange`,
     subject: { from: 'caller' },
-    clientIdFrom: { claim: 'role', map: { analyst: 'sp-1' } },
+    clientIdFrom: { claim: 'role', map: { analyst: 'sp-1' }, issuer: ISSUER },
   }
 }

@@ -1,7 +1,8 @@
 import { type RawAnswer, sendRaw } from '../support/raw-client.ts'
 import { claimsAt, type SigningKey, signToken } from '../support/tokens.ts'
 
-const ISSUER = 'https://issuer.test'
+/** Of the tokens of `job`. */
+export const ISSUER = 'https://issuer.test'
 
 /** Settings of a caller that any token of the issuer proves; `crm.read` lets it ask by GET. `jwks`: path of its keys. */
 export function jobSettings(jwks: string): object {

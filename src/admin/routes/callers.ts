@@ -60,7 +60,7 @@ export const callerRoutes: readonly Route[] = [
   change({
     method: 'DELETE',
     path: '/v1/callers/{name}',
-    summary: 'Remove a caller, with its keys and its grants',
+    summary: 'Remove a caller, with its keys, its grants and its own logins',
     role: 'granter',
     params,
     action: 'caller.remove',
@@ -69,8 +69,12 @@ export const callerRoutes: readonly Route[] = [
     async handle({ params: { name } }, ports) {
       const store = storeOf(ports)
       refuseUnstored(name, ports)
-      const { caller: removed, grants } = await store.removeCaller(name)
-      const before = { ...storedCallerView(removed, ports.clock.now()), grants: grants.map(grantView) }
+      const { caller: removed, grants, logins } = await store.removeCaller(name)
+      const before = {
+        ...storedCallerView(removed, ports.clock.now()),
+        grants: grants.map(grantView),
+        ...(logins.length > 0 && { logins: logins.map(({ connection, id }) => ({ connection, id })) }),
+      }
       return { answer: undefined, effects: [{ subject: name, before }] }
     },
   }),
