@@ -75,6 +75,7 @@ describe('a link', () => {
 function openDesk(begun: unknown[] = []): LoginDesk {
   return {
     identity: 'per-caller',
+    isByCaller: true,
     placeOf: (caller) => ({ connection: 'crm', identity: identityFor(caller, 'per-caller') }),
     begin: async ({ caller }) => {
       begun.push(caller)
