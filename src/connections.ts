@@ -1,6 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
-import type { Logins } from './credentials/logins.ts'
+import type { Logins } from './credentials/login/logins.ts'
 import { buildSupply } from './credentials/registry.ts'
 import type { MintEvent, Neighbour } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'

@@ -1,4 +1,4 @@
-import type { ListedLogin, LoginDesk } from '../credentials/login-desk.ts'
+import type { ListedLogin, LoginDesk } from '../credentials/login/desk.ts'
 import { z } from '../forms/zod.ts'
 import { callerName, iso, named } from './shapes.ts'
 

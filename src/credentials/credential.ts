@@ -2,7 +2,7 @@ import type { ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import type { LongLived, Secret } from '../core/secret.ts'
 import type { DpopKey } from '../oauth/dpop.ts'
-import type { LoginDesk } from './login-desk.ts'
+import type { LoginDesk } from './login/desk.ts'
 
 /** What gets injected into a request. */
 export interface Credential {

@@ -2,9 +2,9 @@ import type { Purpose } from '../core/purpose.ts'
 import type { Secret } from '../core/secret.ts'
 import { z } from '../forms/zod.ts'
 import type { Credential, Supply } from './credential.ts'
+import { callersToken, nobody } from './exchange/subject.ts'
 import { expiryOf } from './expiry-of.ts'
 import { KeyedSupply } from './keyed.ts'
-import { callersToken, nobody } from './subject.ts'
 import type { SourceKind } from './tools.ts'
 
 const schema = z

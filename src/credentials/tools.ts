@@ -9,7 +9,7 @@ import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
-import type { Logins } from './logins.ts'
+import type { Logins } from './login/logins.ts'
 import type { Minted } from './mint.ts'
 
 /** How one mint went. `durationMs`: on the monotonic clock. */

@@ -1,6 +1,6 @@
 import { Problem } from '../core/problem.ts'
 import type { Secret } from '../core/secret.ts'
-import { readServiceAccount } from '../credentials/service-account.ts'
+import { readServiceAccount } from '../credentials/google/service-account.ts'
 import { faultOfKey } from '../oauth/key-fit.ts'
 import type { SigningAlgorithm } from '../oauth/sign-jwt.ts'
 import type { References, SecretReference } from '../secrets/reference.ts'

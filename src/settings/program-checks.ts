@@ -1,4 +1,4 @@
-import { findProgram } from '../credentials/program.ts'
+import { findProgram } from '../credentials/exec/program.ts'
 import type { SettingsFault } from './fault.ts'
 import type { Settings } from './schema.ts'
 

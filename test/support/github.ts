@@ -26,7 +26,7 @@ export interface IssuedToken {
   readonly permissions: Readonly<Record<string, string>>
 }
 
-/** GitHub as far as an app is concerned; test/credentials/github-judge.test.ts has its own client judge that it is right. */
+/** GitHub as far as an app is concerned; test/credentials/github/github-judge.test.ts has its own client judge that it is right. */
 export interface GithubStandIn {
   readonly port: number
   readonly issued: readonly IssuedToken[]

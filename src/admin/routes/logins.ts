@@ -1,5 +1,5 @@
 import { Problem } from '../../core/problem.ts'
-import type { LoginDesk } from '../../credentials/login-desk.ts'
+import type { LoginDesk } from '../../credentials/login/desk.ts'
 import { z } from '../../forms/zod.ts'
 import { AdminProblem, fieldInvalid } from '../admin-problem.ts'
 import { knownCallers, knownConnections, proofOf } from '../known.ts'

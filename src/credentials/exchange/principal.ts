@@ -1,7 +1,7 @@
-import type { Purpose } from '../core/purpose.ts'
-import { z } from '../forms/zod.ts'
+import type { Purpose } from '../../core/purpose.ts'
+import { z } from '../../forms/zod.ts'
+import type { Part } from '../varying.ts'
 import { callersToken, nobody } from './subject.ts'
-import type { Part } from './varying.ts'
 
 /** Which client, or service principal, a caller is to be at the issuer. */
 export const principalSettings = z.strictObject({

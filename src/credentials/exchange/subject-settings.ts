@@ -1,6 +1,6 @@
-import { z } from '../forms/zod.ts'
-import { secretReference } from '../secrets/registry.ts'
-import type { SourceNeeds } from './tools.ts'
+import { z } from '../../forms/zod.ts'
+import { secretReference } from '../../secrets/registry.ts'
+import type { SourceNeeds } from '../tools.ts'
 
 const caller = z
   .strictObject({ from: z.literal('caller') })

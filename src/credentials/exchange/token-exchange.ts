@@ -1,15 +1,15 @@
-import { z } from '../forms/zod.ts'
-import { TokenEndpoint } from '../oauth/endpoint.ts'
-import { endpointFields, faultsOfEndpoint } from '../oauth/endpoint-settings.ts'
-import { MintedSupply } from './cache.ts'
+import { z } from '../../forms/zod.ts'
+import { TokenEndpoint } from '../../oauth/endpoint.ts'
+import { endpointFields, faultsOfEndpoint } from '../../oauth/endpoint-settings.ts'
+import { MintedSupply } from '../cache.ts'
+import { faultsOfOptionalClient, optionalClientFields } from '../optional-client.ts'
+import { lifetimeFields } from '../token-lifetime.ts'
+import { mintageOf, type SourceKind } from '../tools.ts'
+import { VaryingSupply } from '../varying.ts'
 import { Exchange } from './exchange.ts'
-import { faultsOfOptionalClient, optionalClientFields } from './optional-client.ts'
 import { principalSettings, principalsOf } from './principal.ts'
 import { subjectsOf } from './subject.ts'
 import { needsOfSubject, subjectSettings, tokenType, uriOfType, usualTypeOf } from './subject-settings.ts'
-import { lifetimeFields } from './token-lifetime.ts'
-import { mintageOf, type SourceKind } from './tools.ts'
-import { VaryingSupply } from './varying.ts'
 
 /** Parameters that have settings of their own, or come out of them. */
 const OWN = [

@@ -1,5 +1,5 @@
-import { parseJsonObject } from '../wire/json-object.ts'
-import { senseless, type Told } from './told-token.ts'
+import { parseJsonObject } from '../../wire/json-object.ts'
+import { senseless, type Told } from '../told-token.ts'
 
 /**
  * What a command printed: the `ExecCredential` of kubectl, `{ token, expiresAt }`, or the members of a token answer.

@@ -1,13 +1,13 @@
 import { basename } from 'node:path'
-import { z } from '../forms/zod.ts'
-import { MintedSupply } from './cache.ts'
-import { readExecAnswer } from './exec-answer.ts'
-import type { Minted } from './mint.ts'
+import { z } from '../../forms/zod.ts'
+import { MintedSupply } from '../cache.ts'
+import type { Minted } from '../mint.ts'
+import { lifetimeFields } from '../token-lifetime.ts'
+import { mintedFrom, senseless } from '../told-token.ts'
+import { mintageOf, type SourceKind, type SourceTools } from '../tools.ts'
+import { readExecAnswer } from './answer.ts'
 import { findProgram } from './program.ts'
 import { runProgram } from './run-program.ts'
-import { lifetimeFields } from './token-lifetime.ts'
-import { mintedFrom, senseless } from './told-token.ts'
-import { mintageOf, type SourceKind, type SourceTools } from './tools.ts'
 
 const MAX_BYTES = 65_536
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { Problem } from '../core/problem.ts'
-import { codeOf } from '../wire/opening.ts'
-import { senseless } from './told-token.ts'
+import { Problem } from '../../core/problem.ts'
+import { codeOf } from '../../wire/opening.ts'
+import { senseless } from '../told-token.ts'
 
 /** A program to run once. */
 export interface Run {

@@ -1,9 +1,9 @@
-import { MintedSupply } from './cache.ts'
-import { githubAppSchema } from './github-app-settings.ts'
-import { Installation } from './github-installation.ts'
-import { repositoryOf } from './github-repository.ts'
-import { KeyedSupply } from './keyed.ts'
-import { mintageOf, type SourceKind } from './tools.ts'
+import { MintedSupply } from '../cache.ts'
+import { KeyedSupply } from '../keyed.ts'
+import { mintageOf, type SourceKind } from '../tools.ts'
+import { Installation } from './installation.ts'
+import { repositoryOf } from './repository.ts'
+import { githubAppSchema } from './settings.ts'
 
 /** Tokens of an installation of a GitHub App. */
 export const githubApp: SourceKind<typeof githubAppSchema> = {

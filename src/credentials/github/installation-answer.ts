@@ -1,8 +1,8 @@
-import { Problem } from '../core/problem.ts'
-import { parseRetryAfter } from '../oauth/answer.ts'
-import type { IssuerAnswer } from '../oauth/exchange.ts'
-import { parseJsonObject } from '../wire/json-object.ts'
-import { senseless, type Told } from './told-token.ts'
+import { Problem } from '../../core/problem.ts'
+import { parseRetryAfter } from '../../oauth/answer.ts'
+import type { IssuerAnswer } from '../../oauth/exchange.ts'
+import { parseJsonObject } from '../../wire/json-object.ts'
+import { senseless, type Told } from '../told-token.ts'
 
 /** What an operator is to do about a refusal. */
 const REMEDIES: Readonly<Record<number, string>> = {

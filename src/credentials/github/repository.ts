@@ -1,4 +1,4 @@
-import { Problem } from '../core/problem.ts'
+import { Problem } from '../../core/problem.ts'
 
 const NAME = '[A-Za-z0-9._-]+'
 const REST = new RegExp(`^/repos/(${NAME})/(${NAME})(?:/|$)`)

@@ -1,8 +1,8 @@
-import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
-import { allowPrivate, tlsTrust } from '../forms/network.ts'
-import { z } from '../forms/zod.ts'
-import { secretReference } from '../secrets/registry.ts'
-import { lifetimeFields } from './token-lifetime.ts'
+import { faultOfIssuerUrl } from '../../forms/issuer-url.ts'
+import { allowPrivate, tlsTrust } from '../../forms/network.ts'
+import { z } from '../../forms/zod.ts'
+import { secretReference } from '../../secrets/registry.ts'
+import { lifetimeFields } from '../token-lifetime.ts'
 
 const name = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, 'use a name as in the URL, without the owner')
 const id = z.union([z.int().min(1), z.string().regex(/^[A-Za-z0-9._-]{1,64}$/)], {

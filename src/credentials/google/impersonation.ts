@@ -1,12 +1,12 @@
-import { Problem } from '../core/problem.ts'
-import { Secret } from '../core/secret.ts'
-import { type FileReference, toBlockList } from '../forms/network.ts'
-import { parseRetryAfter } from '../oauth/answer.ts'
-import { exchange, type IssuerAnswer, type IssuerRoute } from '../oauth/exchange.ts'
-import { parseJsonObject } from '../wire/json-object.ts'
-import { trustOf } from '../wire/trust.ts'
-import type { Minted } from './mint.ts'
-import type { SourceTools } from './tools.ts'
+import { Problem } from '../../core/problem.ts'
+import { Secret } from '../../core/secret.ts'
+import { type FileReference, toBlockList } from '../../forms/network.ts'
+import { parseRetryAfter } from '../../oauth/answer.ts'
+import { exchange, type IssuerAnswer, type IssuerRoute } from '../../oauth/exchange.ts'
+import { parseJsonObject } from '../../wire/json-object.ts'
+import { trustOf } from '../../wire/trust.ts'
+import type { Minted } from '../mint.ts'
+import type { SourceTools } from '../tools.ts'
 
 interface Wanted {
   readonly impersonationEndpoint: string

@@ -1,6 +1,6 @@
-import { Problem } from '../core/problem.ts'
-import { Secret } from '../core/secret.ts'
-import { parseJsonObject } from '../wire/json-object.ts'
+import { Problem } from '../../core/problem.ts'
+import { Secret } from '../../core/secret.ts'
+import { parseJsonObject } from '../../wire/json-object.ts'
 
 /** What the key file of a Google service account says. */
 export interface ServiceAccount {

@@ -1,10 +1,10 @@
-import { hasOneReading } from '../core/path.ts'
-import { jsonValue } from '../forms/json.ts'
-import { z } from '../forms/zod.ts'
-import { secretReference } from '../secrets/registry.ts'
-import { JSON_POINTER } from './json-pointer.ts'
+import { hasOneReading } from '../../core/path.ts'
+import { jsonValue } from '../../forms/json.ts'
+import { z } from '../../forms/zod.ts'
+import { secretReference } from '../../secrets/registry.ts'
+import { JSON_POINTER } from '../json-pointer.ts'
+import { lifetimeFields } from '../token-lifetime.ts'
 import { placeholdersIn } from './json-template.ts'
-import { lifetimeFields } from './token-lifetime.ts'
 
 /** What the exchange of bytes sets, what would be a second credential, and what would be one of a caller. */
 const TAKEN =

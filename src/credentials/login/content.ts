@@ -1,4 +1,4 @@
-import { Secret } from '../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
 
 /** What is kept of a login. */
 export interface LoginContent {

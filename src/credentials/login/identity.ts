@@ -1,7 +1,7 @@
-import { identityOfCaller } from '../core/holdings.ts'
-import { Problem } from '../core/problem.ts'
-import type { Purpose } from '../core/purpose.ts'
-import { z } from '../forms/zod.ts'
+import { identityOfCaller } from '../../core/holdings.ts'
+import { Problem } from '../../core/problem.ts'
+import type { Purpose } from '../../core/purpose.ts'
+import { z } from '../../forms/zod.ts'
 
 /** Who shares a login with whom. */
 export const identitySettings = z.union(

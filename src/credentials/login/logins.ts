@@ -1,5 +1,5 @@
-import type { StoredLogin } from '../core/holdings.ts'
-import type { Secret } from '../core/secret.ts'
+import type { StoredLogin } from '../../core/holdings.ts'
+import type { Secret } from '../../core/secret.ts'
 
 /** Whose login: for which connection, and of whom, as its source tells them apart. */
 export interface LoginPlace {

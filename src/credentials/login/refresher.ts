@@ -1,13 +1,13 @@
-import type { Clock } from '../core/clock.ts'
-import { Problem } from '../core/problem.ts'
-import type { Granted, TokenEndpoint } from '../oauth/endpoint.ts'
-import { IssuerRefusal, OutcomeUnseen } from '../oauth/refusal.ts'
-import { type LoginContent, packed, unpacked } from './login-content.ts'
+import type { Clock } from '../../core/clock.ts'
+import { Problem } from '../../core/problem.ts'
+import type { Granted, TokenEndpoint } from '../../oauth/endpoint.ts'
+import { IssuerRefusal, OutcomeUnseen } from '../../oauth/refusal.ts'
+import type { Minted } from '../mint.ts'
+import { mintedOf } from '../minted-of.ts'
+import { isReached, lifeOf } from '../token-life.ts'
+import type { LifetimeLimits } from '../token-lifetime.ts'
+import { type LoginContent, packed, unpacked } from './content.ts'
 import type { KeptLogin, LoginLease, LoginPlace, Logins } from './logins.ts'
-import type { Minted } from './mint.ts'
-import { mintedOf } from './minted-of.ts'
-import { isReached, lifeOf } from './token-life.ts'
-import type { LifetimeLimits } from './token-lifetime.ts'
 
 /** What a refresher works with. */
 export interface RefreshTerms {

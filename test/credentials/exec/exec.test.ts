@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
-import { eventually } from '../support/sallyport.ts'
-import { makeSourceTools } from '../support/source-tools.ts'
+import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import { eventually } from '../../support/sallyport.ts'
+import { makeSourceTools } from '../../support/source-tools.ts'
 
 const HOUR = 3_600_000
 

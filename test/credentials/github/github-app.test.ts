@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Purpose } from '../../src/core/purpose.ts'
-import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
-import { makeAuthority } from '../support/certificates.ts'
-import { type GithubStandIn, startGithub } from '../support/github.ts'
-import { loopback, makeSourceTools, theAuthority, theSecret } from '../support/source-tools.ts'
+import type { Purpose } from '../../../src/core/purpose.ts'
+import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import { makeAuthority } from '../../support/certificates.ts'
+import { type GithubStandIn, startGithub } from '../../support/github.ts'
+import { loopback, makeSourceTools, theAuthority, theSecret } from '../../support/source-tools.ts'
 
 const newKey = () =>
   generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })

@@ -3,10 +3,10 @@ import { createAppAuth } from '@octokit/auth-app'
 import { request } from '@octokit/request'
 import { Agent, fetch } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
-import { makeAuthority } from '../support/certificates.ts'
-import { type GithubStandIn, startGithub } from '../support/github.ts'
-import { loopback, makeSourceTools, theAuthority, theSecret } from '../support/source-tools.ts'
+import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import { makeAuthority } from '../../support/certificates.ts'
+import { type GithubStandIn, startGithub } from '../../support/github.ts'
+import { loopback, makeSourceTools, theAuthority, theSecret } from '../../support/source-tools.ts'
 
 /** GitHub's own client: what it takes is right, and what it gets we have to get too. */
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })

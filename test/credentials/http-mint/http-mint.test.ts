@@ -1,11 +1,11 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { KeyedSupply } from '../../src/credentials/keyed.ts'
-import { buildSupply, sourceSettings } from '../../src/credentials/registry.ts'
-import { makeAuthority } from '../support/certificates.ts'
-import { purposeWith } from '../support/purpose.ts'
-import { type Quirk, type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
-import { makeSourceTools } from '../support/source-tools.ts'
+import { KeyedSupply } from '../../../src/credentials/keyed.ts'
+import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import { makeAuthority } from '../../support/certificates.ts'
+import { purposeWith } from '../../support/purpose.ts'
+import { type Quirk, type QuirkIssuer, startQuirkIssuer } from '../../support/quirk-issuer.ts'
+import { makeSourceTools } from '../../support/source-tools.ts'
 
 const SECRET = 'LT_CANARY"}'
 const HOUR = 3_600_000

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { JSON_POINTER, pointTo } from '../../src/credentials/json-pointer.ts'
-import { fillIn, placeholdersIn } from '../../src/credentials/json-template.ts'
-import { parseJsonObject } from '../../src/wire/json-object.ts'
+import { fillIn, placeholdersIn } from '../../../src/credentials/http-mint/json-template.ts'
+import { JSON_POINTER, pointTo } from '../../../src/credentials/json-pointer.ts'
+import { parseJsonObject } from '../../../src/wire/json-object.ts'
 
 const members = (value: object) => parseJsonObject(JSON.stringify(value)) ?? new Map()
 

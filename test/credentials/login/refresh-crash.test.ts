@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { storeKinds } from '../../src/store/registry.ts'
-import { type Authority, makeAuthority } from '../support/certificates.ts'
-import { hasTool } from '../support/debian.ts'
-import { type Quirk, type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
-import { loopback } from '../support/source-tools.ts'
-import { type StorePlace, StorePlaces, until } from '../support/stores.ts'
+import { storeKinds } from '../../../src/store/registry.ts'
+import { type Authority, makeAuthority } from '../../support/certificates.ts'
+import { hasTool } from '../../support/debian.ts'
+import { type Quirk, type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../../support/quirk-issuer.ts'
+import { loopback } from '../../support/source-tools.ts'
+import { type StorePlace, StorePlaces, until } from '../../support/stores.ts'
 
 const PROGRAM = join(import.meta.dirname, '../support/refresher.ts')
 const ROUNDS = 4
