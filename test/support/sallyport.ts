@@ -117,7 +117,8 @@ function exited(child: ChildProcess): Promise<{ code: number | null }> {
 
 async function readAudit(file: string, count: number): Promise<Record<string, unknown>[]> {
   return eventually(() => {
-    const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
+    // The last part has no line end yet, if it is being written just now.
+    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
     const entries = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'ask')
     return entries.length >= count ? entries : undefined
   }, `${count} audit entries`)

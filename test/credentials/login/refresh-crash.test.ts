@@ -10,7 +10,7 @@ import { type Quirk, type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../
 import { loopback } from '../../support/source-tools.ts'
 import { type StorePlace, StorePlaces, until } from '../../support/stores.ts'
 
-const PROGRAM = join(import.meta.dirname, '../support/refresher.ts')
+const PROGRAM = join(import.meta.dirname, '../../support/refresher.ts')
 const ROUNDS = 4
 const places = new StorePlaces()
 let authority: Authority
