@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
+import type { KeptLogin, LoginLease } from '../core/login.ts'
 import type { Secret } from '../core/secret.ts'
 import type { Ledger } from './ledger.ts'
-import type { KeptLogin, LoginLease } from './store.ts'
 import type { LoginRow, Tables } from './tables.ts'
 
 interface Parts {

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import type { StoredLogin } from '../core/holdings.ts'
+import type { KeptLogin, LoginPlace } from '../core/login.ts'
 import type { Secret } from '../core/secret.ts'
 import { nextId } from './ids.ts'
 import type { Ledger } from './ledger.ts'
@@ -8,7 +9,7 @@ import { SqlLease } from './login-lease.ts'
 import { loginOf } from './rows.ts'
 import { type SealKey, seal, unseal } from './seal.ts'
 import type { SealKeys } from './sealed-secrets.ts'
-import { type KeptLogin, type LoginFacts, type LoginPlace, type SealedLogins, StoreError } from './store.ts'
+import { type LoginFacts, type SealedLogins, StoreError } from './store.ts'
 import type { LoginRow, Tables } from './tables.ts'
 
 /** Between two looks at a lease that somebody else has. */

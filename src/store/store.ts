@@ -1,4 +1,5 @@
 import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredLogin, StoredSwitch } from '../core/holdings.ts'
+import type { KeptLogin, LoginLease, LoginPlace } from '../core/login.ts'
 import type { Secret } from '../core/secret.ts'
 import type { AuditRows } from './audit-rows.ts'
 
@@ -66,12 +67,6 @@ export interface SealedSecrets {
   onChange(listener: (name: string) => void): () => void
 }
 
-/** Whose login: for which connection, and of whom, as the source of that connection tells them apart. */
-export interface LoginPlace {
-  readonly connection: string
-  readonly identity: string
-}
-
 /** Refresh tokens, and what came with them, under the store's own key. Who holds a version has the newest there is. */
 export interface SealedLogins {
   /** As it is known here. Never waits. */
@@ -97,26 +92,6 @@ export interface LoginFacts {
   readonly by: string
   readonly expiresAt?: number | undefined
   readonly ifAbsent?: boolean
-}
-
-/** What is kept of one login, unsealed. `version` grows with each time that it is kept anew. */
-export interface KeptLogin {
-  readonly id: string
-  readonly version: number
-  readonly content: Secret
-}
-
-/** What is done with a login that was leased; each of them ends the lease. */
-export interface LoginLease {
-  readonly kept: KeptLogin
-  /** How often this content was leased without anybody having seen what came of it, this time included. */
-  readonly tries: number
-  /** Durable when it resolves, with the new version; undefined: it was kept anew or taken away by others meanwhile. May be called again when it was lost. */
-  keep(content: Secret, expiresAt?: number): Promise<number | undefined>
-  /** `unspent`: it was not shown, or surely to no effect. `unknown`: nobody can tell. */
-  release(outcome: 'unspent' | 'unknown'): Promise<void>
-  /** It is taken no more: it is dropped, and only that there was one is kept. False: others have kept it anew meanwhile. */
-  drop(): Promise<boolean>
 }
 
 /** One version of a secret, without it. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 import type { StoredLogin } from '../../core/holdings.ts'
+import type { LoginPlace } from '../../core/login.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Secret, sha256 } from '../../core/secret.ts'
 import { authorizationRequest, codeIn } from '../../oauth/authorization.ts'
@@ -11,7 +12,7 @@ import type { LifetimeLimits } from '../token-lifetime.ts'
 import { packed } from './content.ts'
 import type { ListedLogin, LoginBegun, LoginDesk, LoginFinisher, LoginWish } from './desk.ts'
 import { callerOf, type IdentitySettings, identityFor } from './identity.ts'
-import type { LoginPlace, Logins } from './logins.ts'
+import type { Logins } from './logins.ts'
 import { ofStore } from './refresher.ts'
 
 /** What a desk works with. */

@@ -1,6 +1,6 @@
 import type { StoredLogin } from '../../core/holdings.ts'
+import type { LoginPlace } from '../../core/login.ts'
 import type { LoginState } from '../credential.ts'
-import type { LoginPlace } from './logins.ts'
 
 /** Where people log in for a connection. What is thrown is in words for them: no text of an issuer, and no secret. */
 export interface LoginDesk {

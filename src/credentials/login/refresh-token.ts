@@ -1,3 +1,4 @@
+import type { LoginPlace } from '../../core/login.ts'
 import { Problem } from '../../core/problem.ts'
 import { z } from '../../forms/zod.ts'
 import { TokenEndpoint } from '../../oauth/endpoint.ts'
@@ -9,7 +10,7 @@ import { ForgetfulSupply } from '../forgetful.ts'
 import { lifetimeFields } from '../token-lifetime.ts'
 import { mintageOf, type SourceKind } from '../tools.ts'
 import { packed } from './content.ts'
-import type { LoginPlace, Logins } from './logins.ts'
+import type { Logins } from './logins.ts'
 import { ofStore, Refresher } from './refresher.ts'
 
 const schema = z

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
+import type { KeptLogin, LoginLease, LoginPlace } from '../../core/login.ts'
 import { Problem } from '../../core/problem.ts'
 import type { Granted, TokenEndpoint } from '../../oauth/endpoint.ts'
 import { IssuerRefusal, OutcomeUnseen } from '../../oauth/refusal.ts'
@@ -7,7 +8,7 @@ import { mintedOf } from '../minted-of.ts'
 import { isReached, lifeOf } from '../token-life.ts'
 import type { LifetimeLimits } from '../token-lifetime.ts'
 import { type LoginContent, packed, unpacked } from './content.ts'
-import type { KeptLogin, LoginLease, LoginPlace, Logins } from './logins.ts'
+import type { Logins } from './logins.ts'
 
 /** What a refresher works with. */
 export interface RefreshTerms {
