@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { AdminDoor } from './admin/admin-door.ts'
 import { createAdminApp } from './admin/app.ts'
+import { HealthDoor } from './admin/health-door.ts'
 import type { InventoryFacts } from './admin/inventory.ts'
 import { buildOperators, defaultOperators } from './admin/operators.ts'
 import type { AdminPorts } from './admin/ports.ts'
@@ -55,6 +56,23 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
   const { listen, mode, url } = admin
   const hostnames = url === undefined ? [] : [new URL(url).hostname]
   return new AdminDoor(app, { listen, mode, directory, peers, hostnames })
+}
+
+/** Joins the door of probes to the rest of the house; undefined where the settings have none. It is not open yet. */
+export function buildHealthDoor(
+  { file, settings }: Loaded,
+  { metrics, isReady }: Pick<AdminPorts, 'metrics' | 'isReady'>,
+): HealthDoor | undefined {
+  const { health } = settings
+  if (!health) return undefined
+  const { listen, mode } = health
+  return new HealthDoor({
+    listen,
+    mode,
+    directory: dirname(file),
+    metrics: health.metrics ? metrics : undefined,
+    isReady,
+  })
 }
 
 function desksIn({ connections }: Snapshot): ReadonlyMap<string, LoginDesk> {

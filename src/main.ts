@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import type { AdminDoor } from './admin/admin-door.ts'
 import { LoginLinks } from './admin/login-links.ts'
 import { Tail } from './admin/tail.ts'
-import { buildAdminDoor } from './administration.ts'
+import { buildAdminDoor, buildHealthDoor } from './administration.ts'
 import type { Entry } from './audit/entry.ts'
 import { openAuthorityFor } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
@@ -35,6 +35,8 @@ import { systemClock } from './wire/system-clock.ts'
 export interface House {
   readonly listeners: readonly { readonly kind: string; readonly address: string }[]
   readonly admin: string | undefined
+  /** The door of probes. */
+  readonly health: string | undefined
   /** The authority of intercepted hosts, where there is one. */
   readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
   readonly log: Logger
@@ -123,8 +125,8 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     links,
     snapshot,
   }
-  const admin = await openAdmin(site, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
-  if (admin !== undefined) own.add(admin)
+  const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
+  const health = await openForOperators(site, own, buildHealthDoor(loaded, { metrics: metrics.registry, isReady }))
   links.open(settings.admin?.url ?? (admin === undefined || admin.startsWith('unix:') ? undefined : `http://${admin}`))
   // Not before anything can be asked: what does not open is no run.
   audit.begin()
@@ -135,7 +137,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     closing ??= closeInReverse(closers)
     return closing
   }
-  return { listeners, admin, ca: authority, log, revise: live.revise, close }
+  return { listeners, admin, health, ca: authority, log, revise: live.revise, close }
 }
 
 /** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */
@@ -203,9 +205,14 @@ async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<Hou
 }
 
 /** First in the list, so the last to close: while the doors drain it says that this sidecar is not ready. */
-async function openAdmin({ closers }: Site, door: AdminDoor | undefined): Promise<string | undefined> {
+async function openForOperators(
+  { closers }: Site,
+  own: OwnListeners,
+  door: Pick<AdminDoor, 'open' | 'close'> | undefined,
+): Promise<string | undefined> {
   const address = await door?.open()
   if (door) closers.unshift(() => door.close())
+  if (address !== undefined) own.add(address)
   return address
 }
 

@@ -5,6 +5,7 @@ import { examineCaller } from './doctor/caller.ts'
 import { examineDoors } from './doctor/doors.ts'
 import { type Finding, failure, type Told } from './doctor/finding.ts'
 import { examineGrants } from './doctor/grants.ts'
+import { examineHealth } from './doctor/health.ts'
 import { examineIssuers } from './doctor/issuers.ts'
 import { exitCodeOf, inJson, inWords } from './doctor/report.ts'
 import { examineSecrets } from './doctor/secrets.ts'
@@ -20,7 +21,11 @@ import { userEnvironment } from './user-environment.ts'
 const CHECKS: Readonly<Record<string, (site: Site) => Promise<readonly Told[]> | readonly Told[]>> = {
   secrets: examineSecrets,
   grants: examineGrants,
-  sidecar: async (site) => [...(await examineDoors(site)), ...(await examineAdmin(site))],
+  sidecar: async (site) => [
+    ...(await examineDoors(site)),
+    ...(await examineAdmin(site)),
+    ...(await examineHealth(site)),
+  ],
   caller: examineCaller,
   trust: examineTrust,
   upstreams: examineUpstreams,

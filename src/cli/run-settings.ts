@@ -18,7 +18,7 @@ const DRAIN_MS = 1_000
  * the audit names them; those of other callers name nobody here.
  */
 export function runSettings(settings: Settings, { name, key, record }: RunCaller): Settings {
-  const { admin: _none, ...rest } = settings
+  const { admin: _none, health: _neither, ...rest } = settings
   const level = settings.log.level
   const kept = settings.audit.sinks.filter((sink) => !isStandardOutput(sink))
   return {

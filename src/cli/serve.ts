@@ -18,10 +18,10 @@ export async function serve(file: string): Promise<void> {
   process.stdout.write(readyLine(house))
 }
 
-function readyLine({ listeners, admin }: House): string {
-  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', listeners, admin })}\n`
+function readyLine({ listeners, admin, health }: House): string {
+  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', listeners, admin, health })}\n`
   const doors = listeners.map(({ kind, address }) => `${kind} ${address}`).join(', ')
-  return `ready: ${doors}${admin === undefined ? '' : `; admin ${admin}`}\n`
+  return `ready: ${doors}${admin === undefined ? '' : `; admin ${admin}`}${health === undefined ? '' : `; health ${health}`}\n`
 }
 
 /** A first signal drains; a second one does not wait. */

@@ -1,5 +1,6 @@
 import { texts } from './prose.ts'
 import { faceText } from './prose-face.ts'
+import { healthText } from './prose-health.ts'
 import { presetsText } from './prose-presets.ts'
 import { subjectsText } from './prose-subjects.ts'
 
@@ -32,4 +33,5 @@ export const sections: readonly Section[] = [
   { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
   { title: 'log', text: texts.log, parts: ['log'] },
   { title: 'admin', text: texts.admin, parts: ['admin', 'Operator'] },
+  { title: 'health', text: healthText, parts: ['health'] },
 ]

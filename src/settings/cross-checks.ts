@@ -166,12 +166,13 @@ function reverseFaults(index: number, { listeners, connections }: Settings): Set
   })
 }
 
-function sharedAddresses({ listeners, admin }: Settings): SettingsFault[] {
+function sharedAddresses({ listeners, admin, health }: Settings): SettingsFault[] {
   const doors: [PropertyKey[], string][] = listeners.map(({ listen }, index) => [
     ['listeners', index, 'listen'],
     listen,
   ])
   if (admin) doors.push([['admin', 'listen'], admin.listen])
+  if (health) doors.push([['health', 'listen'], health.listen])
   const seen = new Set<string>()
   return doors.flatMap(([path, listen]) => {
     const isTaken = seen.has(listen) && !listen.endsWith(':0')

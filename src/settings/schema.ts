@@ -13,6 +13,7 @@ import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen, mode as socketMode } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
+import { healthSettings } from './health.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 import { presetSettings } from './presets/registry.ts'
 import { checkPublicUrl } from './public-url.ts'
@@ -244,6 +245,10 @@ export const settingsSchema = z
       })
       .optional()
       .meta({ description: 'the operator’s door: health, metrics and the admin API' }),
+    health: healthSettings.optional().meta({
+      description:
+        'a door for probes and Prometheus alone, which may be on an address that others reach: nothing of the admin API is behind it',
+    }),
     allowlist,
     callers: z.record(name, callerSettings).default({}).meta({ description: 'who may ask, and how they prove it' }),
     connections: z.record(name, connection).default({}).meta({ description: 'the upstreams' }),

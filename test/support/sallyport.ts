@@ -10,6 +10,7 @@ export interface Running {
   /** Addresses by kind of door, in the order of the settings: `host:port` or `unix:/path`. */
   readonly doors: readonly { readonly kind: string; readonly address: string }[]
   readonly admin: string | undefined
+  readonly health: string | undefined
   /** Everything it has printed so far. */
   output(): string
   /** The asks in the audit so far, parsed. Waits until there are at least `count` entries. */
@@ -54,12 +55,13 @@ export async function startSallyport(directory: string, settings: object, option
   const ready = await Promise.race([printed.line(/^\{"msg":"ready".*$/m), exited(child)])
   if (typeof ready !== 'string')
     throw new Error(`sallyport ended with ${ready.code} before it was ready:\n${printed.text()}`)
-  const { listeners, admin } = JSON.parse(ready)
+  const { listeners, admin, health } = JSON.parse(ready)
   return {
     directory,
     pid: child.pid ?? 0,
     doors: listeners,
     admin,
+    health,
     output: printed.text,
     audit: (count) => readAudit(audit, count),
     async stop(signal = 'SIGTERM') {

@@ -114,7 +114,7 @@ function inWords({ phase, expiresAt }: Shown): string {
 }
 
 /** The body; where there is none, why. No proxy variable has a say, because an agent of one's own reads none. */
-async function ask(place: ListenAddress, path: string, signal: AbortSignal): Promise<string | { code: string }> {
+export async function ask(place: ListenAddress, path: string, signal: AbortSignal): Promise<string | { code: string }> {
   const to = place.kind === 'unix' ? { socketPath: place.path } : { host: place.host, port: place.port }
   const asked = http.get({ ...to, path, signal, agent: false })
   try {

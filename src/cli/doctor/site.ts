@@ -76,7 +76,15 @@ function onlyWith(name: string, loaded: Loaded): Loaded {
   const kept = withNeeded(name, settings)
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => kept.has(one)))
   const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
-  const alone: Settings = { ...settings, connections, listeners: [], admin: undefined, callers: {}, audit }
+  const alone: Settings = {
+    ...settings,
+    connections,
+    listeners: [],
+    admin: undefined,
+    health: undefined,
+    callers: {},
+    audit,
+  }
   return { ...loaded, settings: alone }
 }
 
@@ -101,9 +109,9 @@ function silence() {
   }
 }
 
-function dialerFor({ dns, listeners, admin }: Settings): Dialer {
+function dialerFor({ dns, listeners, admin, health }: Settings): Dialer {
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
   const own = new OwnListeners()
-  for (const { listen } of [...listeners, ...(admin ? [admin] : [])]) own.add(listen)
+  for (const { listen } of [...listeners, admin, health].filter((one) => one !== undefined)) own.add(listen)
   return createDialer({ resolver, isOwnListener: (address, port) => own.has(address, port) })
 }

@@ -1,0 +1,93 @@
+import http from 'node:http'
+import { resolve } from 'node:path'
+import type { Registry } from 'prom-client'
+import { type Bound, bind, parseListen } from '../wire/listen.ts'
+
+interface Options {
+  readonly listen: string
+  /** Permissions of a Unix socket, as octal digits. */
+  readonly mode: string
+  /** Relative socket paths start here. */
+  readonly directory: string
+  /** Absent: `/metrics` is not served here. */
+  readonly metrics: Registry | undefined
+  /** Settings read, doors open, not shutting down. */
+  isReady(): boolean
+}
+
+/** More than any set of probes and scrapers; whoever holds them all must not have the descriptors that callers need. */
+const MAX_CONNECTIONS = 64
+
+/**
+ * The door of a kubelet and of Prometheus, which come from other machines: it says yes or no, and the metrics where the
+ * settings want that. It knows no operator, and nothing of the admin API is behind it.
+ */
+export class HealthDoor {
+  readonly #options: Options
+  readonly #server: http.Server
+  #bound: Bound | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+    this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
+      this.#answer(request, response).catch(() => response.destroy())
+    })
+    this.#server.maxConnections = MAX_CONNECTIONS
+    this.#server.on('clientError', (_error, socket) => socket.destroy())
+  }
+
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const { status, type, body } = await this.#answerTo(request)
+    const length = Buffer.byteLength(body)
+    response.writeHead(status, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' })
+    response.end(body)
+  }
+
+  async #answerTo({ method, url = '' }: http.IncomingMessage): Promise<Answer> {
+    if (method !== 'GET' && method !== 'HEAD') return said(405, 'this door answers GET')
+    switch (url) {
+      case '/livez':
+      // The doors of callers are open before this one: to be answered is the answer.
+      case '/startupz':
+        return said(200, 'ok')
+      case '/readyz':
+        return this.#options.isReady() ? said(200, 'ok') : said(503, 'not ready')
+      case '/metrics':
+        return scraped(this.#options.metrics)
+      default:
+        return said(404, 'this door has /livez, /readyz, /startupz and /metrics')
+    }
+  }
+
+  /** Binds; returns the address in the form `host:port` or `unix:path`. */
+  async open(): Promise<string> {
+    const { listen, mode, directory } = this.#options
+    const where = parseListen(listen, { allowNonLoopback: true })
+    if (typeof where === 'string') throw new Error(where)
+    const at = where.kind === 'unix' ? { ...where, path: resolve(directory, where.path) } : where
+    this.#bound = await bind(this.#server, at, { mode: Number.parseInt(mode, 8) })
+    return this.#bound.address
+  }
+
+  async close(): Promise<void> {
+    await this.#bound?.release()
+    const closed = new Promise<void>((done) => this.#server.close(() => done()))
+    this.#server.closeAllConnections()
+    await closed
+  }
+}
+
+interface Answer {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
+
+async function scraped(metrics: Registry | undefined): Promise<Answer> {
+  if (!metrics) return said(404, 'set health.metrics to true to have them here')
+  return { status: 200, type: metrics.contentType, body: await metrics.metrics() }
+}
+
+function said(status: number, words: string): Answer {
+  return { status, type: 'application/json', body: `${JSON.stringify({ status: words })}\n` }
+}
