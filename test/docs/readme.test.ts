@@ -1,5 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -107,6 +117,7 @@ test.each([
   'config/README.md',
   'config/problems.md',
   '.github/SECURITY.md',
+  ...globSync('deploy/**/*.md', { cwd: root }).sort(),
 ])('the links of %s lead somewhere', (file) => {
   const text = readFileSync(join(root, file), 'utf8')
   const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target]) =>

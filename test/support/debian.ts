@@ -29,6 +29,7 @@ export const TOOLS = {
   },
   python3: { file: '/usr/bin/python3', package: 'python3' },
   requests: { file: '/usr/lib/python3/dist-packages/requests/__init__.py', package: 'python3-requests' },
+  sqlite3: { file: '/usr/bin/sqlite3', package: 'sqlite3' },
   wget: { file: '/usr/bin/wget', package: 'wget' },
 } as const satisfies Readonly<Record<string, Origin>>
 

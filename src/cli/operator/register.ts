@@ -135,7 +135,7 @@ function registerAudit(audit: Command): void {
     .description('records, newest first')
     .option('--id <uuid>', 'what an app was refused with: the "instance" of its problem')
     .option('--would-refuse <code>', 'what report mode let through; reads every record of that time, so use --since')
-    .option('--limit <count>', 'records at most', '100')
+    .option('--limit <count>', 'records at most; 1000 is the most', '100')
     .action(search)
   filters(operator(audit.command('tail')))
     .description('records as they are written, as JSON lines')
