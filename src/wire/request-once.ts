@@ -3,9 +3,16 @@ import type { SecureContext } from 'node:tls'
 import { Client, type Dispatcher } from 'undici'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { Dialer } from './dial.ts'
+import { Turns } from './turns.ts'
 
 const MAX_BODY_BYTES = 65_536
 const MAX_HEAD_BYTES = 16_384
+/**
+ * Exchanges with one origin at a time, whoever they are for: when ten thousand callers come back at once, each with a token
+ * of its own to be had, the issuer sees these many, and the others wait for as long as their questions may take.
+ */
+const AT_ONCE = 16
+const turns = new Turns(AT_ONCE)
 const NEEDS_PERSON: ReadonlySet<ProblemCode> = new Set(['address-not-allowed', 'loop-detected', 'upstream-untrusted'])
 
 /** How a server that we ask for ourselves is reached. */
@@ -55,12 +62,17 @@ export class NoReply extends Error {
  * @throws NoReply
  */
 export async function requestOnce(route: Route, question: Question): Promise<Reply> {
+  const { url, signal } = question
+  const done = await turns.take(url.origin, signal).catch((): never => {
+    throw new NoReply(`${AT_ONCE} exchanges with ${url.host} took all the time there was`)
+  })
   const client = clientFor(route, question)
   try {
     return await readReply(await client.request(requestOf(question)))
   } catch (error) {
-    throw noReply(error, question.url.host)
+    throw noReply(error, url.host)
   } finally {
+    done()
     void client.destroy()
   }
 }
