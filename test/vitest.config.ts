@@ -9,7 +9,7 @@ export default defineConfig({
     pool: 'forks',
     // Two cores, and stories start processes of their own.
     maxWorkers: 2,
-    globalSetup: ['test/support/provision.ts'],
+    globalSetup: ['test/support/provision.ts', 'test/support/kubernetes-tools.ts'],
     reporters: process.env['CI'] ? ['default', './test/support/skip-fails.ts'] : ['default'],
   },
 })
