@@ -232,7 +232,7 @@ test('with --watch a ConfigMap that the kubelet swaps is read again, without a s
   onTestFinished(() => void child.kill('SIGKILL'))
   let printed = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (printed += String(text)))
-  const ready = await eventually(() => /^\{"msg":"ready".*$/m.exec(printed)?.[0], 'its ready line')
+  const ready = await eventually(() => /^\{"msg":"ready".*$/m.exec(printed)?.[0], 'its ready line', 40_000)
   const [{ address }] = JSON.parse(ready).listeners
   const refusal = async () => {
     const { text } = await sendRaw(
