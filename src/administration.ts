@@ -18,7 +18,10 @@ import { createPeerReader, type PeerReader } from './wire/peer.ts'
 
 interface Parts
   extends Pick<AdminPorts, 'metrics' | 'isReady' | 'store' | 'change' | 'isAuditFull' | 'tail' | 'history' | 'links'> {
+  /** As it was at the start. */
   readonly loaded: Loaded
+  /** As it is now. */
+  current(): Loaded
   readonly log: Logger
   readonly tools: CallerTools
   snapshot(): Snapshot
@@ -31,7 +34,7 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
   const { admin } = settings
   if (!admin) return undefined
   const directory = dirname(loaded.file)
-  const declared = declaredIn(settings)
+  const declared = onceFor((now: Loaded) => declaredIn(now.settings))
   const peers = readerFor(admin, log)
   const isDefault = Object.keys(admin.operators).length === 0
   const operators = isDefault ? defaultOperators(admin.listen, peers && process.geteuid?.()) : admin.operators
@@ -45,17 +48,27 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     history: parts.history,
     clock: tools.clock,
     operators: buildOperators(operators, (proofs) => buildIdentify(proofs, tools)),
-    declared: () => declared,
+    declared: () => declared(parts.current()),
     supplies: () => new Map(Array.from(snapshot().connections, ([name, { supply }]) => [name, supply.state()])),
     desks: () => desksIn(snapshot()),
     links: parts.links,
     policy: () => snapshot().policy,
-    inventoryFacts: () => inventoryFacts(loaded, store),
+    inventoryFacts: () => inventoryFacts(parts.current(), store),
     onFault: (id, error) => log.error({ id, error: describe(error) }, 'the admin API could not answer'),
   })
   const { listen, mode, url } = admin
   const hostnames = url === undefined ? [] : [new URL(url).hostname]
   return new AdminDoor(app, { listen, mode, directory, peers, hostnames })
+}
+
+/** The answer for one reading of the settings is made once. */
+function onceFor<T>(make: (loaded: Loaded) => T): (loaded: Loaded) => T {
+  const known = new WeakMap<Loaded, { readonly value: T }>()
+  return (loaded) => {
+    const found = known.get(loaded) ?? { value: make(loaded) }
+    known.set(loaded, found)
+    return found.value
+  }
 }
 
 /** Joins the door of probes to the rest of the house; undefined where the settings have none. It is not open yet. */

@@ -30,16 +30,20 @@ export async function openAuthorityFor(loaded: Loaded, tools: Tools): Promise<Ce
   if (ca === undefined || terms.hosts.length === 0) return undefined
   const authority =
     ca === 'ephemeral' ? await ephemeralAuthority(terms) : await openAuthority(caPlace(ca, dirname(loaded.file)), terms)
-  refuseOwnTrust(loaded, authority, tools)
+  refuseOwnTrust(loaded, authority, tools.references)
   if (authority.expiresAt - tools.clock.now() < SOON_MS)
     tools.log.warn({ file: loaded.file }, 'the authority expires within 30 days: run `sallyport ca rotate`')
   return authority
 }
 
-/** Who steals the authority's key could be any upstream or issuer to us, if we believed it too. */
-function refuseOwnTrust({ settings, file }: Loaded, { certificatePem }: CertificateAuthority, tools: Tools): void {
+/** Who steals the authority's key could be any upstream or issuer to us, if we believed it too. @throws Error in words */
+export function refuseOwnTrust(
+  { settings, file }: Loaded,
+  { certificatePem }: Pick<CertificateAuthority, 'certificatePem'>,
+  references: References,
+): void {
   for (const { path, reference } of referencesIn(settings.connections, ['connections'])) {
-    if (reference instanceof FileReference && holdsCertificate(tools.references.file(reference), certificatePem)) {
+    if (reference instanceof FileReference && holdsCertificate(references.file(reference), certificatePem)) {
       const where = `${file}: ${pathText(path)}`
       throw new Error(`${where}: name a file without Sallyport's own certificate: it is for apps, never for upstreams`)
     }

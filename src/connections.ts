@@ -18,7 +18,8 @@ import { LiveIdentity } from './wire/client-identity.ts'
 import type { Dialer } from './wire/dial.ts'
 import { trustShowing } from './wire/trust.ts'
 
-interface Tools {
+/** What connections are built with. */
+export interface ConnectionTools {
   readonly references: References
   readonly clock: Clock
   readonly metrics: Metrics
@@ -33,25 +34,30 @@ interface Tools {
   isDisabled(connection: string): boolean
 }
 
-/** Builds every connection of the settings. Does no I/O: the first ask dials, and mints. */
-export function buildConnections(settings: Settings['connections'], tools: Tools): ReadonlyMap<string, Connection> {
+/** Builds every connection of the settings but those that are kept. Does no I/O: the first ask dials, and mints. */
+export function buildConnections(
+  settings: Settings['connections'],
+  tools: ConnectionTools,
+  kept: ReadonlyMap<string, Connection> = new Map(),
+): ReadonlyMap<string, Connection> {
   const all = new Map<string, Connection>()
   function neighbour(name: string): Neighbour | undefined {
     const [its, connection] = [Object.hasOwn(settings, name) ? settings[name] : undefined, all.get(name)]
     return its && connection && neighbourOf(its, connection, tools)
   }
   const others = { ...tools, neighbour, supply: (name: string) => lentBy(name, all, tools) }
-  for (const [name, one] of Object.entries(settings)) all.set(name, buildConnection(name, one, others))
+  for (const [name, one] of Object.entries(settings))
+    all.set(name, kept.get(name) ?? buildConnection(name, one, others))
   return all
 }
 
 /** `supply`, `neighbour`: of the others, once they are built. */
-interface ConnectionTools extends Tools {
+interface NeighbourlyTools extends ConnectionTools {
   supply(name: string): Connection['supply']
   neighbour(name: string): Neighbour | undefined
 }
 
-function buildConnection(name: string, settings: ConnectionSettings, tools: ConnectionTools): Connection {
+function buildConnection(name: string, settings: ConnectionSettings, tools: NeighbourlyTools): Connection {
   const { credential, inject, scrubResponses, websocket, tunnel } = settings
   const { references, clock, dialer, ending, logins } = tools
   const supply = buildSupply(credential, {
@@ -81,14 +87,18 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Conn
   }
 }
 
-function lentBy(name: string, all: ReadonlyMap<string, Connection>, { isDisabled }: Tools): Connection['supply'] {
+function lentBy(
+  name: string,
+  all: ReadonlyMap<string, Connection>,
+  { isDisabled }: ConnectionTools,
+): Connection['supply'] {
   const connection = all.get(name)
   if (!connection) throw new Error(`no connection ${name}: the checks of the settings let it through`)
   return lent(connection, isDisabled)
 }
 
 /** By which report mode lets out what no connection names: no secret is known to it, and no private address allowed. */
-export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'dialer'>): Connection {
+export function buildUnlisted(tools: Pick<ConnectionTools, 'references' | 'clock' | 'dialer'>): Connection {
   const { references, clock, dialer } = tools
   const nothing = { kind: 'none' } as const
   const supply = buildSupply(nothing, {
@@ -111,7 +121,7 @@ export function buildUnlisted(tools: Pick<Tools, 'references' | 'clock' | 'diale
   return { name: '', source: nothing.kind, supply, injection: undefined, upstream, ...open }
 }
 
-function buildUpstream(settings: ConnectionSettings, { references, dialer }: Tools): Upstream {
+function buildUpstream(settings: ConnectionSettings, { references, dialer }: ConnectionTools): Upstream {
   const { tls, allowPrivate, http2, limits, unsafeAllowPlaintextUpstream } = settings
   return new Upstream({
     dialer,
@@ -132,7 +142,7 @@ function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], reference
   return trust
 }
 
-function tellOfMint(connection: string, event: MintEvent, { metrics, log }: Tools): void {
+function tellOfMint(connection: string, event: MintEvent, { metrics, log }: ConnectionTools): void {
   metrics.mints.inc({ connection, outcome: event.outcome })
   metrics.mintDurations.observe({ connection }, event.durationMs / 1000)
   if (event.outcome === 'ok') {

@@ -15,17 +15,17 @@ import { compilePolicy } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
 import type { Store } from './store/store.ts'
 
-/** The asks that the store keeps, in the light of a policy; undefined where there is no store. */
-export function historyOf({ file, settings }: Loaded, store: Store | undefined): PolicyHistory | undefined {
+/** The asks that the store keeps, in the light of a policy; undefined where there is no store. `loaded`: as it is now. */
+export function historyOf(loaded: () => Loaded, store: Store | undefined): PolicyHistory | undefined {
   if (!store) return undefined
   return {
     async replay(text, since) {
-      const replaying = new Replaying(await candidateOf(text, join(dirname(file), 'candidate'), store))
+      const replaying = new Replaying(await candidateOf(text, join(dirname(loaded().file), 'candidate'), store))
       for await (const entry of asksIn(store, since)) replaying.take(entry)
       return replaying.end()
     },
     async suggest(since, aim) {
-      const suggesting = new Suggesting(presentOf(settings, store), aim)
+      const suggesting = new Suggesting(presentOf(loaded().settings, store), aim)
       for await (const entry of asksIn(store, since)) suggesting.take(entry)
       const suggestion = suggesting.end()
       return { yaml: suggestionYaml(suggestion), asks: suggestion.asks }

@@ -5,6 +5,7 @@ import { openAudit } from './audit/open.ts'
 import type { Clock } from './core/clock.ts'
 import type { Loaded } from './settings/load.ts'
 import type { OpenReferences } from './settings/open.ts'
+import type { Shared } from './settings/shared.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import type { Logger } from './telemetry/logger.ts'
@@ -16,6 +17,8 @@ export interface Site {
   readonly loaded: Loaded
   readonly log: Logger
   readonly references: OpenReferences
+  /** With readings of the settings to come. */
+  readonly shared: Shared
   readonly clock: Clock
   /** What has been opened so far, and how to close it again. */
   readonly closers: (() => unknown)[]

@@ -1,5 +1,6 @@
 import type { Identify } from './callers/identify.ts'
 import { buildRecognize } from './callers/recognize.ts'
+import type { Configured } from './configured.ts'
 import type { Clock } from './core/clock.ts'
 import type { Grant } from './core/grants.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant, UNREADABLE } from './core/holdings.ts'
@@ -7,14 +8,11 @@ import { compileRule } from './core/rule.ts'
 import { steadyTime } from './core/steady-time.ts'
 import type { Snapshot } from './gate/snapshot.ts'
 import { type Additions, compileDeclared, type Declared, policyOf } from './settings/policy.ts'
-import type { Settings } from './settings/schema.ts'
 import type { Store } from './store/store.ts'
 
-interface Parts extends Pick<Snapshot, 'connections' | 'unlisted'> {
-  readonly settings: Settings
+interface Parts {
   readonly store: Store | undefined
   readonly clock: Clock
-  identifyWith(stored: readonly StoredCaller[]): Identify
 }
 
 /** How often it is asked whether the store has been lost for too long, and whether a key has ended. */
@@ -27,10 +25,11 @@ const LOOK_MS = 250
 export class Live {
   readonly #parts: Parts
   readonly #now: () => number
-  readonly #declared: Declared
   readonly #listeners: (() => void)[] = []
   readonly #stopFollowing: (() => void) | undefined
   readonly #looking: NodeJS.Timeout | undefined
+  #configured: Configured
+  #declared: Declared
   #callers: readonly StoredCaller[]
   #additions: Additions
   #isLost = false
@@ -40,16 +39,17 @@ export class Live {
   #keyEnd: number
   #snapshot: Snapshot
 
-  constructor(parts: Parts) {
-    const { settings, store, identifyWith } = parts
+  constructor(configured: Configured, parts: Parts) {
+    const { store } = parts
     const holdings = store?.holdings() ?? NO_HOLDINGS
     this.#parts = parts
     this.#now = steadyTime(parts.clock)
-    this.#declared = compileDeclared(settings)
+    this.#configured = configured
+    this.#declared = compileDeclared(configured.loaded.settings)
     this.#callers = holdings.callers
     this.#keyEnd = nextEnd(holdings.callers, this.#now())
     this.#additions = additionsOf(holdings)
-    this.#snapshot = this.#make(identifyWith(holdings.callers))
+    this.#snapshot = this.#make(configured.identifyWith(holdings.callers))
     this.#stopFollowing = store?.onChange((latest) => this.#follow(latest))
     if (store) this.#looking = setInterval(() => this.#look(store), LOOK_MS).unref()
   }
@@ -65,6 +65,16 @@ export class Live {
   readonly revise = (additions: Additions): void => {
     this.#additions = additions
     this.#swap(this.#snapshot.identify)
+  }
+
+  /** Puts another reading of the settings in the place of the one before. @throws Error, and nothing has changed then */
+  reconfigure(next: Configured): void {
+    const declared = compileDeclared(next.loaded.settings)
+    const isSame = next.identifyWith === this.#configured.identifyWith
+    const identify = isSame ? this.#snapshot.identify : next.identifyWith(this.#callers)
+    this.#declared = declared
+    this.#configured = next
+    this.#swap(identify)
   }
 
   /** Stops following the store. */
@@ -87,7 +97,7 @@ export class Live {
   #take(latest: Holdings): Identify {
     const additions = additionsOf(latest)
     const isSame = latest.callers === this.#callers
-    const identify = isSame ? this.#snapshot.identify : this.#parts.identifyWith(latest.callers)
+    const identify = isSame ? this.#snapshot.identify : this.#configured.identifyWith(latest.callers)
     this.#callers = latest.callers
     this.#keyEnd = nextEnd(latest.callers, this.#now())
     this.#additions = additions
@@ -97,7 +107,8 @@ export class Live {
 
   /** What nobody has confirmed for that long may have been taken back long ago. */
   #look(store: Store): void {
-    const { clock, settings } = this.#parts
+    const { clock } = this.#parts
+    const { settings } = this.#configured.loaded
     const isLost = clock.monotonic() - store.confirmedAt() > (settings.store?.staleMs ?? Number.POSITIVE_INFINITY)
     if (isLost !== this.#isLost) {
       this.#isLost = isLost
@@ -119,12 +130,12 @@ export class Live {
   }
 
   #make(identify: Identify): Snapshot {
-    const { settings, connections, unlisted } = this.#parts
+    const { loaded, connections, unlisted } = this.#configured
     const policy = { ...policyOf(this.#declared, this.#additions), isLost: this.#isLost || this.#isObscure }
     return Object.freeze({
       policy,
       identify,
-      recognize: buildRecognize(identify, settings.callers),
+      recognize: buildRecognize(identify, loaded.settings.callers),
       connections,
       unlisted,
     })

@@ -5,10 +5,9 @@ import { LoginLinks } from './admin/login-links.ts'
 import { Tail } from './admin/tail.ts'
 import { buildAdminDoor, buildHealthDoor } from './administration.ts'
 import type { Entry } from './audit/entry.ts'
-import { openAuthorityFor } from './authority.ts'
+import { openAuthorityFor, refuseOwnTrust } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
-import { buildCallers } from './callers/registry.ts'
-import { buildConnections, buildUnlisted } from './connections.ts'
+import { type ConfiguredTools, configure } from './configured.ts'
 import type { Clock } from './core/clock.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate, Snapshot } from './gate/snapshot.ts'
@@ -18,10 +17,12 @@ import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import { Live } from './live.ts'
+import { type Occasion, Reloading } from './reload.ts'
 import type { Loaded } from './settings/load.ts'
-import { openReferences } from './settings/open.ts'
+import { type OpenReferences, openReferences } from './settings/open.ts'
 import type { Additions } from './settings/policy.ts'
 import type { Settings } from './settings/schema.ts'
+import { Shared } from './settings/shared.ts'
 import type { Store } from './store/store.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -42,6 +43,8 @@ export interface House {
   readonly log: Logger
   /** What operators have added, whole; what would be refused from now on is cut. */
   revise(additions: Additions): void
+  /** Reads the settings again; see `Reloading`. Does not reject. */
+  reload(occasion: Occasion): Promise<void>
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -58,12 +61,12 @@ export async function openHouse(
 ): Promise<House> {
   const log = createLogger(loaded.settings.log.level)
   for (const warning of loaded.warnings) log.warn({ file: loaded.file }, warning)
-  const references = await openReferences(loaded, (message) =>
-    log.error({ error: message }, 'a secret file changed for the worse'),
-  )
+  const shared = new Shared()
+  const onFault = (message: string) => log.error({ error: message }, 'a secret file changed for the worse')
+  const references = await openReferences(loaded, onFault, shared)
   const closers: (() => unknown)[] = [() => references.close()]
   try {
-    return await furnish({ loaded, log, references, clock, closers, onEntry })
+    return await furnish({ loaded, log, references, shared, clock, closers, onEntry })
   } catch (error) {
     await closeInReverse(closers)
     throw error
@@ -71,7 +74,7 @@ export async function openHouse(
 }
 
 async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }): Promise<House> {
-  const { loaded, log, references, clock, closers } = site
+  const { loaded, log, references, shared, clock, closers } = site
   const { settings } = loaded
   const doors: Door[] = []
   const own = new OwnListeners()
@@ -90,21 +93,21 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const { record, change, unrecordable } = createRecorder({ audit, metrics, log, onEntry: site.onEntry })
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
-  const identifyWith = buildCallers(settings.callers, proving)
   const isDisabled = (connection: string) => snapshot().policy.disabled.has(connection)
-  const live = new Live({
-    settings,
-    store,
-    clock,
-    identifyWith,
-    ...openConnections(site, { metrics, dialer, isDisabled, store, links }),
-  })
-  closers.push(() => live.close())
+  const making = { proving, connecting: connectingWith(site, { metrics, dialer, isDisabled, store, links }) }
+  const configured = configure(loaded, references, making)
+  const live = new Live(configured, { store, clock })
   const { snapshot } = live
+  const isAuditFull = () => audit.isFull()
+  const judgeTrust = (other: Loaded, its: OpenReferences) => authority && refuseOwnTrust(other, authority, its)
+  const told = { log, metrics, change, isAuditFull, judgeTrust, clock, store }
+  const reloading = new Reloading({ first: configured, tools: making, shared, live, ...told })
+  closers.push(() => reloading.close())
+  closers.push(() => live.close())
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
   live.onChange(() => gate.underWay.policyChanged())
   // It may be the key of a caller: what the one before it has begun ends.
-  references.onChange(() => gate.underWay.policyChanged())
+  shared.onChange(() => gate.underWay.policyChanged())
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const directory = dirname(loaded.file)
   const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')
@@ -113,7 +116,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)
   const isReady = () => state.isReady
-  const isAuditFull = () => audit.isFull()
+  const current = () => reloading.current.loaded
   const ports = {
     metrics: metrics.registry,
     isReady,
@@ -121,9 +124,10 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     change,
     isAuditFull,
     tail,
-    history: historyOf(loaded, store),
+    history: historyOf(current, store),
     links,
     snapshot,
+    current,
   }
   const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
   const health = await openForOperators(site, own, buildHealthDoor(loaded, { metrics: metrics.registry, isReady }))
@@ -137,7 +141,16 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     closing ??= closeInReverse(closers)
     return closing
   }
-  return { listeners, admin, health, ca: authority, log, revise: live.revise, close }
+  return {
+    listeners,
+    admin,
+    health,
+    ca: authority,
+    log,
+    revise: live.revise,
+    reload: (why) => reloading.reload(why),
+    close,
+  }
 }
 
 /** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */
@@ -175,15 +188,14 @@ function buildGate(
   }
 }
 
-function openConnections({ loaded, log, references, clock, closers }: Site, { store, links, ...own }: Outfit) {
+function connectingWith(
+  { log, clock, closers }: Site,
+  { store, links, ...own }: Outfit,
+): ConfiguredTools['connecting'] {
   const closing = new AbortController()
-  const loginUrl = (connection: string, caller: string | undefined) => links.forCaller(connection, caller)
-  const tools = { references, clock, log, ...own, ending: closing.signal, logins: store?.logins, loginUrl }
-  const connections = buildConnections(loaded.settings.connections, tools)
-  const unlisted = buildUnlisted(tools)
   closers.push(() => closing.abort())
-  closers.push(() => Promise.all([...connections.values(), unlisted].map(({ upstream }) => upstream.destroy())))
-  return { connections, unlisted }
+  const loginUrl = (connection: string, caller: string | undefined) => links.forCaller(connection, caller)
+  return { clock, log, ...own, ending: closing.signal, logins: store?.logins, loginUrl }
 }
 
 interface Outfit {

@@ -30,9 +30,10 @@ const program = new Command('sallyport')
 
 program
   .command('serve')
-  .description('open the doors and serve until SIGTERM')
+  .description('open the doors and serve until SIGTERM; on SIGHUP, read the settings again')
   .addOption(configOption().makeOptionMandatory())
-  .action(async ({ config }: { config: string }) => serve(config))
+  .option('--watch', 'read the settings again whenever their file is another')
+  .action(async ({ config, ...options }: { config: string; watch?: true }) => serve(config, options))
 
 program
   .command('check')

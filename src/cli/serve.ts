@@ -1,5 +1,6 @@
 import { type House, openHouse } from '../main.ts'
 import { loadSettings } from '../settings/load.ts'
+import { openText } from '../settings/text-file.ts'
 import { describe } from '../telemetry/logger.ts'
 import { makeUndumpable } from '../wire/undumpable.ts'
 import { refuseUnsafeEnvironment } from './environment.ts'
@@ -7,14 +8,16 @@ import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
 
 /** `sallyport serve`: opens the doors, says so in one line, and serves until a signal. */
-export async function serve(file: string): Promise<void> {
+export async function serve(file: string, { watch }: { readonly watch?: true } = {}): Promise<void> {
   const house = await orSettingsExit(async () => {
     refuseUnsafeEnvironment(process.env)
     makeUndumpable()
-    return openHouse(await loadSettings(file))
+    const house = await openHouse(await loadSettings(file))
+    if (watch) await reloadWhenChanged(file, house)
+    return house
   })
   if (!house) return
-  stopOnSignals(house)
+  obeySignals(house)
   process.stdout.write(readyLine(house))
 }
 
@@ -24,8 +27,15 @@ function readyLine({ listeners, admin, health }: House): string {
   return `ready: ${doors}${admin === undefined ? '' : `; admin ${admin}`}${health === undefined ? '' : `; health ${health}`}\n`
 }
 
-/** A first signal drains; a second one does not wait. */
-function stopOnSignals(house: House): void {
+/** As a ConfigMap changes its files, without anybody who could send a signal. */
+async function reloadWhenChanged(file: string, house: House): Promise<void> {
+  const onFault = (fault: string) => house.log.error({ file, error: fault }, 'the settings file cannot be read again')
+  const text = await openText(file, { faultOfText: () => undefined, onFault, maxMebibytes: 4 })
+  text.onChange(() => void house.reload('file'))
+}
+
+/** A first signal to stop drains; a second one does not wait. */
+function obeySignals(house: House): void {
   let isStopping = false
   const stop = (signal: string, code: number) => {
     if (isStopping) process.exit(code === 0 ? 1 : code)
@@ -38,10 +48,7 @@ function stopOnSignals(house: House): void {
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))
-  // Its default is to end the process, and log rotation sends it.
-  process.on('SIGHUP', () =>
-    house.log.warn({ signal: 'SIGHUP' }, 'settings are read at start: restart to apply a change'),
-  )
+  process.on('SIGHUP', () => void house.reload('signal'))
   // No input may get here; should one, what is left is to write out the audit and let the supervisor start afresh.
   process.on('uncaughtException', (error) => {
     try {

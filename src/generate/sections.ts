@@ -2,6 +2,7 @@ import { texts } from './prose.ts'
 import { faceText } from './prose-face.ts'
 import { healthText } from './prose-health.ts'
 import { presetsText } from './prose-presets.ts'
+import { reloadText } from './prose-reload.ts'
 import { subjectsText } from './prose-subjects.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
@@ -27,6 +28,7 @@ export const sections: readonly Section[] = [
   { title: 'Headers', text: texts.headers, parts: [] },
   { title: 'Grants and rules', text: texts.grants, parts: ['Grant', 'Rule'] },
   { title: 'Secret references', text: texts.secrets, parts: ['SecretReference'] },
+  { title: 'Reload', text: reloadText, parts: [] },
   { title: 'ca', text: texts.ca, parts: [] },
   { title: 'Store', text: texts.store, parts: ['Store'] },
   { title: 'dns', text: texts.dns, parts: ['dns'] },

@@ -12,6 +12,13 @@ export class Slots {
     this.#what = what
   }
 
+  /** Called whenever the last one has left. */
+  emptied: () => void = () => undefined
+
+  get isEmpty(): boolean {
+    return this.#taken.size === 0
+  }
+
   /**
    * Counts one in; call what it returns when it is over, once.
    * @throws Problem `too-many-requests`
@@ -27,6 +34,7 @@ export class Slots {
       const left = (this.#taken.get(caller) ?? 1) - 1
       if (left > 0) this.#taken.set(caller, left)
       else this.#taken.delete(caller)
+      if (this.isEmpty) this.emptied()
     }
   }
 }

@@ -112,6 +112,20 @@ export class Upstream {
     return this.#tunnels.take(caller)
   }
 
+  /**
+   * Nobody who comes from now on comes here: settings that were read again have another in its place. What is in flight goes
+   * on, and when the last of it has left, the sockets are closed, and `gone` is called.
+   */
+  retire(gone: () => void): void {
+    const leave = () => {
+      if (!this.#requests.isEmpty || !this.#tunnels.isEmpty) return
+      this.destroy().then(gone, gone)
+    }
+    this.#requests.emptied = leave
+    this.#tunnels.emptied = leave
+    leave()
+  }
+
   /** Cuts every socket; idempotent. */
   async destroy(): Promise<void> {
     const pools = [...this.#pools.values()]

@@ -8,16 +8,15 @@ import { trustOf } from '../wire/trust.ts'
 import { pathText, SettingsError, type SettingsFault } from './fault.ts'
 import type { Loaded } from './load.ts'
 import { openedFaults } from './opened-checks.ts'
-import { type OpenText, openText } from './text-file.ts'
+import { type Reading, Shared } from './shared.ts'
+import { openText } from './text-file.ts'
 
-/** What a settings file refers to, opened. `close` stops watching the files. */
+/** What a settings file refers to, opened. `close` stops watching what no other reading names. */
 export interface OpenReferences extends References {
   /** Secrets that are in the store, not opened yet: as `file:line:col path: that it is so`. */
   readonly left: readonly string[]
   /** Opens those. @throws SettingsError with everything that could not be opened */
   openStored(stored: StoredSecrets): Promise<void>
-  /** Calls the listener after each change of a secret, whichever, when it is in use already. */
-  onChange(listener: () => void): void
   close(): void
 }
 
@@ -25,11 +24,16 @@ export interface OpenReferences extends References {
  * Opens every secret and every file that the settings refer to, but for what is in the store: that one is opened with
  * secrets of these.
  * `onFault`: a file that changed for the worse, with the settings that name it; what it held before stays in use.
+ * `shared`: with other readings, and told of each change of a secret.
  * @throws SettingsError with everything that could not be opened, or does not belong together
  */
-export async function openReferences(loaded: Loaded, onFault: (message: string) => void): Promise<OpenReferences> {
+export async function openReferences(
+  loaded: Loaded,
+  onFault: (message: string) => void,
+  shared = new Shared(),
+): Promise<OpenReferences> {
   const base = { directory: dirname(loaded.file), onFault }
-  const opened: Opened = { secrets: new Map(), files: new Map(), listeners: [] }
+  const opened: Opened = { secrets: new Map(), files: new Map(), reading: shared.reading(), changed: shared.changed }
   const all = referencesIn(loaded.settings)
   const stored = all.filter((one) => isStored(one, loaded))
   await openAll(
@@ -41,15 +45,21 @@ export async function openReferences(loaded: Loaded, onFault: (message: string) 
     ...lookingUpIn(opened),
     left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
     openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
-    onChange: (listener) => void opened.listeners.push(listener),
-    close: () => closeAll(opened),
+    close: () => opened.reading.close(),
   }
 }
 
 interface Opened {
   readonly secrets: Map<SecretReference, OpenSecret>
-  readonly files: Map<FileReference, Pick<OpenText, 'current' | 'close'>>
-  readonly listeners: (() => void)[]
+  readonly files: Map<FileReference, OpenFile>
+  readonly reading: Reading
+  changed(): void
+}
+
+/** A file of text that is no secret. */
+interface OpenFile {
+  current(): string
+  close(): void
 }
 
 interface Opening {
@@ -60,19 +70,19 @@ interface Opening {
 
 /** Closes everything, when one cannot be opened. */
 async function openAll(references: readonly Found[], { opened, loaded, base }: Opening): Promise<void> {
-  const openOnce = openerFor(loaded, base, () => opened.listeners.forEach((listener) => listener()))
+  const openOnce = openerFor(loaded, base, opened)
   const faults: SettingsFault[] = []
   for (const { path, reference } of references) {
     try {
       if (reference instanceof SecretReference) opened.secrets.set(reference, await openOnce(reference))
-      else opened.files.set(reference, sameText(reference, opened, base) ?? (await openFile(reference, base)))
+      else opened.files.set(reference, await openFile(reference, base, opened.reading))
     } catch (error) {
       faults.push({ path, message: error instanceof Error ? error.message : String(error) })
     }
   }
   if (faults.length === 0) faults.push(...faultsOf(opened, loaded))
   if (faults.length === 0) return
-  closeAll(opened)
+  opened.reading.close()
   throw new SettingsError(loaded.locateAll(faults))
 }
 
@@ -89,50 +99,50 @@ function lookingUpIn({ secrets, files }: Opened): References {
   }
 }
 
-function closeAll({ secrets, files }: Opened): void {
-  for (const one of [...secrets.values(), ...files.values()]) one.close()
-}
-
 /** What opens the store cannot be in it, and without a store nothing is: both are told when they are opened. */
 function isStored({ path, reference }: Found, { settings }: Loaded): boolean {
   const isOfStore = reference instanceof SecretReference && Object.hasOwn(reference.settings, 'store')
   return isOfStore && path[0] !== 'store' && settings.store !== undefined
 }
 
-/** A file that several places name changes for all of them at once: what belongs together stays together. */
-function sameText({ file, faultOfText, whenGone }: FileReference, { files }: Opened, { directory }: SecretBase) {
-  const path = resolve(directory, file)
-  return [...files].find(
-    ([one]) => resolve(directory, one.file) === path && one.faultOfText === faultOfText && one.whenGone === whenGone,
-  )?.[1]
-}
-
-/** Certificates are read once: what is built of them is not built again. */
-async function openFile({ file, faultOfText, whenGone }: FileReference, { directory, onFault }: SecretBase) {
-  const path = resolve(directory, file)
-  if (faultOfText) return openText(path, { faultOfText, whenGone, onFault: onFault ?? (() => undefined) })
+/**
+ * Certificates are read once: what is built of them is not built again. Other files are watched; one that several places name
+ * changes for all of them at once, so what belongs together stays together.
+ */
+async function openFile(reference: FileReference, base: SecretBase, reading: Reading): Promise<OpenFile> {
+  const { file, faultOfText, whenGone } = reference
+  const path = resolve(base.directory, file)
+  if (faultOfText) {
+    const { onFault = () => undefined } = base
+    const key = JSON.stringify(['text', path, idOf(faultOfText), whenGone])
+    return reading.hold(key, () => openText(path, { faultOfText, whenGone, onFault }))
+  }
   const pem = await readCertificates(path)
   return { current: () => pem, close: () => undefined }
 }
 
+const ids = new WeakMap<object, number>()
+let lastId = 0
+
+/** The same number for the same object. */
+function idOf(one: object): number {
+  const id = ids.get(one) ?? ++lastId
+  ids.set(one, id)
+  return id
+}
+
 /** One file is one secret, however many places name it: it is read, watched and complained of once, with all of them. */
-function openerFor({ settings }: Loaded, base: SecretBase, onChange: () => void) {
+function openerFor({ settings }: Loaded, base: SecretBase, { reading, changed }: Opened) {
   const { directory, onFault = () => undefined } = base
   const places = Map.groupBy(referencesIn(settings), ({ reference }) => sourceOf(reference, directory))
-  const opened = new Map<string, Promise<OpenSecret>>()
   return (reference: SecretReference): Promise<OpenSecret> => {
     const source = sourceOf(reference, directory)
     const named = (places.get(source) ?? []).map(({ path }) => pathText(path)).join(', ')
-    const known = opened.get(source)
-    if (known) return known
-    const opening = openSecret(reference, { ...base, onFault: (message) => onFault(`${named}: ${message}`) }).then(
-      (one) => {
-        one.onChange(onChange)
-        return one
-      },
-    )
-    opened.set(source, opening)
-    return opening
+    return reading.hold(source, async () => {
+      const one = await openSecret(reference, { ...base, onFault: (message) => onFault(`${named}: ${message}`) })
+      one.onChange(changed)
+      return one
+    })
   }
 }
 

@@ -8,6 +8,8 @@ import { type Look, Watch } from '../secrets/watch.ts'
 export interface OpenText {
   /** The same string as long as the file has not changed. */
   current(): string
+  /** Calls the listener when it has another one. */
+  onChange(listener: () => void): void
   /** Stops looking for changes; `current` goes on giving the last text. Idempotent. */
   close(): void
 }
@@ -20,9 +22,11 @@ interface Judges {
   onFault(message: string): void
   /** How often the file is looked at; ms. */
   readonly pollMs?: number
+  /** How much it may hold; 1 without it. */
+  readonly maxMebibytes?: number
 }
 
-const MAX_BYTES = 1024 * 1024
+const MEBIBYTE = 1024 * 1024
 const EVERYBODY_WRITES = 0o002
 /** The stamp of a file that is not there. */
 const GONE = 'ENOENT'
@@ -32,8 +36,9 @@ const GONE = 'ENOENT'
  * whoever may write to it says whom we trust.
  * @throws Error in words when it cannot be read, or is not what it should be
  */
-export async function openText(path: string, { faultOfText, whenGone, onFault, pollMs }: Judges): Promise<OpenText> {
-  const judged = async () => judge(await lookAt(path), path, faultOfText)
+export async function openText(path: string, judges: Judges): Promise<OpenText> {
+  const { faultOfText, whenGone, onFault, pollMs, maxMebibytes = 1 } = judges
+  const judged = async () => judge(await lookAt(path, maxMebibytes), path, faultOfText)
   const first = await judged()
   if ('fault' in first) throw new Error(first.fault)
   const watched = {
@@ -46,7 +51,11 @@ export async function openText(path: string, { faultOfText, whenGone, onFault, p
     onFault: (fault: string) => onFault(`${fault}. What it held before stays in use`),
   }
   const watch = new Watch(first.value, watched, pollMs)
-  return { current: () => watch.current().value, close: () => watch.close() }
+  return {
+    current: () => watch.current().value,
+    onChange: (listener) => watch.onChange(listener),
+    close: () => watch.close(),
+  }
 }
 
 function judge(look: Look<string>, path: string, faultOfText: FaultOfText): Look<string> {
@@ -54,13 +63,13 @@ function judge(look: Look<string>, path: string, faultOfText: FaultOfText): Look
   return fault === undefined ? look : { stamp: look.stamp, fault: `${path} ${fault}` }
 }
 
-async function lookAt(path: string): Promise<Look<string>> {
+async function lookAt(path: string, maxMebibytes: number): Promise<Look<string>> {
   try {
     const real = await realpath(path)
     // Not blocking: opening a FIFO would otherwise wait for a writer.
     const handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
     try {
-      return await read(handle, path, real)
+      return await read(handle, { path, real, maxMebibytes })
     } finally {
       await handle.close()
     }
@@ -70,12 +79,19 @@ async function lookAt(path: string): Promise<Look<string>> {
   }
 }
 
-async function read(handle: FileHandle, path: string, real: string): Promise<Look<string>> {
+interface Place {
+  readonly path: string
+  /** Behind every link. */
+  readonly real: string
+  readonly maxMebibytes: number
+}
+
+async function read(handle: FileHandle, { path, real, maxMebibytes }: Place): Promise<Look<string>> {
   const found = await handle.stat({ bigint: true })
   const stamp = stampOf(real, found)
   const refused = (words: string) => ({ stamp, fault: `${path} ${words}` })
   if (!found.isFile()) return refused('is no regular file: use one')
   if ((Number(found.mode) & EVERYBODY_WRITES) !== 0) return refused('may be written by everybody: chmod o-w')
-  if (found.size > MAX_BYTES) return refused('has more than 1 MiB: use a smaller file')
+  if (found.size > maxMebibytes * MEBIBYTE) return refused(`has more than ${maxMebibytes} MiB: use a smaller file`)
   return { stamp, value: (await handle.readFile()).toString('utf8') }
 }

@@ -10,6 +10,9 @@ export interface Metrics {
   readonly mints: Counter<'connection' | 'outcome'>
   readonly mintDurations: Histogram<'connection'>
   readonly auditDropped: Counter<'sink'>
+  readonly reloads: Counter<'outcome'>
+  /** 1 where the settings file says something else than what is served. */
+  readonly settingsStale: Gauge
 }
 
 /** What is read at the moment of a scrape. */
@@ -76,6 +79,17 @@ export function createMetrics(gauges: Gauges): Metrics {
       name: 'sallyport_audit_dropped_total',
       help: 'Entries that a sink of the audit has lost, or a collector has refused for good',
       labelNames: ['sink'],
+      registers,
+    }),
+    reloads: new Counter({
+      name: 'sallyport_settings_reloads_total',
+      help: 'How often settings were read again while running, and whether they were taken in',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    settingsStale: new Gauge({
+      name: 'sallyport_settings_stale',
+      help: '1 while the settings that were read last could not be taken in, and those before are served',
       registers,
     }),
   }

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { buildCallers } from '../../src/callers/registry.ts'
+import type { Configured } from '../../src/configured.ts'
 import { decide } from '../../src/core/decide.ts'
 import { type Holdings, NO_HOLDINGS, type StoredCaller, type StoredGrant, UNREADABLE } from '../../src/core/holdings.ts'
 import { Secret, sha256 } from '../../src/core/secret.ts'
-import type { Snapshot } from '../../src/gate/snapshot.ts'
 import { Live } from '../../src/live.ts'
 import { loadSettings } from '../../src/settings/load.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -31,7 +31,7 @@ function callerWith(expiresAt: number | undefined): StoredCaller {
 
 /** A store that says what it is told to say, and what is made of it. */
 async function stage(first: Partial<Holdings> = {}) {
-  const { settings } = await loadSettings(await settingsFile(SETTINGS))
+  const loaded = await loadSettings(await settingsFile(SETTINGS))
   const tools = makeCallerTools()
   let holdings: Holdings = { ...NO_HOLDINGS, ...first }
   let listener: (latest: Holdings) => void = () => undefined
@@ -43,9 +43,9 @@ async function stage(first: Partial<Holdings> = {}) {
       return () => undefined
     },
   } as unknown as Store // no more of it is asked here
-  const identifyWith = buildCallers(settings.callers, tools)
-  const connections = {} as Pick<Snapshot, 'connections' | 'unlisted'>
-  const live = new Live({ settings, store, clock: tools.clock, identifyWith, ...connections })
+  const identifyWith = buildCallers(loaded.settings.callers, tools)
+  const rest = {} as Pick<Configured, 'connections' | 'unlisted' | 'references'>
+  const live = new Live({ loaded, identifyWith, ...rest }, { store, clock: tools.clock })
   onTestFinished(() => live.close())
   const say = (latest: Partial<Holdings>) => {
     holdings = { ...holdings, ...latest, revision: holdings.revision + 1 }

@@ -11,7 +11,7 @@ test.each(['SIGHUP', 'SIGUSR1'] as const)('K15: a storm of %s ends nothing and o
   })
   expect(status).toBe(407)
   if (signal === 'SIGHUP')
-    await eventually(() => /restart to apply/.exec(running.output()) ?? undefined, 'a word about it')
+    await eventually(() => /settings were read again/.exec(running.output()) ?? undefined, 'a word about it')
   // SIGUSR1 would start Node's inspector, a door to all of our memory.
   expect(running.output()).not.toMatch(/Debugger listening/)
   expect(await running.stop()).toBe(0)

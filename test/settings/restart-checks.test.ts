@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { loadSettings } from '../../src/settings/load.ts'
+import { restartFaults } from '../../src/settings/restart-checks.ts'
+import { settingsFile } from '../support/settings-file.ts'
+
+const token = { tokenEndpoint: 'https://login.test/token', clientId: 'c' }
+const login = { kind: 'refresh-token', ...token, clientSecret: { file: 's' }, refreshToken: { file: 'r' } }
+const BASE = {
+  listeners: [{ kind: 'forward', listen: '127.0.0.1:15001' }],
+  admin: { listen: 'unix:admin.sock' },
+  store: { kind: 'sqlite', path: 'state/store.db', key: { file: 'seal' } },
+  ca: 'ephemeral',
+  allowlist: ['a.test'],
+  callers: { one: { kind: 'api-key', key: { file: 'k' } } },
+  connections: {
+    a: { hosts: ['a.test'], credential: { kind: 'static', secret: { file: 's' } } },
+    kept: { hosts: ['kept.test'], connect: 'refuse', credential: login },
+  },
+  grants: [{ caller: 'one', connection: 'a' }],
+}
+
+async function faults(changes: object): Promise<string[]> {
+  const [before, after] = await Promise.all(
+    [BASE, { ...BASE, ...changes }].map(async (one) => loadSettings(await settingsFile(JSON.stringify(one)))),
+  )
+  if (!before || !after) throw new Error('no settings')
+  return restartFaults(before.settings, after.settings).map(({ path, message }) => `${path.join('.')}: ${message}`)
+}
+
+const { a, kept } = BASE.connections
+
+test.each<[string, object]>([
+  ['nothing', {}],
+  ['the allowlist', { allowlist: { hosts: ['a.test', 'b.test'], mode: 'report' } }],
+  ['callers', { callers: { ...BASE.callers, two: { kind: 'api-key', key: { file: 'l' } } } }],
+  ['grants', { grants: [] }],
+  ['a connection', { connections: { a: { ...a, basePath: '/v2' }, kept } }],
+  ['one more connection', { connections: { a, kept, b: { ...a, hosts: ['b.test'], connect: 'refuse' } } }],
+])('%s may change while it runs', async (_, changes) => {
+  expect(await faults(changes)).toEqual([])
+})
+
+test.each<[string, object, RegExp]>([
+  ['a door', { listeners: [{ kind: 'forward', listen: '127.0.0.1:15002' }] }, /^listeners: has changed, .*restart/],
+  ['the admin door', { admin: { listen: 'unix:other.sock' } }, /^admin: has changed/],
+  ['the store', { store: { ...BASE.store, staleMs: 1000 } }, /^store: has changed/],
+  ['the audit', { audit: { sinks: [{ kind: 'store' }] } }, /^audit: has changed/],
+  ['a door of probes', { health: { listen: '127.0.0.1:0' } }, /^health: has changed/],
+  [
+    'an intercepted host',
+    { connections: { a, kept, b: { ...a, hosts: ['b.test'] } } },
+    /^connections: which hosts are intercepted .* the authority names them$/,
+  ],
+  [
+    'the first caller that the kernel knows',
+    { callers: { ...BASE.callers, two: { kind: 'unix-peer', uid: 7 } } },
+    /^callers: whether there are callers of kind unix-peer/,
+  ],
+  [
+    'a connection with logins',
+    { connections: { a, kept: { ...kept, basePath: '/v2' } } },
+    /^connections\.kept: kept keeps logins, and has changed/,
+  ],
+  ['one with logins that goes', { connections: { a } }, /^connections: kept keeps logins, and has changed/],
+])('%s is read at the start alone', async (_, changes, message) => {
+  expect(await faults(changes)).toEqual([expect.stringMatching(message)])
+})

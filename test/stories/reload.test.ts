@@ -1,0 +1,248 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { CLI } from '../cli/running.ts'
+import { sendRaw } from '../support/raw-client.ts'
+import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
+import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
+import {
+  askAdmin,
+  authority,
+  CALLER_KEY,
+  CREDENTIAL,
+  connectionTo,
+  crmDirectory,
+  crmSettings,
+  doorOf,
+  forwardRequest,
+  hold,
+  PROOF,
+} from './crm.ts'
+
+const HOSTS = ['api.crm.test', 'other.test']
+
+interface Scene {
+  readonly running: Running
+  readonly upstream: RawUpstream
+  settings(changes?: object): object
+  /** Writes other settings; asks for a reload unless they are watched. */
+  reload(settings: object): Promise<void>
+  status(host?: string, proof?: string): Promise<number>
+}
+
+async function scene(script: () => readonly Step[] = () => OK): Promise<Scene> {
+  const directory = crmDirectory()
+  onTestFinished(() => remove(directory))
+  const upstream = await startUpstream(script, await authority.issue(HOSTS))
+  onTestFinished(() => upstream.close())
+  const dns = { hosts: { 'api.crm.test': ['127.0.0.1'], 'other.test': ['127.0.0.1'] } }
+  const settings = (changes: object = {}) => ({
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+    log: { level: 'debug' },
+    ...crmSettings({ port: upstream.port, settings: { dns, ...changes } }),
+  })
+  const running = await startSallyport(directory, settings())
+  onTestFinished(() => running.stop('SIGKILL').then(() => undefined))
+  let reloads = 0
+  return {
+    running,
+    upstream,
+    settings,
+    async reload(next) {
+      writeFileSync(join(directory, 'sallyport.yaml'), JSON.stringify(next))
+      process.kill(running.pid, 'SIGHUP')
+      reloads += 1
+      await eventually(
+        () => (running.output().match(/settings were read again/g) ?? []).length >= reloads || undefined,
+        'the settings to be read again',
+      )
+    },
+    async status(host = 'api.crm.test', proof = PROOF) {
+      const request = `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n${proof}Connection: close\r\n\r\n`
+      return (await sendRaw(doorOf(running, 'forward'), request)).status
+    },
+  }
+}
+
+async function metric(running: Running, name: string): Promise<string | undefined> {
+  const { text } = await askAdmin(running, '/metrics')
+  return text.split('\n').find((line) => line.startsWith(`${name} `))
+}
+
+test('what a changed file says holds for the very next request: callers, hosts, connections, grants', async () => {
+  const { running, upstream, settings, reload, status } = await scene()
+  expect([await status(), await status('other.test')]).toEqual([200, 403])
+  const key = 'another-key-of-a-caller-0123456789'
+  writeSecret(running.directory, 'other-key', key)
+  writeSecret(running.directory, 'other-credential', 'the-other-one')
+  const credential = { kind: 'static', secret: { file: 'other-credential' } }
+  const proof = `Proxy-Authorization: Basic ${Buffer.from(`batch:${key}`).toString('base64')}\r\n`
+  await reload(
+    settings({
+      allowlist: HOSTS,
+      callers: {
+        checkout: { kind: 'api-key', key: { file: 'checkout' } },
+        batch: { kind: 'api-key', key: { file: 'other-key' } },
+      },
+      connections: {
+        crm: connectionTo('api.crm.test', upstream.port),
+        other: connectionTo('other.test', upstream.port, { credential }),
+      },
+      grants: [{ caller: 'batch', connection: 'other' }],
+    }),
+  )
+  expect([await status(), await status('other.test', proof)]).toEqual([403, 200])
+  expect(upstream.heads().at(-1)).toContain('Bearer the-other-one')
+  const changes = readLines(running).filter(({ msg }) => msg === 'change')
+  expect(changes).toMatchObject([{ action: 'settings.reload', proof: 'signal', after: { callers: 2, grants: 1 } }])
+  expect(await metric(running, 'sallyport_settings_stale')).toBe('sallyport_settings_stale 0')
+})
+
+function readLines(running: Running): Record<string, unknown>[] {
+  const text = readFileSync(join(running.directory, 'audit.jsonl'), 'utf8')
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+
+test('K04: settings that are wrong change nothing, and that they are is told', async () => {
+  const { running, settings, reload, status } = await scene()
+  await reload({ ...settings(), grants: [{ caller: 'nobody', connection: 'crm' }] })
+  expect(running.output()).toMatch(/grants\[0\]\.caller: .*are not taken in/)
+  expect(await status()).toBe(200)
+  expect(await metric(running, 'sallyport_settings_stale')).toBe('sallyport_settings_stale 1')
+  expect(readLines(running).at(-2)).toMatchObject({ action: 'settings.reload', code: 'input-invalid' })
+  await reload(settings())
+  expect(await metric(running, 'sallyport_settings_stale')).toBe('sallyport_settings_stale 0')
+})
+
+test('a secret file that is missing, a key that is unknown, and no file at all change nothing', async () => {
+  const { running, settings, reload, status } = await scene()
+  const credential = { kind: 'static', secret: { file: 'missing' } }
+  await reload(settings({ connections: { crm: connectionTo('api.crm.test', 443, { credential }) } }))
+  await reload({ ...settings(), alowlist: [] })
+  renameSync(join(running.directory, 'sallyport.yaml'), join(running.directory, 'gone.yaml'))
+  process.kill(running.pid, 'SIGHUP')
+  await eventually(() => /does not exist.*not taken in/.test(running.output()) || undefined, 'a third refusal')
+  expect(await status()).toBe(200)
+  expect(running.output()).not.toContain(CREDENTIAL)
+  expect(running.output()).not.toContain(CALLER_KEY)
+})
+
+test.each([
+  ['listeners', { listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }] }],
+  ['health', { health: { listen: '127.0.0.1:0' } }],
+  ['store', { store: { kind: 'sqlite', path: 'state/store.db' } }],
+  ['dns', { dns: { hosts: { 'api.crm.test': ['127.0.0.2'] } } }],
+  ['drainTimeoutMs', { drainTimeoutMs: 1 }],
+])('what is read at the start alone, %s, refuses the whole of it, and says so', async (key, changes) => {
+  const { running, settings, reload, status } = await scene()
+  await reload({ ...settings(changes), grants: [] })
+  expect(running.output()).toMatch(new RegExp(`${key}: has changed, and is read at the start alone: restart`))
+  expect(await status()).toBe(200)
+})
+
+test('what they leave as it was goes on by the sockets that it had, requests in flight too', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { upstream, settings, reload, running } = await scene(() => [{ wait: gate.promise }, ...OK])
+  const asking = hold(doorOf(running, 'forward'), forwardRequest('GET', '/slow'))
+  await eventually(() => upstream.heads().length === 1 || undefined, 'the request upstream')
+  await reload(settings({ allowlist: HOSTS }))
+  gate.resolve()
+  await eventually(() => asking.text().endsWith('ok') || undefined, 'its answer')
+  asking.socket.write(forwardRequest('GET', '/next'))
+  await eventually(() => upstream.heads().length === 2 || undefined, 'the next request')
+  expect(upstream.connections.length).toBe(1)
+})
+
+test('K06: what they refuse is cut, at both ends', async () => {
+  const begun = [{ send: 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun' }, 'hang'] as const
+  const { upstream, settings, reload, running, status } = await scene(() => begun)
+  const asking = hold(doorOf(running, 'forward'), forwardRequest('GET', '/endless'))
+  await eventually(() => asking.text().endsWith('begun') || undefined, 'the beginning of its answer')
+  await reload(settings({ grants: [] }))
+  await eventually(() => asking.ended(), 'its end')
+  expect(asking.ended()).toBe('reset')
+  expect(await status()).toBe(403)
+  await eventually(() => upstream.connections.every(({ closed }) => closed) || undefined, 'the end upstream')
+})
+
+test('a connection that is another now mints and dials anew, while what is in flight ends by the old one', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { upstream, settings, reload, running, status } = await scene(() => [{ wait: gate.promise }, ...OK])
+  const asking = hold(doorOf(running, 'forward'), forwardRequest('GET', '/slow'))
+  await eventually(() => upstream.heads().length === 1 || undefined, 'the request upstream')
+  writeSecret(running.directory, 'second', 'the-second-one')
+  const credential = { kind: 'static', secret: { file: 'second' } }
+  await reload(settings({ connections: { crm: connectionTo('api.crm.test', upstream.port, { credential }) } }))
+  gate.resolve()
+  await eventually(() => asking.text().endsWith('ok') || undefined, 'its answer')
+  expect(await status()).toBe(200)
+  expect(upstream.heads().map((head) => /Bearer (\S+)/i.exec(head)?.[1])).toEqual([CREDENTIAL, 'the-second-one'])
+  await eventually(() => upstream.connections[0]?.closed || undefined, 'the end of the socket of the one before')
+})
+
+test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_000 }, async () => {
+  const { settings, running, status } = await scene()
+  const file = join(running.directory, 'sallyport.yaml')
+  const over = new AbortController()
+  const answers: number[] = []
+  const load = Array.from({ length: 8 }, async () => {
+    while (!over.signal.aborted) answers.push(await status())
+  })
+  for (let round = 1; round <= 50; round++) {
+    writeFileSync(`${file}.new`, JSON.stringify(settings({ allowlist: round % 2 === 0 ? HOSTS : ['api.crm.test'] })))
+    renameSync(`${file}.new`, file)
+    process.kill(running.pid, 'SIGHUP')
+    const line = 'sallyport_settings_reloads_total{outcome="ok"}'
+    await eventually(async () => (await metric(running, line)) === `${line} ${round}` || undefined, `reload ${round}`)
+  }
+  over.abort()
+  await Promise.all(load)
+  expect(answers.length).toBeGreaterThan(100)
+  expect(new Set(answers)).toEqual(new Set([200]))
+})
+
+test('with --watch a ConfigMap that the kubelet swaps is read again, without a signal', async () => {
+  const directory = crmDirectory()
+  onTestFinished(() => remove(directory))
+  const mounted = join(directory, 'mounted')
+  const swap = (version: string, settings: object) => {
+    mkdirSync(join(mounted, version), { recursive: true })
+    writeFileSync(join(mounted, version, 'sallyport.yaml'), JSON.stringify(settings))
+    symlinkSync(version, join(mounted, '..data_tmp'))
+    renameSync(join(mounted, '..data_tmp'), join(mounted, '..data'))
+  }
+  // Absolute: the settings lie in a directory of their own there.
+  const credential = { kind: 'static', secret: { file: join(directory, 'credential') } }
+  const connections = { crm: { hosts: ['api.crm.test'], credential } }
+  const callers = { checkout: { kind: 'api-key', key: { file: join(directory, 'checkout') } } }
+  const audit = { sinks: [{ kind: 'json-lines', path: join(directory, 'audit.jsonl') }] }
+  const listeners = [{ kind: 'forward', listen: '127.0.0.1:0' }]
+  const settings = { listeners, audit, connections, callers, dns: { hosts: { 'api.crm.test': ['127.0.0.1'] } } }
+  swap('..1', settings)
+  symlinkSync('..data/sallyport.yaml', join(mounted, 'sallyport.yaml'))
+  const config = join(mounted, 'sallyport.yaml')
+  const [program = '', ...flags] = CLI
+  const child = spawn(program, [...flags, 'serve', '--watch', '--config', config], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (printed += String(text)))
+  const ready = await eventually(() => /^\{"msg":"ready".*$/m.exec(printed)?.[0], 'its ready line', 40_000)
+  const [{ address }] = JSON.parse(ready).listeners
+  const refusal = async () => {
+    const { text } = await sendRaw(
+      address,
+      `GET http://api.crm.test/ HTTP/1.1\r\nHost: a\r\n${PROOF}Connection: close\r\n\r\n`,
+    )
+    return /"code":"([^"]+)"/.exec(text)?.[1]
+  }
+  expect(await refusal()).toBe('host-not-allowed')
+  swap('..2', { ...settings, allowlist: ['api.crm.test'] })
+  await eventually(() => /"msg":"settings were read again, and hold/.test(printed) || undefined, 'the next settings')
+  expect(await refusal()).toBe('grant-missing')
+})
