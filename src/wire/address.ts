@@ -60,10 +60,11 @@ export function peerNetwork(address: string): string {
 }
 
 type Range = readonly [prefix: readonly number[], bits: number, is: AddressClass]
-type Row = readonly [range: string, is: AddressClass]
+/** A range as `address/bits`, and what its addresses are for, unless an earlier row says otherwise. */
+export type Row = readonly [range: string, is: AddressClass]
 
 /** The first row that holds the address decides. @see https://www.iana.org/assignments/iana-ipv4-special-registry */
-const IPV4 = compile(ipv4Bytes, [
+export const IPV4_ROWS: readonly Row[] = [
   ['169.254.169.254/32', 'metadata'], // AWS, Azure, Google, and most others
   ['169.254.170.2/32', 'metadata'], // AWS ECS tasks
   ['169.254.170.23/32', 'metadata'], // AWS EKS pod identity
@@ -85,10 +86,10 @@ const IPV4 = compile(ipv4Bytes, [
   ['203.0.113.0/24', 'documentation'],
   ['224.0.0.0/4', 'multicast'],
   ['240.0.0.0/4', 'reserved'],
-])
+]
 
 /** Everything outside 2000::/3 is closed unless it says otherwise. @see https://www.iana.org/assignments/iana-ipv6-special-registry */
-const IPV6 = compile(ipv6Bytes, [
+export const IPV6_ROWS: readonly Row[] = [
   ['::1/128', 'loopback'],
   ['fd00:ec2::/32', 'metadata'], // AWS: ::254, and ::23 for EKS pod identity
   ['fd20:ce::254/128', 'metadata'], // Google
@@ -103,7 +104,10 @@ const IPV6 = compile(ipv6Bytes, [
   ['3fff::/20', 'documentation'],
   ['2000::/3', 'public'],
   ['::/0', 'reserved'],
-])
+]
+
+const IPV4 = compile(ipv4Bytes, IPV4_ROWS)
+const IPV6 = compile(ipv6Bytes, IPV6_ROWS)
 
 /** `form`: what the form itself is, whatever it carries; `at`: the byte where the IPv4 address starts. */
 interface Carrier {

@@ -1,0 +1,60 @@
+import type { Settings } from '../settings/schema.ts'
+import { parseListen } from '../wire/listen.ts'
+
+/** Which pods a policy is about, as the command line names them. */
+export interface Pods {
+  readonly shape: 'gateway' | 'sidecar'
+  /** Label of the pods of the apps. */
+  readonly apps: Label
+  /** Label of the pods of the gateway. */
+  readonly sallyport: Label
+  /** Of the gateway, or of the app with its sidecar; undefined: wherever it is applied. */
+  readonly namespace: string | undefined
+  /** Of the apps, where it is another one. */
+  readonly appsNamespace: string | undefined
+  /** `cluster.local`, mostly. */
+  readonly clusterDomain: string
+}
+
+/** A label of pods. */
+export interface Label {
+  readonly key: string
+  readonly value: string
+}
+
+/** As Kubernetes selects by it. */
+export function labels({ key, value }: Label): { readonly matchLabels: Readonly<Record<string, string>> } {
+  return { matchLabels: { [key]: value } }
+}
+
+/** A port that others reach from their own pods. */
+export interface OpenPort {
+  readonly port: number
+  readonly why: string
+}
+
+/** The doors that other pods can knock on. */
+export function openDoors({ listeners }: Settings): readonly OpenPort[] {
+  return listeners.flatMap(({ kind, listen }) => openPort(listen, `${kind} door`))
+}
+
+/** Where kubelets probe, and metrics are read. */
+export function healthPort({ health }: Settings): readonly OpenPort[] {
+  return health ? openPort(health.listen, 'probes and metrics') : []
+}
+
+function openPort(listen: string, why: string): readonly OpenPort[] {
+  const where = parseListen(listen, { allowNonLoopback: true })
+  if (typeof where === 'string' || where.kind !== 'tcp' || where.port === 0) return []
+  // Found right at a loopback address: nobody else gets there.
+  return typeof parseListen(listen) === 'string' ? [{ port: where.port, why }] : []
+}
+
+/** @throws Error in words, where apps would be cut off from everything */
+export function doorsForApps(settings: Settings): readonly OpenPort[] {
+  const doors = openDoors(settings)
+  if (doors.length > 0) return doors
+  throw new Error(
+    'no door of these settings can be reached from another pod: use --shape sidecar, or give a listener an address such as 0.0.0.0:15443 and tls',
+  )
+}

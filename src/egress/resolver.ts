@@ -1,0 +1,12 @@
+/** A name server. */
+export interface Resolver {
+  /** Without brackets. */
+  readonly address: string
+  readonly port: number
+}
+
+/** One as settings write it: `address`, `address:port` or `[v6]:port`. */
+export function resolverOf(text: string): Resolver {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?$/.exec(text) ?? []
+  return { address: bracketed ?? plain ?? text, port: Number(port ?? 53) }
+}
