@@ -119,5 +119,7 @@ export function withAddresses(egress: Egress, found: ReadonlyMap<string, readonl
     if (need.addresses || !now) return need
     return { ...need, addresses: addressesOf(need, now), isOfToday: true }
   })
-  return { ...egress, needs }
+  const lost = needs.filter(({ addresses, isOfToday }) => isOfToday && addresses?.length === 0)
+  const refused = lost.map(({ host }) => `${host} has no address that may be dialled: see allowPrivate.`)
+  return { ...egress, needs, notes: [...egress.notes, ...refused] }
 }

@@ -21,7 +21,8 @@ export function remarkedYaml(
   documents: readonly { readonly heading: readonly string[]; readonly value: object }[],
 ): string {
   const texts = documents.map(({ heading, value }) => {
-    const document = new Document()
+    // kubectl reads YAML 1.1, where a plain "on" is no text.
+    const document = new Document(undefined, { compat: 'yaml-1.1' })
     document.contents = nodeOf(value)
     return heading.map(comment).join('') + document.toString({ lineWidth: 0 })
   })

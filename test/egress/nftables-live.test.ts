@@ -77,7 +77,9 @@ describe.skipIf(!canMakeNetworks())('the rules of sallyport export nftables', ()
   test('without a transparent door, an app reaches this machine alone, by either family', async () => {
     await load()
     expect(await probe(networks.pod, APP, tryEach(WORLD.ipv4))).toEqual(refused(4))
-    expect(await probe(networks.pod, APP, tryEach(WORLD.ipv6))).toEqual(refused(4).map(() => expect.stringMatching(/^E/)))
+    expect(await probe(networks.pod, APP, tryEach(WORLD.ipv6))).toEqual(
+      refused(4).map(() => expect.stringMatching(/^E/)),
+    )
     expect(await probe(networks.pod, APP, [{ host: WORLD.ipv4, port: 53, udp: true }])).not.toEqual(['world 53'])
     expect(await probe(networks.pod, APP, [{ host: '127.0.0.1', port: 15_002 }])).toEqual(['door 15002'])
     expect(await probe(networks.pod, 0, tryEach(WORLD.ipv4))).toEqual(refused(4))
@@ -115,7 +117,10 @@ describe.skipIf(!canMakeNetworks())('the rules of sallyport export nftables', ()
     expect(await probe(networks.pod, APP, tryEach(WORLD.ipv4))).toEqual(refused(4))
     expect(await probe(networks.pod, 1_001, tryEach(WORLD.ipv4))).toEqual(refused(4))
     expect(await probe(networks.pod, 1_002, tryEach(WORLD.ipv4))).toEqual(told('world'))
-    expect(await probe(networks.pod, SALLYPORT, tryEach(WORLD.ipv4, [443, 9000]))).toEqual(['world 443', 'EHOSTUNREACH'])
+    expect(await probe(networks.pod, SALLYPORT, tryEach(WORLD.ipv4, [443, 9000]))).toEqual([
+      'world 443',
+      'EHOSTUNREACH',
+    ])
   })
 
   test('taken away, they leave nothing', async () => {

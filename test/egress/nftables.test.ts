@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process'
+import { globSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { egressOf } from '../../src/egress/egress.ts'
+import { nftRuleset } from '../../src/egress/nftables.ts'
+import { loadSettings } from '../../src/settings/load.ts'
+import { hasTool, pathOf } from '../support/debian.ts'
+import { privateDirectory } from '../support/sallyport.ts'
+import { settingsOf, WHOLE } from './settings.ts'
+
+const USERS = { sallyport: '65532', apps: [], redirectTo: undefined }
+
+async function rulesOf(text: string, users = {}): Promise<string> {
+  const settings = await settingsOf(text)
+  return nftRuleset(settings, egressOf(settings, { also: [] }), { ...USERS, ...users })
+}
+
+test('says of each port what it is for', async () => {
+  const rules = await rulesOf(WHOLE)
+  expect(rules).toContain(`    # api.crm.test:443: connection crm
+    # login.crm.test:443: token endpoint of crm, issuer of files
+`)
+  expect(rules).toContain('    # pinned.test:443: connection pinned\n    ip daddr 10.20.0.7/32 tcp dport 443 accept\n')
+})
+
+test('sends nobody to a door that is not there', async () => {
+  expect(await rulesOf(WHOLE)).not.toContain('redirect')
+  expect(await rulesOf(WHOLE, { redirectTo: 15_002 })).toContain(
+    'meta nfproto ipv6 tcp dport { 80, 443 } redirect to :15002',
+  )
+})
+
+test('opens no port for names where every name is pinned', async () => {
+  const pinned = `listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
+allowlist: [ a.test ]
+dns: { hosts: { a.test: [ 44.0.0.2 ] } }
+connections: { a: { hosts: [ a.test ], credential: { kind: none } } }`
+  expect(await rulesOf(pinned)).not.toContain('dport 53')
+})
+
+test.skipIf(!hasTool('nft') || process.getuid?.() !== 0)(
+  'nft takes the rules of every example that is shipped',
+  async () => {
+    const file = join(privateDirectory(), 'rules.nft')
+    const examples = ['config/example.yaml', ...globSync('config/examples/*.yaml')]
+    expect(examples.length).toBeGreaterThan(10)
+    for (const example of examples) {
+      const { settings } = await loadSettings(example)
+      writeFileSync(file, nftRuleset(settings, egressOf(settings, { also: [] }), { ...USERS, redirectTo: 15_002 }))
+      // In a network of its own: what is there already is nobody's business here.
+      execFileSync('unshare', ['--net', pathOf('nft'), '--file', file], { encoding: 'utf8' })
+    }
+  },
+)
