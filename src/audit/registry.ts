@@ -15,7 +15,7 @@ export type SinkSettings = z.infer<typeof sinkSettings>
 /** The servers that a sink sends to. */
 export function dialledBySink(settings: SinkSettings): Dialled {
   const kind: Pick<Kind<z.ZodObject, SinkTools, Sink>, 'dials'> = sinkKinds[settings.kind]
-  return kind.dials?.(settings as never /* of its own kind */) ?? []
+  return kind.dials?.(settings) ?? []
 }
 
 /** Builds what the settings describe. @throws Error in words, when there is no place for what it is to keep */

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HostTable } from '../../src/core/host-table.ts'
 import { ciliumPolicies } from '../../src/egress/cilium.ts'
@@ -28,7 +28,8 @@ async function exported(pods: Partial<typeof PODS> = {}, text = WHOLE): Promise<
 }
 
 function egressIn(manifest: Manifest | undefined): readonly Rule[] {
-  return (manifest?.['spec'] as { readonly egress: readonly Rule[] }).egress
+  if (!manifest) throw new Error('there is no such policy')
+  return (manifest['spec'] as { readonly egress: readonly Rule[] }).egress
 }
 
 /** What a custom resource of cilium.io/v2 takes; the members that select peers exclude each other. */
@@ -49,7 +50,7 @@ test.each(['gateway', 'sidecar'] as const)('policies of a %s have the shape that
           expect(port).toMatch(/^[1-9][0-9]*$/)
           expect(['TCP', 'ANY']).toContain(protocol)
         }
-        for (const selector of [...(rules?.dns ?? []), ...((peers.toFQDNs ?? []) as readonly Selector[])]) {
+        for (const selector of [...(rules?.dns ?? []), ...(peers.toFQDNs ?? [])]) {
           const { matchName, matchPattern, ...others } = selector
           expect(others).toEqual({})
           if (matchName !== undefined) expect(matchName).toMatch(NAME)
@@ -72,7 +73,7 @@ test('names are reached at their ports, and may be asked for', async () => {
     8443: [{ matchPattern: '**.files.test' }],
   })
   const asked = rules.flatMap(({ toPorts = [] }) => toPorts.flatMap(({ rules: one }) => one?.dns ?? []))
-  expect(asked.map(({ matchName, matchPattern }) => matchName ?? matchPattern).toSorted()).toEqual([
+  expect(asked.map(({ matchName, matchPattern }) => matchName ?? matchPattern ?? '').toSorted()).toEqual([
     '**.files.test',
     'api.crm.test',
     'collector.test',

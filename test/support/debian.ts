@@ -11,6 +11,7 @@ interface Origin {
 export const TOOLS = {
   'apt-get': { file: '/usr/bin/apt-get', package: 'apt' },
   curl: { file: '/usr/bin/curl', package: 'curl' },
+  'docker-compose': { file: '/usr/bin/docker-compose', package: 'docker-compose' },
   'dpkg-deb': { file: '/usr/bin/dpkg-deb', package: 'dpkg' },
   git: { file: '/usr/bin/git', package: 'git' },
   'gnutls-cli': { file: '/usr/bin/gnutls-cli', package: 'gnutls-bin' },

@@ -5,7 +5,7 @@ import type { Host } from './networks.ts'
 
 /** TCP servers in a network of its own, which say who and where they are, and UDP servers, which do the same. */
 export async function startServers(host: Host, wanted: ServersWanted): Promise<() => void> {
-  const child = start([...host.as(wanted.uid ?? 0), process.execPath, '-e', SERVERS, JSON.stringify(wanted)])
+  const child = start(host, wanted.uid ?? 0, SERVERS, JSON.stringify(wanted))
   const ended = once(child, 'exit').then(() => Promise.reject(new Error('the servers did not start')))
   await Promise.race([once(child.stdout ?? child, 'data'), ended])
   ended.catch(() => undefined)
@@ -29,13 +29,19 @@ export interface Try {
 
 /** What each came to, as this user: what a server said, or the code of the error. All at once, each within three seconds. */
 export async function probe(host: Host, uid: number, tries: readonly Try[]): Promise<readonly string[]> {
-  const [program = '', ...args] = [...host.as(uid), process.execPath, '-e', PROBE, JSON.stringify(tries)]
-  const { stdout } = await promisify(execFile)(program, args)
+  const { stdout } = await promisify(execFile)(...commandFor(host, uid, PROBE, JSON.stringify(tries)))
   return JSON.parse(stdout) as string[] // our own script has printed it
 }
 
-function start([program = '', ...args]: readonly string[]): ChildProcess {
-  return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+/** Becomes the user after it has started: a Node below the home of root is not there for others. */
+export function commandFor(host: Host, uid: number, script: string, ...args: readonly string[]): [string, string[]] {
+  const become = `process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});`
+  const [program = '', ...enter] = host.as(0)
+  return [program, [...enter, process.execPath, '-e', `${become}\n${script}`, ...args]]
+}
+
+function start(host: Host, uid: number, script: string, ...args: readonly string[]): ChildProcess {
+  return spawn(...commandFor(host, uid, script, ...args), { stdio: ['ignore', 'pipe', 'inherit'] })
 }
 
 const SERVERS = `
