@@ -54,10 +54,11 @@ function pods(command: Command): Command {
     .addOption(
       new Option('--shape <shape>', 'how Sallyport is installed').choices(['gateway', 'sidecar']).default('gateway'),
     )
-    .option('--apps <key=value>', 'label of the pods of the apps', label, {
-      key: 'sallyport.dev/egress',
-      value: 'enforced',
-    })
+    .option(
+      '--apps <key=value>',
+      'label of the pods of the apps; without it all pods of their namespace but those of the gateway',
+      label,
+    )
     .option('--sallyport <key=value>', 'label of the pods of the gateway', label, {
       key: 'app.kubernetes.io/name',
       value: 'sallyport',

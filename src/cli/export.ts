@@ -24,7 +24,7 @@ export interface ExportOptions {
 /** Which pods a policy of Kubernetes is about. */
 export interface PodOptions extends ExportOptions {
   readonly shape: Pods['shape']
-  readonly apps: Label
+  readonly apps?: Label
   readonly sallyport: Label
   readonly namespace?: string
   readonly appsNamespace?: string
@@ -33,8 +33,8 @@ export interface PodOptions extends ExportOptions {
 
 /** `sallyport export networkpolicy`, `sallyport export cilium`. */
 export async function exportPolicies(kind: 'networkpolicy' | 'cilium', options: PodOptions): Promise<void> {
-  const { namespace, appsNamespace } = options
-  const pods = { ...options, namespace, appsNamespace }
+  const { apps, namespace, appsNamespace } = options
+  const pods = { ...options, apps, namespace, appsNamespace }
   const translate = kind === 'cilium' ? ciliumPolicies : networkPolicies
   await print(options, (settings, egress) => translate(settings, egress, pods))
 }

@@ -2,7 +2,7 @@ import type { Settings } from '../settings/schema.ts'
 import { Remarked, remarkedYaml } from '../settings/yaml-text.ts'
 import type { Egress } from './egress.ts'
 import { blocksOf, type Need, serviceIn, single } from './need.ts'
-import { doorsForApps, healthPort, labels, type OpenPort, type Pods } from './pods.ts'
+import { appPods, doorsForApps, healthPort, type OpenPort, ownPods, type Pods } from './pods.ts'
 import { SHARED_ADDRESS, warningsOf } from './words.ts'
 
 const NAMESPACE = 'k8s:io.kubernetes.pod.namespace'
@@ -15,7 +15,7 @@ export function ciliumPolicies(settings: Settings, egress: Egress, pods: Pods): 
     return remarkedYaml([
       {
         heading: [...SHARED_ADDRESS, ...notes],
-        value: policy('sallyport-sidecar', pods.namespace, { endpointSelector: labels(pods.apps), egress: own }),
+        value: policy('sallyport-sidecar', pods.namespace, { endpointSelector: appPods(pods), egress: own }),
       },
     ])
   const doors = doorsForApps(settings)
@@ -23,7 +23,7 @@ export function ciliumPolicies(settings: Settings, egress: Egress, pods: Pods): 
     {
       heading: ['The apps: to Sallyport, to names of the cluster, and nowhere else.'],
       value: policy('sallyport-apps', pods.appsNamespace ?? pods.namespace, {
-        endpointSelector: labels(pods.apps),
+        endpointSelector: appPods(pods),
         egress: [
           dnsRule(undefined, [{ matchPattern: `*.${pods.namespace ?? '*'}.svc.${pods.clusterDomain}` }]),
           { toEndpoints: [peer(pods, 'sallyport')], toPorts: [{ ports: doors.map(tcp) }] },
@@ -33,7 +33,7 @@ export function ciliumPolicies(settings: Settings, egress: Egress, pods: Pods): 
     {
       heading: ['Sallyport: in by its doors, out to the names that the settings have.', ...notes],
       value: policy('sallyport', pods.namespace, {
-        endpointSelector: labels(pods.sallyport),
+        endpointSelector: ownPods(pods),
         ingress: [
           { fromEndpoints: [peer(pods, 'apps')], toPorts: [{ ports: doors.map(tcp) }] },
           ...healthPort(settings).map((port) => ({ fromEntities: ['cluster'], toPorts: [{ ports: [tcp(port)] }] })),
@@ -56,11 +56,12 @@ function policy(name: string, namespace: string | undefined, spec: object): obje
   return { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata, spec }
 }
 
-function peer({ apps, sallyport, namespace, appsNamespace = namespace }: Pods, who: 'apps' | 'sallyport'): object {
+function peer(pods: Pods, who: 'apps' | 'sallyport'): object {
+  const { namespace, appsNamespace = namespace } = pods
   const theirs = who === 'apps' ? appsNamespace : namespace
-  const { matchLabels } = labels(who === 'apps' ? apps : sallyport)
-  if (appsNamespace === namespace || theirs === undefined) return { matchLabels }
-  return { matchLabels: { [NAMESPACE]: theirs, ...matchLabels } }
+  const selector = who === 'apps' ? appPods(pods) : ownPods(pods)
+  if (appsNamespace === namespace || theirs === undefined) return selector
+  return { ...selector, matchLabels: { [NAMESPACE]: theirs, ...selector.matchLabels } }
 }
 
 /** Cilium takes ports as texts. */

@@ -2,7 +2,7 @@ import type { Settings } from '../settings/schema.ts'
 import { Remarked, remarkedYaml } from '../settings/yaml-text.ts'
 import type { Egress } from './egress.ts'
 import { blocksOf, type Need, serviceIn, single, widest } from './need.ts'
-import { doorsForApps, healthPort, labels, type OpenPort, type Pods } from './pods.ts'
+import { appPods, doorsForApps, healthPort, type OpenPort, ownPods, type Pods } from './pods.ts'
 import type { Resolver } from './resolver.ts'
 import { SHARED_ADDRESS, warningsOf } from './words.ts'
 
@@ -19,7 +19,7 @@ export function networkPolicies(settings: Settings, egress: Egress, pods: Pods):
       {
         heading: [...SHARED_ADDRESS, ...notes],
         value: policy('sallyport-sidecar', pods.namespace, {
-          podSelector: labels(pods.apps),
+          podSelector: appPods(pods),
           policyTypes: ['Egress'],
           egress: own,
         }),
@@ -30,7 +30,7 @@ export function networkPolicies(settings: Settings, egress: Egress, pods: Pods):
     {
       heading: ['The apps: to Sallyport, to DNS, and nowhere else.'],
       value: policy('sallyport-apps', pods.appsNamespace ?? pods.namespace, {
-        podSelector: labels(pods.apps),
+        podSelector: appPods(pods),
         policyTypes: ['Egress'],
         egress: [...dnsRules(undefined), { to: [peer(pods, 'sallyport')], ports: doors.map(tcp) }],
       }),
@@ -38,7 +38,7 @@ export function networkPolicies(settings: Settings, egress: Egress, pods: Pods):
     {
       heading: ['Sallyport: in by its doors, out to what the settings name.', ...notes],
       value: policy('sallyport', pods.namespace, {
-        podSelector: labels(pods.sallyport),
+        podSelector: ownPods(pods),
         policyTypes: ['Ingress', 'Egress'],
         ingress: [
           { from: [peer(pods, 'apps')], ports: doors.map(tcp) },
@@ -59,9 +59,10 @@ function policy(name: string, namespace: string | undefined, spec: object): obje
 }
 
 /** The other side, by its namespace too where that is another one. */
-function peer({ apps, sallyport, namespace, appsNamespace = namespace }: Pods, who: 'apps' | 'sallyport'): object {
+function peer(pods: Pods, who: 'apps' | 'sallyport'): object {
+  const { namespace, appsNamespace = namespace } = pods
   const theirs = who === 'apps' ? appsNamespace : namespace
-  const podSelector = labels(who === 'apps' ? apps : sallyport)
+  const podSelector = who === 'apps' ? appPods(pods) : ownPods(pods)
   if (appsNamespace === namespace || theirs === undefined) return { podSelector }
   return { namespaceSelector: { matchLabels: { [NAMESPACE]: theirs } }, podSelector }
 }

@@ -65,6 +65,7 @@ function heading(users: Users, egress: Egress): readonly string[] {
     `Packets of ${who} stay on this machine; those of user ${users.sallyport} go where its settings lead.`,
     'Load it with: nft -f FILE. Take it away with: nft delete table inet sallyport.',
     'It holds for whoever cannot become another user: no CAP_SETUID, no CAP_NET_ADMIN, no root without a user namespace of its own.',
+    'What is on this machine and asks on behalf of others (a DNS stub, another proxy) is a way out: hold it back as well.',
     'Connections that are open already go on until they end.',
     ...warningsOf(egress),
   ].map((line) => `# ${line.replace(/[^ -~]/g, '?')}`)

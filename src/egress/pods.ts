@@ -4,8 +4,8 @@ import { parseListen } from '../wire/listen.ts'
 /** Which pods a policy is about, as the command line names them. */
 export interface Pods {
   readonly shape: 'gateway' | 'sidecar'
-  /** Label of the pods of the apps. */
-  readonly apps: Label
+  /** Label of the pods of the apps; undefined: all of their namespace but those of the gateway, so that none is forgotten. */
+  readonly apps: Label | undefined
   /** Label of the pods of the gateway. */
   readonly sallyport: Label
   /** Of the gateway, or of the app with its sidecar; undefined: wherever it is applied. */
@@ -22,9 +22,22 @@ export interface Label {
   readonly value: string
 }
 
-/** As Kubernetes selects by it. */
-export function labels({ key, value }: Label): { readonly matchLabels: Readonly<Record<string, string>> } {
+/** As Kubernetes selects pods; without anything in it, all. */
+interface Selector {
+  readonly matchLabels?: Readonly<Record<string, string>>
+  readonly matchExpressions?: readonly object[]
+}
+
+/** The pods of the gateway. */
+export function ownPods({ sallyport: { key, value } }: Pods): Selector {
   return { matchLabels: { [key]: value } }
+}
+
+/** The pods of the apps, with their sidecars where they have some. */
+export function appPods({ shape, apps, sallyport, namespace, appsNamespace = namespace }: Pods): Selector {
+  if (apps) return { matchLabels: { [apps.key]: apps.value } }
+  if (shape === 'sidecar' || appsNamespace !== namespace) return {}
+  return { matchExpressions: [{ key: sallyport.key, operator: 'NotIn', values: [sallyport.value] }] }
 }
 
 /** A port that others reach from their own pods. */

@@ -89,7 +89,7 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     const url = new URL(await postgres.createDatabase())
     url.searchParams.set('host', String(row?.['unix_socket_directories']))
     const cli = ['src/cli.ts', 'serve', '--config', join(directory, 'sallyport.yaml')]
-    const [program = '', ...enter] = [
+    const [program, ...enter] = [
       ...networks.world.as(0),
       'unshare',
       '--pid',
@@ -122,7 +122,9 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     const [, , port, path] = services.door.entrypoint
     const as = `process.setgroups([]); process.setgid(65532); process.setuid(${APP}); process.argv.splice(1, 0, 'door.mjs');`
     const [program = '', ...enter] = networks.pod.as(0)
-    const script = `${readFileSync(join(FOLDER, 'door.mjs'), 'utf8').replaceAll(/^import \{ (.*) \} from '(.*)'$/gm, "const { $1 } = require('$2')")}`
+    const source = readFileSync(join(FOLDER, 'door.mjs'), 'utf8')
+    // A module cannot be given to -e after a line that is none.
+    const script = source.replaceAll(/^import \{ (.*) \} from '(.*)'$/gm, "const { $1 } = require('$2')")
     const child = follow(spawn(program, [...enter, process.execPath, '-e', `${as}\n${script}`, port, here(path)]))
     await healthy(networks.pod, 'door', child)
     return child

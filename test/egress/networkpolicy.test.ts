@@ -104,6 +104,16 @@ test('with a namespace of its own, each side is named by its namespace too', asy
   expect(own && rulesOf(own, 'ingress')[0]).toMatchObject({ from: [selector('shop')] })
 })
 
+test('without a label, the apps are all pods of their namespace but those of the gateway', async () => {
+  const [apps, own] = readManifests(await exported({ apps: undefined }))
+  const others = { matchExpressions: [{ key: 'app.kubernetes.io/name', operator: 'NotIn', values: ['sallyport'] }] }
+  expect(apps).toMatchObject({ spec: { podSelector: others } })
+  expect(own && rulesOf(own, 'ingress')[0]).toMatchObject({ from: [{ podSelector: others }] })
+  const [elsewhere] = readManifests(await exported({ apps: undefined, namespace: 'sally', appsNamespace: 'shop' }))
+  expect(elsewhere).toMatchObject({ spec: { podSelector: {} } })
+  expect(faultsOfAll(readManifests(await exported({ apps: undefined })))).toEqual([])
+})
+
 test('a gateway without a door for others is refused: its apps would be cut off', async () => {
   const text = 'listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]'
   await expect(exported({}, text)).rejects.toThrow('--shape sidecar')
