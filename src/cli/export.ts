@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { ciliumPolicies } from '../egress/cilium.ts'
 import { type Egress, egressOf, type Place, withAddresses } from '../egress/egress.ts'
 import { networkPolicies } from '../egress/networkpolicy.ts'
@@ -5,10 +6,10 @@ import { nftRuleset } from '../egress/nftables.ts'
 import type { Label, Pods } from '../egress/pods.ts'
 import { resolverOf } from '../egress/resolver.ts'
 import { warningsOf } from '../egress/words.ts'
+import { openSecret } from '../secrets/open.ts'
 import { type Loaded, loadSettings } from '../settings/load.ts'
-import { openReferences } from '../settings/open.ts'
 import type { Settings } from '../settings/schema.ts'
-import { serverOf } from '../store/registry.ts'
+import { serverIn } from '../store/postgres-url.ts'
 import { createResolver } from '../wire/resolve.ts'
 import { orSettingsExit } from './failing.ts'
 
@@ -66,24 +67,16 @@ async function print(options: ExportOptions, translate: (settings: Settings, egr
 }
 
 /** Where the store is stands in a secret, which this machine may not have. @throws Error in words */
-async function storeServer(loaded: Loaded): Promise<Place | undefined> {
-  const { store } = loaded.settings
-  if (store === undefined) return undefined
-  const alone: Settings = { ...bare(loaded.settings), store }
+async function storeServer({ settings: { store }, file }: Loaded): Promise<Place | undefined> {
+  if (store?.kind !== 'postgres') return undefined
   try {
-    const references = await openReferences({ ...loaded, settings: alone }, () => undefined)
-    references.close()
-    return serverOf(store, references)
+    const url = await openSecret(store.url, { directory: dirname(file) })
+    url.close()
+    return serverIn(url)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new Error(`where the store is cannot be read here: name it by --store HOST:PORT (${why})`, { cause })
   }
-}
-
-/** The same settings with nothing that refers to a secret or a file. */
-function bare(settings: Settings): Settings {
-  const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
-  return { ...settings, connections: {}, callers: {}, listeners: [], admin: undefined, audit }
 }
 
 /** Asked just as Sallyport would ask. @throws Error naming every name without an address */

@@ -1,9 +1,7 @@
 import { buildKind, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
-import type { References } from '../secrets/reference.ts'
 import type { Database, DatabaseTools } from './database.ts'
 import { postgres } from './postgres.ts'
-import { type PostgresPlace, serverIn } from './postgres-url.ts'
 import { sqlite } from './sqlite.ts'
 
 /** Every kind of database. What speaks to one is loaded when the settings ask for it: 30 MB, a tenth of a second. */
@@ -12,13 +10,6 @@ export const storeKinds = { sqlite, postgres }
 /** Settings of the store. */
 export const storeSettings = kindUnion(storeKinds, 'Store')
 export type StoreSettings = z.infer<typeof storeSettings>
-
-/** The server that the database is on; undefined where it is on this machine without one. @throws StoreError in words */
-export function serverOf(settings: StoreSettings, { secret }: Pick<References, 'secret'>): Server | undefined {
-  return settings.kind === 'postgres' ? serverIn(secret(settings.url)) : undefined
-}
-
-type Server = Pick<PostgresPlace, 'host' | 'port'>
 
 /** Builds what the settings describe, and loads what that needs; connects to nothing. @throws StoreError in words */
 export function buildDatabase(settings: StoreSettings, tools: DatabaseTools): Promise<Database> {

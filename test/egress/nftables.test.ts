@@ -43,7 +43,7 @@ test.skipIf(!hasTool('nft') || process.getuid?.() !== 0)(
   'nft takes the rules of every example that is shipped',
   async () => {
     const file = join(privateDirectory(), 'rules.nft')
-    const examples = ['config/example.yaml', ...globSync('config/examples/*.yaml')]
+    const examples = ['config/example.yaml', 'deploy/compose/sallyport.yaml', ...globSync('config/examples/*.yaml')]
     expect(examples.length).toBeGreaterThan(10)
     for (const example of examples) {
       const { settings } = await loadSettings(example)
