@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { dialledBySink } from '../audit/registry.ts'
 import { dialledByCaller } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
@@ -42,7 +43,10 @@ export function egressOf(settings: Settings, { store, also, resolvers }: Besides
     ...upstreamNeeds(settings, notes),
     ...ownNeeds(settings, notes),
     ...(store ? [{ ...store, why: 'store (PostgreSQL)', allowPrivate: 'any' } as const] : []),
-    ...also.map((place) => ({ ...place, why: 'named by --also', allowPrivate: 'any' }) as const),
+    // A name is let out to public addresses alone: who means another one says which.
+    ...also.map(
+      (place) => ({ ...place, why: 'named by --also', allowPrivate: isIP(place.host) === 0 ? [] : 'any' }) as const,
+    ),
   ]
   const needs = together(found, settings.dns.hosts)
   return {

@@ -4,7 +4,7 @@ import type { Egress } from './egress.ts'
 import { blocksOf, type Need, serviceIn, single, widest } from './need.ts'
 import { appPods, doorsForApps, healthPort, type OpenPort, ownPods, type Pods } from './pods.ts'
 import type { Resolver } from './resolver.ts'
-import { SHARED_ADDRESS, warningsOf } from './words.ts'
+import { SHARED_ADDRESS, unpinnedOf, warningsOf } from './words.ts'
 
 const NAMESPACE = 'kubernetes.io/metadata.name'
 const API_SERVER_PORT = 6443
@@ -13,7 +13,7 @@ const BEHIND = ', behind its service: where that is another address, --also ADDR
 /** Policies of networking.k8s.io/v1, which know addresses and no names. @throws Error in words */
 export function networkPolicies(settings: Settings, egress: Egress, pods: Pods): string {
   const own = egressRules(egress)
-  const notes = [LIMIT, ...warningsOf(egress)]
+  const notes = [LIMIT, ...warningsOf(egress), ...unpinnedOf(egress)]
   if (pods.shape === 'sidecar')
     return remarkedYaml([
       {
@@ -28,7 +28,10 @@ export function networkPolicies(settings: Settings, egress: Egress, pods: Pods):
   const doors = doorsForApps(settings)
   return remarkedYaml([
     {
-      heading: ['The apps: to Sallyport, to DNS, and nowhere else.'],
+      heading: [
+        'The apps: to Sallyport, to DNS, and nowhere else. DNS is a way out by itself for who has a name server somewhere: the form',
+        'for Cilium (sallyport export cilium) closes that as well.',
+      ],
       value: policy('sallyport-apps', pods.appsNamespace ?? pods.namespace, {
         podSelector: appPods(pods),
         policyTypes: ['Egress'],

@@ -1,20 +1,10 @@
 import type { Settings } from '../settings/schema.ts'
-import { parseListen } from '../wire/listen.ts'
 import { publicRanges } from '../wire/public-ranges.ts'
 import type { Egress } from './egress.ts'
 import { blocksOf, type Need, widest } from './need.ts'
+import { appsOf, redirectOf, type Users } from './redirect.ts'
 import type { Resolver } from './resolver.ts'
-import { warningsOf } from './words.ts'
-
-/** Whose packets are judged, and where those of apps go instead. */
-export interface Users {
-  /** User of Sallyport, by number or name. */
-  readonly sallyport: string
-  /** Users of the apps; none: everybody but Sallyport. */
-  readonly apps: readonly string[]
-  /** Port of a transparent door, when the settings do not say. */
-  readonly redirectTo: number | undefined
-}
+import { unpinnedOf, warningsOf } from './words.ts'
 
 /** A ruleset for one network namespace: of a host, or of a pod. Loading it twice is loading it once. */
 export function nftRuleset(settings: Settings, egress: Egress, users: Users): string {
@@ -68,6 +58,7 @@ function heading(users: Users, egress: Egress): readonly string[] {
     'What is on this machine and asks on behalf of others (a DNS stub, another proxy) is a way out: hold it back as well.',
     'Connections that are open already go on until they end.',
     ...warningsOf(egress),
+    ...unpinnedOf(egress),
   ].map((line) => `# ${line.replace(/[^ -~]/g, '?')}`)
 }
 
@@ -156,27 +147,6 @@ function dns(resolvers: readonly Resolver[] | undefined): readonly string[] {
 
 function family(address: string): 'ip' | 'ip6' {
   return address.includes(':') ? 'ip6' : 'ip'
-}
-
-function appsOf({ apps, sallyport }: Users): string {
-  return apps.length === 0 ? `!= ${sallyport}` : `{ ${apps.join(', ')} }`
-}
-
-/** A redirected packet goes to the loopback address of its own family: without a door there, it is refused instead. */
-function redirectOf({ listeners }: Settings, { redirectTo }: Users): readonly string[] {
-  const to = (family: string, port: number) => `meta nfproto ${family} tcp dport { 80, 443 } redirect to :${port}`
-  if (redirectTo !== undefined) return [to('ipv4', redirectTo), to('ipv6', redirectTo)]
-  const doors = listeners
-    .filter(({ kind }: { readonly kind: string }) => kind === 'transparent')
-    .map(({ listen }) => parseListen(listen, { allowNonLoopback: true }))
-    .filter((where) => typeof where !== 'string' && where.kind === 'tcp' && where.port !== 0)
-  const portAt = (isThere: (host: string) => boolean) => {
-    const found = doors.find((where) => typeof where !== 'string' && where.kind === 'tcp' && isThere(where.host))
-    return typeof found === 'object' && found.kind === 'tcp' ? found.port : undefined
-  }
-  const ipv4 = portAt((host) => host.startsWith('127.') || host === '0.0.0.0' || host === '::')
-  const ipv6 = portAt((host) => host === '::1' || host === '::')
-  return [...(ipv4 === undefined ? [] : [to('ipv4', ipv4)]), ...(ipv6 === undefined ? [] : [to('ipv6', ipv6)])]
 }
 
 function chain(name: string, rules: readonly string[]): readonly string[] {

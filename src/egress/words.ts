@@ -1,4 +1,5 @@
 import type { Egress } from './egress.ts'
+import { serviceIn } from './need.ts'
 
 /** What nobody may overlook about a policy for a pod with its sidecar. */
 export const SHARED_ADDRESS: readonly string[] = [
@@ -6,6 +7,18 @@ export const SHARED_ADDRESS: readonly string[] = [
   'sidecar. Whatever Sallyport may reach, the app reaches too, without a credential. What forces it: a gateway',
   '(--shape gateway), or a packet filter by uid in the pod (sallyport export nftables).',
 ]
+
+/** What goes by address alone cannot know where such a server is. */
+export function unpinnedOf({ needs }: Egress): readonly string[] {
+  return needs
+    .filter(
+      ({ host, allowPrivate, addresses }) => allowPrivate === 'any' && !addresses && serviceIn(host) === undefined,
+    )
+    .map(
+      ({ host, port }) =>
+        `${host} may be at any address, so port ${port} is open to all of them: pin it by dns.hosts, or by --resolve.`,
+    )
+}
 
 /** What a person has to know, for the head of a policy. */
 export function warningsOf({ notes, needs }: Egress): readonly string[] {

@@ -166,6 +166,7 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     )
     expect(upstream.text()).toContain(`GET /user Bearer ${SECRET}\n`)
     expect(app.text()).not.toContain(SECRET)
+    expect(statSync(join(directory, 'trust', 'bundle.pem')).mode & 0o044).toBe(0o044)
   })
 
   test('there is no other way: not by address, not by name, not to the database', async () => {

@@ -81,6 +81,15 @@ test('the store and what is named besides are reached', async () => {
   expect(await reached('', besides)).toEqual(['db.test:5432 store (PostgreSQL)', 'keys.test:443 named by --also'])
 })
 
+test('what is named besides has to be public, unless it is named by its address', async () => {
+  const also = ['keys.test', '10.0.0.9'].map((host) => ({ host, port: 443 }))
+  const { needs } = egressOf(await settingsOf(DOOR), { also })
+  expect(needs.map(({ host, allowPrivate, addresses }) => [host, allowPrivate, addresses])).toEqual([
+    ['10.0.0.9', 'any', ['10.0.0.9']],
+    ['keys.test', [], undefined],
+  ])
+})
+
 test('says what it leaves out, and what it cannot know', async () => {
   const text = `allowlist: { mode: report, hosts: [ a.test, orphan.test ] }
 connections:

@@ -114,6 +114,15 @@ test('without a label, the apps are all pods of their namespace but those of the
   expect(faultsOfAll(readManifests(await exported({ apps: undefined })))).toEqual([])
 })
 
+test('a store whose address nobody knows has its port open to every address, and that is said', async () => {
+  const settings = await settingsOf(WHOLE)
+  const egress = egressOf(settings, { also: [], store: { host: 'db.test', port: 5432 } })
+  const text = networkPolicies(settings, egress, PODS)
+  const [, own] = readManifests(text)
+  expect(own && reach(own, 5432)).toEqual(['0.0.0.0/0 but 0', '::/0 but 0'])
+  expect(text).toContain('# db.test may be at any address, so port 5432 is open to all of them')
+})
+
 test('a gateway without a door for others is refused: its apps would be cut off', async () => {
   const text = 'listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]'
   await expect(exported({}, text)).rejects.toThrow('--shape sidecar')

@@ -31,6 +31,27 @@ test('sends nobody to a door that is not there', async () => {
   )
 })
 
+/** IPv4 and IPv6 are two doors: a packet goes to the loopback address of its own family. */
+test.each([
+  [['127.0.0.1:15002'], ['ipv4 15002']],
+  [['[::1]:15002'], ['ipv6 15002']],
+  [
+    ['127.0.0.1:15002', '[::1]:15003'],
+    ['ipv4 15002', 'ipv6 15003'],
+  ],
+  [['[::]:15002'], ['ipv4 15002', 'ipv6 15002']],
+  [['0.0.0.0:15002'], ['ipv4 15002']],
+  [['127.0.0.1:0'], []],
+])('of transparent doors at %j come %j', async (listens, expected) => {
+  const settings = await settingsOf(WHOLE)
+  const listeners = listens.map((listen) => ({ kind: 'transparent', listen }))
+  const rules = nftRuleset({ ...settings, listeners: listeners as never }, egressOf(settings, { also: [] }), USERS)
+  const found = [...rules.matchAll(/nfproto (\w+) .* redirect to :(\d+)/g)].map(
+    ([, family, port]) => `${family} ${port}`,
+  )
+  expect(found).toEqual(expected)
+})
+
 test('opens no port for names where every name is pinned', async () => {
   const pinned = `listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
 allowlist: [ a.test ]
