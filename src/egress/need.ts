@@ -61,6 +61,11 @@ export function addressesOf({ allowPrivate }: Pick<Need, 'allowPrivate'>, known:
   return known.filter((address) => isAllowed(address, list))
 }
 
+/** For a comment: `api.example.com:443: connection crm`. */
+export function inWords({ host, port, why }: Need): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}: ${why.join(', ')}`
+}
+
 /** Where a need leads to, as ranges. */
 export interface Blocks {
   /** Single addresses, and private ranges that settings allow. */

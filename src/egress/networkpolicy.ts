@@ -1,7 +1,7 @@
 import type { Settings } from '../settings/schema.ts'
 import { Remarked, remarkedYaml } from '../settings/yaml-text.ts'
 import type { Egress } from './egress.ts'
-import { blocksOf, type Need, serviceIn, single, widest } from './need.ts'
+import { blocksOf, inWords, type Need, serviceIn, single, widest } from './need.ts'
 import { appPods, doorsForApps, healthPort, type OpenPort, ownPods, type Pods } from './pods.ts'
 import type { Resolver } from './resolver.ts'
 import { SHARED_ADDRESS, unpinnedOf, warningsOf } from './words.ts'
@@ -127,7 +127,7 @@ interface Part {
 }
 
 function partsOf(need: Need): readonly Part[] {
-  const remark = `${need.host}:${need.port}: ${need.why.join(', ')}`
+  const remark = inWords(need)
   const part = (to: readonly object[], port = need.port, more = ''): Part => {
     return { key: JSON.stringify(to), to, port, remark: remark + more }
   }

@@ -1,7 +1,7 @@
 import type { Settings } from '../settings/schema.ts'
 import { publicRanges } from '../wire/public-ranges.ts'
 import type { Egress } from './egress.ts'
-import { blocksOf, type Need, widest } from './need.ts'
+import { blocksOf, inWords, type Need, widest } from './need.ts'
 import { appsOf, redirectOf, type Users } from './redirect.ts'
 import type { Resolver } from './resolver.ts'
 import { unpinnedOf, warningsOf } from './words.ts'
@@ -54,7 +54,7 @@ function heading(users: Users, egress: Egress): readonly string[] {
   return [
     `Packets of ${who} stay on this machine; those of user ${users.sallyport} go where its settings lead.`,
     'Load it with: nft -f FILE. Take it away with: nft delete table inet sallyport.',
-    'It holds for whoever cannot become another user: no CAP_SETUID, no CAP_NET_ADMIN, no root without a user namespace of its own.',
+    'It holds for whoever can neither become another user nor change the rules: no CAP_SETUID, no CAP_NET_ADMIN, so no root.',
     'What is on this machine and asks on behalf of others (a DNS stub, another proxy) is a way out: hold it back as well.',
     'Connections that are open already go on until they end.',
     ...warningsOf(egress),
@@ -130,8 +130,8 @@ function byPort(needs: readonly Need[]): readonly string[] {
   return groups.flatMap(([port, all]) => [...all.map(remark), `tcp dport ${port} accept`])
 }
 
-function remark({ host, port, why }: Need): string {
-  return `# ${host}:${port}: ${why.join(', ')}`.replace(/[^ -~]/g, '?')
+function remark(need: Need): string {
+  return `# ${inWords(need)}`.replace(/[^ -~]/g, '?')
 }
 
 function dns(resolvers: readonly Resolver[] | undefined): readonly string[] {
