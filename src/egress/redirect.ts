@@ -19,6 +19,7 @@ export function appsOf({ apps, sallyport }: Users): string {
 /**
  * What sends the packets of apps to a transparent door, for each family that has one: a redirected packet goes to the loopback
  * address of its own family, and without a door there it is refused instead.
+ * @throws Error in words, where it could be one or the other
  */
 export function redirectOf({ listeners }: Settings, { redirectTo }: Users): readonly string[] {
   if (redirectTo !== undefined) return [redirect('ipv4', redirectTo), redirect('ipv6', redirectTo)]
@@ -26,9 +27,12 @@ export function redirectOf({ listeners }: Settings, { redirectTo }: Users): read
     .filter(({ kind }: { readonly kind: string }) => kind === 'transparent')
     .map(({ listen }) => parseListen(listen, { allowNonLoopback: true }))
     .filter(isTcp)
-  const ipv4 = doors.find(({ host }) => host.startsWith('127.') || host === '0.0.0.0' || host === '::')
-  const ipv6 = doors.find(({ host }) => host === '::1' || host === '::')
-  return [...(ipv4 ? [redirect('ipv4', ipv4.port)] : []), ...(ipv6 ? [redirect('ipv6', ipv6.port)] : [])]
+  const ipv4 = doors.filter(({ host }) => !host.includes(':') || host === '::')
+  const ipv6 = doors.filter(({ host }) => host.includes(':'))
+  // Each door is a caller: whose packets go to which, the settings do not say.
+  if (ipv4.length > 1 || ipv6.length > 1)
+    throw new Error('the settings have several transparent doors: use --redirect-to PORT, with --app-user for whom')
+  return [...ipv4.map(({ port }) => redirect('ipv4', port)), ...ipv6.map(({ port }) => redirect('ipv6', port))]
 }
 
 function redirect(family: 'ipv4' | 'ipv6', port: number): string {

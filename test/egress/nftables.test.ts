@@ -52,6 +52,15 @@ test.each([
   expect(found).toEqual(expected)
 })
 
+test('does not guess which of several doors is for whom', async () => {
+  const settings = await settingsOf(WHOLE)
+  const listeners = ['127.0.0.1:15002', '127.0.0.1:15003'].map((listen) => ({ kind: 'transparent', listen }))
+  const several = { ...settings, listeners: listeners as never }
+  const egress = egressOf(settings, { also: [] })
+  expect(() => nftRuleset(several, egress, USERS)).toThrow('use --redirect-to PORT')
+  expect(nftRuleset(several, egress, { ...USERS, redirectTo: 15_003 })).toContain('redirect to :15003')
+})
+
 test('opens no port for names where every name is pinned', async () => {
   const pinned = `listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
 allowlist: [ a.test ]

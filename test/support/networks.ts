@@ -60,7 +60,7 @@ export async function makeNetworks(directory: string, addresses: readonly string
 /** A process that a pair of namespaces lives as long as. It ends with us: then there is nobody left to write to it. */
 async function startHolder(): Promise<ChildProcess & { readonly pid: number }> {
   const holder = spawn('unshare', ['--net', '--mount', '--', 'sh', '-c', 'echo up; exec cat'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   })
   await Promise.race([once(holder.stdout, 'data'), once(holder, 'error').then(([error]) => Promise.reject(error))])
   if (holder.pid === undefined) throw new Error('unshare did not start')
