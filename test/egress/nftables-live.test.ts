@@ -79,7 +79,7 @@ describe.skipIf(!canMakeNetworks())('the rules of sallyport export nftables', ()
     await load()
     expect(await probe(networks.pod, APP, tryEach(WORLD.ipv4))).toEqual(refused(4))
     expect(await probe(networks.pod, APP, tryEach(WORLD.ipv6))).toEqual(
-      refused(4).map(() => expect.stringMatching(/^E/)),
+      refused(4).map(() => 'EACCES'),
     )
     expect(await probe(networks.pod, APP, [{ host: WORLD.ipv4, port: 53, udp: true }])).not.toEqual(['world 53'])
     expect(await probe(networks.pod, APP, [{ host: '127.0.0.1', port: 15_002 }])).toEqual(['door 15002'])
