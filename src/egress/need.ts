@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { toBlockList } from '../forms/network.ts'
-import { classify, isAllowed } from '../wire/address.ts'
+import { canonicalAddress, classify, isAllowed, networkOf } from '../wire/address.ts'
 import { contains, type OpenRange, publicRanges } from '../wire/public-ranges.ts'
 
 /** One host and port that have to be reached. */
@@ -54,11 +54,11 @@ function order({ host, port }: Need): string {
   return `${host.split('.').toReversed().join('.')} ${String(port).padStart(5, '0')}`
 }
 
-/** Those that may be dialled. */
+/** Those that may be dialled, as they are dialled: an IPv4 address in the clothes of IPv6 leaves as IPv4. */
 export function addressesOf({ allowPrivate }: Pick<Need, 'allowPrivate'>, known: readonly string[]): readonly string[] {
-  if (allowPrivate === 'any') return known
-  const list = toBlockList(allowPrivate)
-  return known.filter((address) => isAllowed(address, list))
+  const list = allowPrivate === 'any' ? undefined : toBlockList(allowPrivate)
+  const allowed = list ? known.filter((address) => isAllowed(address, list)) : known
+  return [...new Set(allowed.map(canonicalAddress))]
 }
 
 /** For a comment: `api.example.com:443: connection crm`. */
@@ -84,7 +84,8 @@ export function blocksOf({ addresses, allowPrivate }: Need): Blocks {
   if (addresses) return { named: addresses.filter(isElsewhere).map(single), open: [] }
   if (allowPrivate === 'any') return { named: [], open: ANYWHERE }
   const { ipv4, ipv6 } = publicRanges()
-  return { named: allowPrivate.filter((range) => isElsewhere(range.replace(/\/.*$/, ''))), open: [...ipv4, ...ipv6] }
+  const elsewhere = allowPrivate.filter((range) => isElsewhere(range.replace(/\/.*$/, '')))
+  return { named: elsewhere.map(networkOf), open: [...ipv4, ...ipv6] }
 }
 
 function isElsewhere(address: string): boolean {
@@ -93,7 +94,7 @@ function isElsewhere(address: string): boolean {
 
 /** The range of one address. */
 export function single(address: string): string {
-  return `${address}/${isIP(address) === 4 ? 32 : 128}`
+  return networkOf(`${address}/${isIP(address) === 4 ? 32 : 128}`)
 }
 
 /** Without those that lie within another of them. */

@@ -1,6 +1,6 @@
 /** A name server. */
 export interface Resolver {
-  /** Without brackets. */
+  /** Without brackets, and without a zone. */
   readonly address: string
   readonly port: number
 }
@@ -8,5 +8,6 @@ export interface Resolver {
 /** One as settings write it: `address`, `address:port` or `[v6]:port`. */
 export function resolverOf(text: string): Resolver {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?$/.exec(text) ?? []
-  return { address: bracketed ?? plain ?? text, port: Number(port ?? 53) }
+  const [address = ''] = (bracketed ?? plain ?? text).split('%')
+  return { address, port: Number(port ?? 53) }
 }

@@ -46,6 +46,17 @@ export function canonicalAddress(address: string): string {
   return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
+/** A range in its one spelling: without the bits behind its prefix, which some refuse, and without a zone. */
+export function networkOf(range: string): string {
+  const [address = '', bits = ''] = range.split('/')
+  const [plain = ''] = address.split('%')
+  const bytes = isIPv4(plain) ? ipv4Bytes(plain) : ipv6Bytes(plain)
+  const kept = bytes.map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, Number(bits) - at * 8))) & 0xff)
+  if (kept.length === 4) return `${kept.join('.')}/${bits}`
+  const groups = kept.flatMap((byte, at) => (at % 2 === 0 ? [((byte << 8) | (kept[at + 1] ?? 0)).toString(16)] : []))
+  return `${new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address}/${bits}`
+}
+
 /**
  * Whose address it is, to count by: an IPv4 address is one peer, mapped or not, and an IPv6 address one of the 2^64 that every
  * peer has. @see RFC 6177

@@ -121,6 +121,12 @@ test('a name that the settings pin has the addresses that may be dialled there, 
   expect(asksDns).toBe(true)
 })
 
+test('an IPv4 address that is written as IPv6 is the IPv4 address that is dialled', async () => {
+  const text = PINNED.replace('[ 10.0.0.7, 10.1.0.7 ]', '[ 10.0.0.7, "::ffff:10.0.0.7", "::ffff:10.0.0.8" ]')
+  const { needs } = egressOf(await settingsOf(DOOR + text), { also: [] })
+  expect(needs[0]?.addresses).toEqual(['10.0.0.7', '10.0.0.8'])
+})
+
 test('with every name pinned there is nothing to ask DNS for', async () => {
   const text = PINNED.replace('allowlist: [ a.test, b.test ]', 'allowlist: [ a.test ]')
   expect(egressOf(await settingsOf(DOOR + text), { also: [] }).asksDns).toBe(false)

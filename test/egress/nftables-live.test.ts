@@ -78,9 +78,7 @@ describe.skipIf(!canMakeNetworks())('the rules of sallyport export nftables', ()
   test('without a transparent door, an app reaches this machine alone, by either family', async () => {
     await load()
     expect(await probe(networks.pod, APP, tryEach(WORLD.ipv4))).toEqual(refused(4))
-    expect(await probe(networks.pod, APP, tryEach(WORLD.ipv6))).toEqual(
-      refused(4).map(() => 'EACCES'),
-    )
+    expect(await probe(networks.pod, APP, tryEach(WORLD.ipv6))).toEqual(refused(4).map(() => 'EACCES'))
     expect(await probe(networks.pod, APP, [{ host: WORLD.ipv4, port: 53, udp: true }])).not.toEqual(['world 53'])
     expect(await probe(networks.pod, APP, [{ host: '127.0.0.1', port: 15_002 }])).toEqual(['door 15002'])
     expect(await probe(networks.pod, 0, tryEach(WORLD.ipv4))).toEqual(refused(4))
