@@ -12,7 +12,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['gate', 'review'],
   ['listeners', 'admin'],
   ['settings'],
-  ['top', 'cli', 'generate', 'playground'],
+  ['top', 'cli', 'egress', 'generate', 'playground'],
 ]
 
 /** The one room of each npm package, so that it can be replaced in one room. */

@@ -14,6 +14,7 @@ const TICK_MS = 1_000
 /** Log records for a collector, in the background. What it says it has taken is not known again: it is asked for nothing. */
 export const otlp: Kind<typeof otlpSettings, SinkTools, Sink> = {
   schema: otlpSettings,
+  dials: ({ endpoint: url, allowPrivate }) => [{ url, what: 'collector', allowPrivate }],
   build: (settings, tools) => new Otlp(settings, tools),
 }
 

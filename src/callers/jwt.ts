@@ -11,13 +11,14 @@ import { detailsOf } from './token-details.ts'
 import { type Judgement, rejected, TokenMethod } from './token-method.ts'
 import { judgeSignature, spanOf, stillHolds } from './token-proof.ts'
 import { type CeilingOf, compileScopes, scopesIn } from './token-scopes.ts'
-import { KeySources, termsOf } from './token-settings.ts'
+import { KeySources, keyServers, termsOf } from './token-settings.ts'
 
 /** A caller that shows a token of an issuer. @see RFC 8725, RFC 9068 */
 export const jwt: CallerKind<typeof jwtSettings> = {
   schema: jwtSettings,
   proofIs: 'shown',
   readsTokens: true,
+  dials: keyServers,
   nameMaker: ({ name, issuer }) => (name === undefined ? undefined : issuer),
   mayName: (name, { name: template }) => template !== undefined && compileTemplate(template).mayMake(name),
   build(callers, tools) {

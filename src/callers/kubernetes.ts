@@ -10,13 +10,17 @@ import { faultOfHeader, faultOfUse, type Terms } from './token-checks.ts'
 import { detailsOf } from './token-details.ts'
 import { type Judgement, rejected, TokenMethod } from './token-method.ts'
 import { judgeSignature, type Signature, type Span, spanOf, spanUntil, stillHolds } from './token-proof.ts'
-import { KeySources, routeOf, termsOf } from './token-settings.ts'
+import { KeySources, keyServers, routeOf, termsOf } from './token-settings.ts'
 
 /** Pods of a cluster, by their projected service-account tokens. One entry of the settings is one cluster. */
 export const kubernetes: CallerKind<typeof kubernetesSettings> = {
   schema: kubernetesSettings,
   proofIs: 'shown',
   readsTokens: true,
+  dials: ({ apiServer: url, ...settings }) => [
+    ...(url === undefined ? [] : [{ url, what: 'API server', allowPrivate: settings.allowPrivate }]),
+    ...keyServers(settings),
+  ],
   nameMaker: clusterOf,
   mayName: (name, settings) => templatesOf(settings).some((template) => template.mayMake(name)),
   faults(callers) {

@@ -1,6 +1,7 @@
 import type { Caller, Evidence } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import type { Dialled } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
@@ -68,5 +69,7 @@ export interface CallerKind<S extends z.ZodObject> {
   mayName?(name: string, settings: z.infer<S>): boolean
   /** What is wrong with these callers taken together, by caller name, with the remedy. */
   faults?(callers: readonly Named<z.infer<S>>[]): readonly { readonly caller: string; readonly message: string }[]
+  /** Servers that it asks about proofs of this caller, or for the keys to judge them by. */
+  dials?(settings: z.infer<S>): Dialled
   build(callers: readonly Named<z.infer<S>>[], tools: CallerTools): CallerMethod
 }

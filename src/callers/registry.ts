@@ -1,6 +1,6 @@
 import type { StoredCaller } from '../core/holdings.ts'
 import { steadyTime } from '../core/steady-time.ts'
-import { kindUnion } from '../forms/kind.ts'
+import { type Dialled, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import { apiKey } from './api-key.ts'
 import { storedKeys } from './api-key-stored.ts'
@@ -33,6 +33,12 @@ export type CallerSettings = z.infer<typeof callerSettings>
 export function readsTokens(kind: string): boolean {
   const all: Readonly<Record<string, Pick<CallerKind<z.ZodObject>, 'readsTokens'>>> = callerKinds
   return Object.hasOwn(all, kind) && all[kind]?.readsTokens === true
+}
+
+/** The servers that are asked about proofs of this caller. */
+export function dialledByCaller(settings: CallerSettings): Dialled {
+  const kind: Pick<CallerKind<z.ZodObject>, 'dials'> = callerKinds[settings.kind]
+  return kind.dials?.(settings) ?? []
 }
 
 /** What is wrong with callers taken together. */

@@ -1,4 +1,5 @@
 import { faultOfIssuerUrl } from '../forms/issuer-url.ts'
+import type { DialledServer } from '../forms/kind.ts'
 import { allowPrivate, textReference, tlsTrust, toBlockList } from '../forms/network.ts'
 import { z } from '../forms/zod.ts'
 import { trustOf } from '../wire/trust.ts'
@@ -79,6 +80,12 @@ export function faultsOfPlaces({ issuer, jwks, unsafeAllowPlaintextIssuer: plain
 
 function faultAt(path: string[], message: string | undefined): Fault[] {
   return message === undefined ? [] : [{ path, message }]
+}
+
+/** Where the keys are fetched from. */
+export function keyServers({ issuer, jwks, allowPrivate: ranges }: TokenSettings & Places): readonly DialledServer[] {
+  if (jwks) return 'url' in jwks ? [{ url: jwks.url, what: 'keys', allowPrivate: ranges }] : []
+  return issuer === undefined ? [] : [{ url: issuer, what: 'issuer', allowPrivate: ranges, isSignpost: true }]
 }
 
 /** The terms that settings put to every token. */

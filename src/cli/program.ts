@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts'
 import { printEnvironment } from './env.ts'
 import { type Format, formats } from './env-formats.ts'
 import { EXIT } from './exit-codes.ts'
+import { registerExport } from './export-options.ts'
 import { addCompletion } from './operator/complete.ts'
 import { registerOperatorVerbs } from './operator/register.ts'
 import { type LiveWhyOptions, whyLive } from './operator/why.ts'
@@ -113,6 +114,8 @@ program
   .addOption(configOption().makeOptionMandatory())
   .option('--json', 'print JSON')
   .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
+
+registerExport(program, configOption)
 
 const preset = program.command('preset').description('what connections to well-known services need, as data')
 

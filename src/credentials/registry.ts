@@ -1,4 +1,4 @@
-import { buildKind, kindUnion } from '../forms/kind.ts'
+import { buildKind, type Dialled, type DialledServer, kindUnion } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
 import { clientCredentials } from './client-credentials.ts'
@@ -47,6 +47,20 @@ export type IssuerSettings = Pick<EndpointSettings, 'tokenEndpoint' | 'issuer' |
 export function issuerSettings(settings: SourceSettings): IssuerSettings | undefined {
   const kind: Pick<SourceKind<z.ZodObject>, 'endpoint'> = sourceKinds[settings.kind]
   return kind.endpoint?.(settings) ?? ('tokenParams' in settings ? settings : undefined)
+}
+
+/** The servers that a source asks by itself; what it asks through another connection is that one's. */
+export function dialledBySource(settings: SourceSettings): Dialled {
+  const kind: Pick<SourceKind<z.ZodObject>, 'dials'> = sourceKinds[settings.kind]
+  const own = kind.dials?.(settings) ?? []
+  return own === 'unknown' ? own : [...issuerServers(issuerSettings(settings)), ...own]
+}
+
+function issuerServers(settings: IssuerSettings | undefined): readonly DialledServer[] {
+  if (!settings) return []
+  const { tokenEndpoint, issuer = '', allowPrivate } = settings
+  if (tokenEndpoint !== undefined) return [{ url: tokenEndpoint, what: 'token endpoint', allowPrivate }]
+  return [{ url: issuer, what: 'issuer', allowPrivate, isSignpost: true }]
 }
 
 /** Whether its tokens are kept in the store, and are therefore nobody's to spend but the sidecar's. */

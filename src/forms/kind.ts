@@ -7,7 +7,22 @@ import { z } from './zod.ts'
  */
 export interface Kind<S extends z.ZodObject, Tools, Made> {
   readonly schema: S
+  /** Servers that it asks by itself: a network that lets nothing else out has to know of them. */
+  dials?(settings: z.infer<S>): Dialled
   build(settings: z.infer<S>, tools: Tools): Made
+}
+
+/** Where something goes by itself, whoever asks for what. `unknown`: what it starts may dial anything. */
+export type Dialled = readonly DialledServer[] | 'unknown'
+
+/** One server that is asked for something, as settings name it. */
+export interface DialledServer {
+  readonly url: string
+  /** What is there, in a word or two: `token endpoint`. */
+  readonly what: string
+  readonly allowPrivate: readonly string[]
+  /** It says itself where else to ask, and that may be another host. */
+  readonly isSignpost?: boolean
 }
 
 type Registry = Readonly<Record<string, { readonly schema: z.ZodObject }>>

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import type { HeldSecret } from '../core/secret.ts'
 import { StoreError } from './store.ts'
 
 /** Where a PostgreSQL is, and as whom to be there. */
@@ -45,6 +46,15 @@ export function placeOf(text: string, unsafeAllowPlaintext: boolean): PostgresPl
     isEncrypted: isEncrypted(host, url.searchParams.get('sslmode'), unsafeAllowPlaintext),
     options: url.searchParams.get('options') ?? undefined,
   }
+}
+
+/**
+ * The server that a connection URL leads to; undefined where that is a Unix socket.
+ * @throws StoreError in words
+ */
+export function serverIn(url: HeldSecret): Pick<PostgresPlace, 'host' | 'port'> | undefined {
+  const { host, port } = placeOf(url.current().secret.reveal(), true)
+  return host.startsWith('/') ? undefined : { host, port }
 }
 
 function parsed(text: string): URL {

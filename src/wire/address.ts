@@ -46,6 +46,17 @@ export function canonicalAddress(address: string): string {
   return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
+/** A range in its one spelling: without the bits behind its prefix, which some refuse, and without a zone. */
+export function networkOf(range: string): string {
+  const [address = '', bits = ''] = range.split('/')
+  const [plain = ''] = address.split('%')
+  const bytes = isIPv4(plain) ? ipv4Bytes(plain) : ipv6Bytes(plain)
+  const kept = bytes.map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, Number(bits) - at * 8))) & 0xff)
+  if (kept.length === 4) return `${kept.join('.')}/${bits}`
+  const groups = kept.flatMap((byte, at) => (at % 2 === 0 ? [((byte << 8) | (kept[at + 1] ?? 0)).toString(16)] : []))
+  return `${new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address}/${bits}`
+}
+
 /**
  * Whose address it is, to count by: an IPv4 address is one peer, mapped or not, and an IPv6 address one of the 2^64 that every
  * peer has. @see RFC 6177
@@ -60,10 +71,11 @@ export function peerNetwork(address: string): string {
 }
 
 type Range = readonly [prefix: readonly number[], bits: number, is: AddressClass]
-type Row = readonly [range: string, is: AddressClass]
+/** A range as `address/bits`, and what its addresses are for, unless an earlier row says otherwise. */
+export type Row = readonly [range: string, is: AddressClass]
 
 /** The first row that holds the address decides. @see https://www.iana.org/assignments/iana-ipv4-special-registry */
-const IPV4 = compile(ipv4Bytes, [
+export const IPV4_ROWS: readonly Row[] = [
   ['169.254.169.254/32', 'metadata'], // AWS, Azure, Google, and most others
   ['169.254.170.2/32', 'metadata'], // AWS ECS tasks
   ['169.254.170.23/32', 'metadata'], // AWS EKS pod identity
@@ -85,10 +97,10 @@ const IPV4 = compile(ipv4Bytes, [
   ['203.0.113.0/24', 'documentation'],
   ['224.0.0.0/4', 'multicast'],
   ['240.0.0.0/4', 'reserved'],
-])
+]
 
 /** Everything outside 2000::/3 is closed unless it says otherwise. @see https://www.iana.org/assignments/iana-ipv6-special-registry */
-const IPV6 = compile(ipv6Bytes, [
+export const IPV6_ROWS: readonly Row[] = [
   ['::1/128', 'loopback'],
   ['fd00:ec2::/32', 'metadata'], // AWS: ::254, and ::23 for EKS pod identity
   ['fd20:ce::254/128', 'metadata'], // Google
@@ -103,7 +115,10 @@ const IPV6 = compile(ipv6Bytes, [
   ['3fff::/20', 'documentation'],
   ['2000::/3', 'public'],
   ['::/0', 'reserved'],
-])
+]
+
+const IPV4 = compile(ipv4Bytes, IPV4_ROWS)
+const IPV6 = compile(ipv6Bytes, IPV6_ROWS)
 
 /** `form`: what the form itself is, whatever it carries; `at`: the byte where the IPv4 address starts. */
 interface Carrier {

@@ -5,9 +5,16 @@ import type { Purpose } from '../../src/core/purpose.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { Credential, Supply } from '../../src/credentials/credential.ts'
 import { packed } from '../../src/credentials/login/content.ts'
-import { buildSupply, type SourceSettings, sourceKinds, sourceSettings } from '../../src/credentials/registry.ts'
+import {
+  buildSupply,
+  dialledBySource,
+  type SourceSettings,
+  sourceKinds,
+  sourceSettings,
+} from '../../src/credentials/registry.ts'
 import { z } from '../../src/forms/zod.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { Dialer } from '../../src/wire/dial.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import type { HandClock } from '../support/hand-clock.ts'
 import { openLoginStore } from '../support/login-store.ts'
@@ -177,6 +184,22 @@ describe.each(kinds)('the source %s', (kind) => {
     const before = issuer.requests.length
     expect(build().supply.state().phase).toMatch(/^(none|held|absent)$/)
     expect(issuer.requests).toHaveLength(before)
+  })
+
+  test('asks no server but those that a network policy hears of', async () => {
+    const { tools, clock } = build()
+    const asked = new Set<string>()
+    const dialer: Dialer = {
+      dial: (to, signal) => tools.dialer.dial(to, signal),
+      connector(to) {
+        asked.add(`${to.host}:${to.port}`)
+        return tools.dialer.connector(to)
+      },
+    }
+    await buildSupply(settings(), { ...tools, dialer }).obtain(asker(clock))
+    const dialled = dialledBySource(settings())
+    const told = dialled === 'unknown' ? [] : dialled.map(({ url }) => new URL(url).host)
+    expect([...asked].filter((one) => !told.includes(one))).toEqual([])
   })
 
   test('gives the same credential to all who ask at once', async () => {

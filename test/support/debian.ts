@@ -11,12 +11,15 @@ interface Origin {
 export const TOOLS = {
   'apt-get': { file: '/usr/bin/apt-get', package: 'apt' },
   curl: { file: '/usr/bin/curl', package: 'curl' },
+  'docker-compose': { file: '/usr/bin/docker-compose', package: 'docker-compose' },
   'dpkg-deb': { file: '/usr/bin/dpkg-deb', package: 'dpkg' },
   git: { file: '/usr/bin/git', package: 'git' },
   'gnutls-cli': { file: '/usr/bin/gnutls-cli', package: 'gnutls-bin' },
   go: { file: '/usr/bin/go', package: 'golang-go' },
+  ip: { file: '/usr/sbin/ip', package: 'iproute2' },
   java: { file: '/usr/bin/java', package: 'default-jdk-headless' },
   javac: { file: '/usr/bin/javac', package: 'default-jdk-headless' },
+  nft: { file: '/usr/sbin/nft', package: 'nftables' },
   openssl: { file: '/usr/bin/openssl', package: 'openssl' },
   pip: { file: '/usr/lib/python3/dist-packages/pip/__main__.py', package: 'python3-pip' },
   postgresql: {

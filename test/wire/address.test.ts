@@ -1,6 +1,6 @@
 import { BlockList } from 'node:net'
 import { expect, test } from 'vitest'
-import { type AddressClass, canonicalAddress, classify, isAllowed } from '../../src/wire/address.ts'
+import { type AddressClass, canonicalAddress, classify, isAllowed, networkOf } from '../../src/wire/address.ts'
 
 const NOTHING = new BlockList()
 
@@ -175,4 +175,20 @@ test.each([
   ['no address', 'no address'],
 ])('%s is spelled %s', (address, canonical) => {
   expect(canonicalAddress(address)).toBe(canonical)
+})
+
+test.each([
+  ['10.20.30.40/16', '10.20.0.0/16'],
+  ['10.20.30.40/32', '10.20.30.40/32'],
+  ['10.20.30.41/31', '10.20.30.40/31'],
+  ['10.200.0.0/9', '10.128.0.0/9'],
+  ['255.255.255.255/0', '0.0.0.0/0'],
+  ['fd00:1:2:3::4/48', 'fd00:1:2::/48'],
+  ['FD00:0:0:0:0:0:0:7/128', 'fd00::7/128'],
+  ['2001:db8:ffff::1/33', '2001:db8:8000::/33'],
+  ['::1/0', '::/0'],
+  ['fe80::1%eth0/128', 'fe80::1/128'],
+  ['::ffff:10.0.0.7/120', '::ffff:10.0.0.0/120'],
+])('the network of %s is %s', (range, network) => {
+  expect(networkOf(range)).toBe(network)
 })

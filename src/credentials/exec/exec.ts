@@ -47,6 +47,7 @@ type Settings = z.infer<typeof schema>
 /** Tokens that a command prints. */
 export const exec: SourceKind<typeof schema> = {
   schema,
+  dials: () => 'unknown',
   build: (settings, tools) =>
     new MintedSupply({ mint: () => mint(settings, tools), secretVersion: () => 0, ...mintageOf(tools) }),
 }

@@ -8,6 +8,7 @@ import { githubAppSchema } from './settings.ts'
 /** Tokens of an installation of a GitHub App. */
 export const githubApp: SourceKind<typeof githubAppSchema> = {
   schema: githubAppSchema,
+  dials: ({ apiUrl: url, allowPrivate }) => [{ url, what: 'installation tokens', allowPrivate }],
   build(settings, tools) {
     const { repositories: names, perRepository, owner = '', apiUrl } = settings
     const installation = new Installation(settings, tools)

@@ -82,6 +82,8 @@ type WifSettings = z.infer<typeof schema>
 export const googleWif: SourceKind<typeof schema> = {
   schema,
   needs: ({ subject }) => needsOfSubject('subject', subject),
+  dials: ({ serviceAccount, impersonationEndpoint: url, allowPrivate: ranges }) =>
+    serviceAccount === undefined ? [] : [{ url, what: 'impersonation', allowPrivate: ranges }],
   build(settings, tools) {
     const endpoint = new TokenEndpoint(endpointOf(settings), tools)
     const subjects = subjectsOf(settings.subject, tools)
