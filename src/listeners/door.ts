@@ -41,7 +41,7 @@ export interface Head {
   readonly target: string
   readonly fields: readonly string[]
   /** The connection it came on. */
-  readonly line: Pick<Line, 'peer' | 'address' | 'certificate' | 'proof' | 'tunnel'>
+  readonly line: Pick<Line, 'peer' | 'address' | 'certificate' | 'evidence' | 'original' | 'proof' | 'tunnel'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */

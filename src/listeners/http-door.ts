@@ -12,6 +12,7 @@ import { Intake } from './intake.ts'
 import { type Line, newLine } from './line.ts'
 import { SecureEntry } from './secure-entry.ts'
 import type { DoorTls } from './settings.ts'
+import { Tunnels } from './tunnels.ts'
 
 /** What makes one HTTP door differ from another. */
 export interface HttpDoorOptions {
@@ -31,7 +32,7 @@ export class HttpDoor implements Door {
   readonly #tools: DoorTools
   readonly #intake: Intake
   readonly #http1: Http1
-  readonly #connects: Connects
+  readonly #tunnels: Tunnels | undefined
   readonly #sockets = new Set<Socket>()
   /** Where connections come in. */
   readonly #entry: Server
@@ -42,10 +43,11 @@ export class HttpDoor implements Door {
     this.#options = options
     this.#tools = tools
     this.#intake = new Intake(options.kind, options.reader, tools)
-    this.#connects = new Connects(this.#intake, { ...tools, hasTunnels: options.hasTunnels, sockets: this.#sockets })
+    this.#tunnels = options.hasTunnels ? new Tunnels(this.#intake, { ...tools, sockets: this.#sockets }) : undefined
+    const connects = new Connects(this.#intake, this.#tunnels)
     this.#http1 = new Http1(this.#intake, {
       lineOf: (socket) => this.#accepted(socket),
-      connect: (request: IncomingMessage, socket, head, line) => this.#connects.take({ request, socket, head, line }),
+      connect: (request: IncomingMessage, socket, head, line) => connects.take({ request, socket, head, line }),
     })
     this.#entry = options.tls ? this.#secureEntry(options.tls) : this.#http1.server
   }
@@ -60,7 +62,7 @@ export class HttpDoor implements Door {
     const at = where.kind === 'unix' ? { ...where, path: resolve(this.#tools.directory, where.path) } : where
     this.#bound = await bind(this.#entry, at, { mode: Number.parseInt(this.#options.mode, 8) })
     this.#intake.label = `${this.kind} ${this.#bound.address}`
-    this.#connects.label = `intercept ${this.#bound.address}`
+    if (this.#tunnels) this.#tunnels.label = `intercept ${this.#bound.address}`
     return this.#bound.address
   }
 
@@ -71,8 +73,8 @@ export class HttpDoor implements Door {
     if (this.#entry !== this.#http1.server) this.#entry.close()
     await closeServer(this.#http1.server, {
       deadlineMs,
-      isIdle: () => this.#intake.isIdle && this.#connects.isIdle,
-      closeIdle: () => this.#connects.closeIdle(),
+      isIdle: () => this.#intake.isIdle && (this.#tunnels?.isIdle ?? true),
+      closeIdle: () => this.#tunnels?.closeIdle(),
       sockets: this.#sockets,
     })
   }

@@ -41,6 +41,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   const dialer: Gate['dialer'] = {
     dial: (to, signal) => strict.dial(relaxed(to), signal),
     connector: (to) => strict.connector(relaxed(to)),
+    isOwnEnd: strict.isOwnEnd,
   }
   const entries: Entry[] = []
   const faults: unknown[] = []
