@@ -56,7 +56,7 @@ export function alertOf({ row: { status } }: Problem): Buffer {
 }
 
 /** Ends a tunnel before it began: with the alert where there is one, and in time where nobody reads it. */
-export function closeUnfit(socket: Socket, { alert }: Pick<UnfitFlight, 'alert'>): undefined {
+export function closeUnfit(socket: Socket, { alert }: Pick<UnfitFlight, 'alert'>): void {
   if (!alert) return void socket.destroy()
   socket.end(alert)
   // Bytes left unread would make a reset of the close, and the alert might be lost.

@@ -55,6 +55,8 @@ Sallyport answers the TLS inside by the authority of \`ca\`, and each request in
 other; with \`connect: tunnel\` the bytes pass unread, without a credential; otherwise it is refused. A connection that injects is
 intercepted where there is a \`ca\`, without a word about it, and is never passed unread.
 
+A \`transparent\` door is for apps that can be told nothing at all: [below](#transparent-doors).
+
 A \`reverse\` door is a base URL. An app that can be told where its API is needs nothing else. It judges who may address it:
 
 - At a TCP door, with or without \`tls\`, \`Host\` must be \`localhost\`, \`127.0.0.1\`, \`[::1]\`, the listen address or one of

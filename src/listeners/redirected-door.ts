@@ -126,11 +126,11 @@ export class RedirectedDoor implements Door {
     const host = hostOfFlight(flight)
     const asked = { ...this.#intake.asked('CONNECT', line), fields: [], evidence }
     if (typeof host !== 'string') {
-      const refuse = () => closeUnfit(socket, host)
+      const refuse = () => void closeUnfit(socket, host)
       return this.#intake.count(turnAwayKnown(asked, host.problem, { refuse }, this.#intake.gate))
     }
     const target = { kind: 'name', host, port: original?.port ?? 0 } as const
-    const refuse = (problem: Problem) => closeUnfit(socket, { alert: alertOf(problem) })
+    const refuse = (problem: Problem) => void closeUnfit(socket, { alert: alertOf(problem) })
     this.#tunnels.take({ ...asked, target }, { socket, head: NO_BYTES, accept: () => undefined, refuse })
   }
 
@@ -140,7 +140,7 @@ export class RedirectedDoor implements Door {
     if (flight.kind === 'closed') return void socket.destroy()
     const refuse = (told: Problem, id: string) => {
       if (flight.kind === 'other') return refuseOnSocket(socket, told, id, this.#intake.reader.challenge)
-      return closeUnfit(socket, { alert: flight.kind === 'silent' ? undefined : alertOf(told) })
+      return void closeUnfit(socket, { alert: flight.kind === 'silent' ? undefined : alertOf(told) })
     }
     this.#intake.count(turnAway(this.#intake.asked('', line), problem, { refuse }, this.#intake.gate))
   }

@@ -27,8 +27,8 @@ const SO_PEERNAME = 28
 const SOL_IP = 0
 const SOL_IPV6 = 41
 const SO_ORIGINAL_DST = 80
-/** struct sockaddr_in6; sockaddr_in has 16 bytes, and the kernel leaves the length as it was for that. */
-const SOCKADDR_BYTES = 28
+/** struct sockaddr_in and sockaddr_in6. SO_PEERNAME takes no more room than that, SO_ORIGINAL_DST no less. */
+const SOCKADDR_BYTES = { [AF_INET]: 16, [AF_INET6]: 28 } as const
 /** What the self-test connects to. Nothing goes out: UDP says nothing until something is sent. */
 const TRIED = { port: 15_002, ipv4: '127.0.0.1', ipv6: '::1' } as const
 
@@ -45,8 +45,9 @@ export function createOriginalDestinationReader(): OriginalDestinationReader {
     read(socket) {
       const fd = descriptorOf(socket)
       if (fd === undefined) return undefined
-      const level = isIPv6(socket.localAddress ?? '') ? SOL_IPV6 : SOL_IP
-      return readAddress(libc, fd, { level, option: SO_ORIGINAL_DST })
+      const isSix = isIPv6(socket.localAddress ?? '')
+      const level = isSix ? SOL_IPV6 : SOL_IP
+      return readAddress(libc, fd, { family: isSix ? AF_INET6 : AF_INET, level, option: SO_ORIGINAL_DST })
     },
   }
 }
@@ -60,14 +61,18 @@ const SIGNATURES = {
 
 type Libc = ReturnType<typeof openLibc<typeof SIGNATURES>>
 
-function readAddress(
-  libc: Libc,
-  fd: number,
-  { level, option }: { readonly level: number; readonly option: number },
-): SocketPlace | undefined {
-  const bytes = Buffer.alloc(SOCKADDR_BYTES)
+type Family = typeof AF_INET | typeof AF_INET6
+
+interface Question {
+  readonly family: Family
+  readonly level: number
+  readonly option: number
+}
+
+function readAddress(libc: Libc, fd: number, { family, level, option }: Question): SocketPlace | undefined {
+  const bytes = Buffer.alloc(SOCKADDR_BYTES[family])
   const length = Buffer.alloc(4)
-  length.writeUInt32LE(SOCKADDR_BYTES)
+  length.writeUInt32LE(bytes.length)
   return libc.getsockopt(fd, level, option, bytes, length) === 0 ? addressIn(bytes) : undefined
 }
 
@@ -89,12 +94,12 @@ function ipv6In(bytes: Buffer): string {
 }
 
 /** SO_PEERNAME answers in the same form, of any socket that is connected. A machine without IPv6 has nothing to try. */
-function proveOnOwnSocket(libc: Libc, family: typeof AF_INET | typeof AF_INET6, address: string): void {
-  const fd = Number(libc.socket(family, SOCK_DGRAM, 0))
+function proveOnOwnSocket(libc: Libc, family: Family, address: string): void {
+  const fd = libc.socket(family, SOCK_DGRAM, 0)
   if (fd < 0 && family === AF_INET6) return
   const to = sockaddr(family)
   const isConnected = fd >= 0 && libc.connect(fd, to, to.length) === 0
-  const read = isConnected ? readAddress(libc, fd, { level: SOL_SOCKET, option: SO_PEERNAME }) : undefined
+  const read = isConnected ? readAddress(libc, fd, { family, level: SOL_SOCKET, option: SO_PEERNAME }) : undefined
   if (fd >= 0) libc.close(fd)
   if (!isConnected && family === AF_INET6) return
   if (read?.address !== address || read.port !== TRIED.port)
@@ -102,8 +107,8 @@ function proveOnOwnSocket(libc: Libc, family: typeof AF_INET | typeof AF_INET6, 
 }
 
 /** The loopback address of that family, which ends in a 1. */
-function sockaddr(family: typeof AF_INET | typeof AF_INET6): Buffer {
-  const bytes = Buffer.alloc(family === AF_INET ? 16 : SOCKADDR_BYTES)
+function sockaddr(family: Family): Buffer {
+  const bytes = Buffer.alloc(SOCKADDR_BYTES[family])
   bytes.writeUInt16LE(family, 0)
   bytes.writeUInt16BE(TRIED.port, 2)
   if (family === AF_INET) bytes.writeUInt32BE(0x7f_00_00_01, 4)

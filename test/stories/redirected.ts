@@ -20,18 +20,18 @@ export const ELSEWHERE = { ipv4: '203.0.113.66', ipv6: '2001:db8:7::66' } as con
 export function rulesFor(free = `meta skuid ${SALLYPORT_UID} accept`): string {
   return `table inet sallyport {
     chain apps {
-      type nat hook output priority dstnat; policy accept;
+      type nat hook output priority -100; policy accept;
       ${free}
+      fib daddr type local accept
       meta skuid ${OTHER_UID} tcp dport { 80, 443 } redirect to :15003
       tcp dport { 80, 443, 8080 } redirect to :15002
     }
     chain rest {
       type filter hook output priority filter; policy drop;
-      oifname "lo" accept
-      ip daddr 127.0.0.0/8 accept
-      ip6 daddr ::1 accept
+      fib daddr type local accept
+      ct state established,related accept
       meta skuid ${SALLYPORT_UID} accept
-      meta l4proto icmpv6 accept
+      icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept
       counter
     }
   }
@@ -89,7 +89,6 @@ async function furnish(closers: (() => unknown)[]): Promise<Omit<Site, 'close'>>
     'unread.test': all,
     'ungranted.test': all,
     'elsewhere.test': all,
-    'lying.crm.test': Object.values(ELSEWHERE),
   })
   execFileSync('chown', ['--recursive', `${SALLYPORT_UID}:${SALLYPORT_UID}`, directory])
   const by = networks.pod.as(SALLYPORT_UID)
@@ -190,7 +189,8 @@ export function droppedPackets({ networks }: Site): number {
   return Number(/counter packets (\d+)/.exec(listed)?.[1])
 }
 
-/** Text of a file that Sallyport has written. */
-export function textOf(file: string): string {
-  return readFileSync(file, 'utf8')
+/** The rules that the reference tells people to load. */
+export function documentedRules(): string {
+  const reference = readFileSync(new URL('../../config/README.md', import.meta.url), 'utf8')
+  return /```\n(table inet sallyport [\s\S]*?)```/.exec(reference)?.[1] ?? 'none'
 }
