@@ -13,6 +13,7 @@ import { type Line, newLine } from './line.ts'
 import { SecureEntry } from './secure-entry.ts'
 import type { DoorTls } from './settings.ts'
 import { Tunnels } from './tunnels.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** What makes one HTTP door differ from another. */
 export interface HttpDoorOptions {
@@ -20,6 +21,7 @@ export interface HttpDoorOptions {
   readonly listen: string
   readonly mode: string
   readonly tls?: DoorTls | undefined
+  readonly maxSockets: number
   readonly reader: Reader
   /** Whether CONNECT may open a tunnel here. */
   readonly hasTunnels: boolean
@@ -33,6 +35,7 @@ export class HttpDoor implements Door {
   readonly #intake: Intake
   readonly #http1: Http1
   readonly #tunnels: Tunnels | undefined
+  readonly #turnstile: Turnstile
   readonly #sockets = new Set<Socket>()
   /** Where connections come in. */
   readonly #entry: Server
@@ -42,6 +45,7 @@ export class HttpDoor implements Door {
     this.kind = options.kind
     this.#options = options
     this.#tools = tools
+    this.#turnstile = new Turnstile(options.kind, options.maxSockets, tools)
     this.#intake = new Intake(options.kind, options.reader, tools)
     this.#tunnels = options.hasTunnels ? new Tunnels(this.#intake, { ...tools, sockets: this.#sockets }) : undefined
     const connects = new Connects(this.#intake, this.#tunnels)
@@ -93,12 +97,15 @@ export class HttpDoor implements Door {
     const accept = (socket: Socket, shown: ClientCertificate | undefined) =>
       this.#http1.accept(socket, newLine({ address: socket.remoteAddress, certificate: shown }))
     const asksForCertificate = asksForCertificates || clientCa !== undefined
-    return new SecureEntry({ tls, asksForCertificate, sockets: this.#sockets, log, accept }).server
+    const admit = (socket: Socket) => this.#turnstile.admit(socket, newLine({ address: socket.remoteAddress }))
+    return new SecureEntry({ tls, asksForCertificate, sockets: this.#sockets, log, admit, accept }).server
   }
 
   #accepted(socket: Socket): Line {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    return newLine({ peer: this.#tools.peers?.read(socket), address: socket.remoteAddress })
+    const line = newLine({ peer: this.#tools.peers?.read(socket), address: socket.remoteAddress })
+    this.#turnstile.admit(socket, line)
+    return line
   }
 }

@@ -20,11 +20,13 @@ import { Intake } from './intake.ts'
 import { type Line, newLine } from './line.ts'
 import { refuseOnSocket } from './socket-answer.ts'
 import { Tunnels } from './tunnels.ts'
+import { Turnstile } from './turnstile.ts'
 
 interface Options {
   readonly kind: string
   readonly listen: string
   readonly reader: Reader
+  readonly maxSockets: number
 }
 
 /**
@@ -40,14 +42,16 @@ export class RedirectedDoor implements Door {
   readonly #http1: Http1
   readonly #tunnels: Tunnels
   readonly #isOwnEnd: (address: string, port: number) => boolean
+  readonly #turnstile: Turnstile
   readonly #sockets = new Set<Socket>()
   readonly #entry: Server
   #originals: OriginalDestinationReader | undefined
 
-  constructor({ kind, listen, reader }: Options, tools: DoorTools) {
+  constructor({ kind, listen, reader, maxSockets }: Options, tools: DoorTools) {
     this.kind = kind
     this.#listen = listen
     this.#log = tools.log
+    this.#turnstile = new Turnstile(kind, maxSockets, tools)
     this.#intake = new Intake(kind, reader, tools)
     this.#tunnels = new Tunnels(this.#intake, { ...tools, sockets: this.#sockets })
     const connects = new Connects(this.#intake, undefined)
@@ -57,7 +61,9 @@ export class RedirectedDoor implements Door {
     })
     this.#isOwnEnd = (address, port) => tools.gate.dialer.isOwnEnd(address, port)
     // As http.Server has it.
-    this.#entry = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => void this.#accept(socket))
+    this.#entry = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (this.#turnstile.admit(socket, newLine({ address: socket.remoteAddress }))) void this.#accept(socket)
+    })
   }
 
   get openSockets(): number {
