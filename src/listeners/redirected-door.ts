@@ -132,11 +132,11 @@ export class RedirectedDoor implements Door {
     const host = hostOfFlight(flight)
     const asked = { ...this.#intake.asked('CONNECT', line), fields: [], evidence }
     if (typeof host !== 'string') {
-      const refuse = () => void closeUnfit(socket, host)
+      const refuse = () => closeByAlert(socket, host.alert)
       return this.#intake.count(turnAwayKnown(asked, host.problem, { refuse }, this.#intake.gate))
     }
     const target = { kind: 'name', host, port: original?.port ?? 0 } as const
-    const refuse = (problem: Problem) => void closeUnfit(socket, { alert: alertOf(problem) })
+    const refuse = (problem: Problem) => closeByAlert(socket, alertOf(problem))
     this.#tunnels.take({ ...asked, target }, { socket, head: NO_BYTES, accept: () => undefined, refuse })
   }
 
@@ -146,10 +146,16 @@ export class RedirectedDoor implements Door {
     if (flight.kind === 'closed') return void socket.destroy()
     const refuse = (told: Problem, id: string) => {
       if (flight.kind === 'other') return refuseOnSocket(socket, told, id, this.#intake.reader.challenge)
-      return void closeUnfit(socket, { alert: flight.kind === 'silent' ? undefined : alertOf(told) })
+      return closeByAlert(socket, flight.kind === 'silent' ? undefined : alertOf(told))
     }
     this.#intake.count(turnAway(this.#intake.asked('', line), problem, { refuse }, this.#intake.gate))
   }
+}
+
+/** An alert has no status to tell. */
+function closeByAlert(socket: Socket, alert: Buffer | undefined): undefined {
+  closeUnfit(socket, { alert })
+  return undefined
 }
 
 const NO_BYTES = Buffer.alloc(0)

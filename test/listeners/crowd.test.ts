@@ -12,7 +12,10 @@ async function sockets(count: number): Promise<Socket[]> {
   for (let at = 0; at < count; at++) {
     const client = connect(port, '127.0.0.1')
     const [socket] = await once(server, 'connection')
-    onTestFinished(() => void [client, socket].forEach((one: Socket) => one.destroy()))
+    onTestFinished(() => {
+      client.destroy()
+      socket.destroy()
+    })
     all.push(socket)
   }
   server.close()
