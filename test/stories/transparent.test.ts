@@ -28,6 +28,9 @@ const curl = [pathOf('curl'), '--silent', '--show-error', '--max-time', '15']
 const UNRECOGNIZED = '15030300020270'
 const DENIED = '15030300020231'
 
+if (!canMakeNetworks())
+  process.stderr.write('\nWARNING: transparent doors are not tested: that takes root on Linux, nft and ip.\n\n')
+
 describe.skipIf(!canMakeNetworks())('a transparent door', () => {
   let site: Site
 
@@ -167,6 +170,16 @@ describe.skipIf(!canMakeNetworks())('a transparent door', () => {
     const answer = Buffer.from(out.split('\n')[0] ?? '', 'hex').toString('latin1')
     expect(answer).toContain(`details="${code}"`)
     expect(await entriesOf({ originalDestination: `${host}:80` })).toMatchObject([{ code, decision: 'refuse' }])
+  })
+
+  test('whatever comes first, and however it ends: one entry a connection, and nothing ends the process', async () => {
+    const program = new URL('../support/hostile-bytes.ts', import.meta.url).pathname
+    const hello = (await helloFor('api.crm.test')).toString('hex')
+    const { code, err } = await runApp(site, APP_UID, [process.execPath, program, '203.0.113.90', hello, '200', '1'])
+    expect(code, err).toBe(0)
+    expect(await entriesOf({ originalDestination: '203.0.113.90:443' }, 200)).toHaveLength(200)
+    expect(site.sallyport.output()).not.toMatch(/"level":"?(?:error|fatal|50|60)/)
+    expect((await curlAs(APP_UID, 'https://api.crm.test/alive')).out).toBe(REAL)
   })
 
   test('an app that waits for the server to speak first is closed in time, and recorded', async () => {
