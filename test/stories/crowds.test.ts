@@ -3,14 +3,14 @@ import { chmodSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { open, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { eventually, type Running, remove, startSallyport } from '../support/sallyport.ts'
-import { type RawUpstream, startUpstream } from '../support/upstream.ts'
+import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
 import { askAdmin, authority, crmDirectory, crmSettings, forwardRequest, hold } from './crm.ts'
 
 const IS_ROOT = process.getuid?.() === 0
 const GREEDY_UID = 1234
 
 async function crmWith(settings: object, by: readonly string[] = []): Promise<[Running, RawUpstream]> {
-  const upstream = await startUpstream(undefined, await authority.issue(['api.crm.test']))
+  const upstream = await startUpstream(answerTo, await authority.issue(['api.crm.test']))
   onTestFinished(() => upstream.close())
   const directory = crmDirectory()
   chmodSync(directory, 0o711)
@@ -22,21 +22,24 @@ async function crmWith(settings: object, by: readonly string[] = []): Promise<[R
   return [crm, upstream]
 }
 
+function answerTo(request: string): readonly Step[] {
+  return request.startsWith('GET /hang ') ? ['hang'] : OK
+}
+
 async function refusedSockets(crm: Running): Promise<number> {
   const { text } = await askAdmin(crm, '/metrics')
   return Number(/^sallyport_sockets_refused_total\{door="forward"\} (\d+)$/m.exec(text)?.[1] ?? 0)
 }
 
-/** Another process, of another user, that opens so many sockets and keeps them. */
-function keepOpen(path: string, count: number): ChildProcess {
+/** Another process, of another user, that opens so many sockets, sends these bytes on each, and keeps them. */
+function keepOpen(path: string, count: number, bytes: string): ChildProcess {
   const script = `
     const { connect } = require('node:net')
-    const [path, count] = process.argv.slice(1)
-    let closed = 0
+    const [path, count, bytes] = process.argv.slice(1)
     for (let at = 0; at < count; at++)
-      connect(path).on('error', () => undefined).on('close', () => console.log('closed', ++closed)).resume()
+      connect(path).on('error', () => undefined).resume().write(bytes)
     setInterval(() => undefined, 1000)`
-  const child = spawn(process.execPath, ['--eval', script, path, String(count)], {
+  const child = spawn(process.execPath, ['--eval', script, path, String(count), bytes], {
     uid: GREEDY_UID,
     gid: GREEDY_UID,
     cwd: '/',
@@ -50,13 +53,16 @@ test.skipIf(!IS_ROOT)('a user who holds every socket of a door does not keep ano
   const listeners = [{ kind: 'forward', listen: 'unix:forward.sock', mode: '0666', maxSockets: 8 }]
   const [crm] = await crmWith({ listeners })
   const address = crm.doors[0]?.address ?? ''
-  const greedy = keepOpen(address.slice('unix:'.length), 20)
+  const greedy = keepOpen(address.slice('unix:'.length), 20, forwardRequest('GET', '/hang'))
   await eventually(async () => ((await refusedSockets(crm)) === 12 ? true : undefined), 'twelve to be refused')
   for (let at = 0; at < 3; at++) {
     const { status } = await sendRaw(address, forwardRequest('GET', `/${at}`), { until: WHOLE_ANSWER })
     expect(status).toBe(200)
   }
   expect(greedy.exitCode).toBeNull()
+  // What was under way on the one that had to go ends, and is recorded.
+  const isCut = (entry: Record<string, unknown>) => entry['path'] === '/hang' && entry['ended'] === 'gone'
+  await eventually(async () => (await crm.audit(0)).find(isCut), 'a request that is cut')
   expect(await refusedSockets(crm)).toBeGreaterThan(12)
   expect(crm.output()).toMatch(/too many sockets at a door/)
 })

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathOf } from '../support/debian.ts'
 import { type Host, makeNetworks, type Networks } from '../support/networks.ts'
 import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { authority, connectionTo, crmDirectory } from './crm.ts'
@@ -185,7 +186,7 @@ export function sendFrom(site: Site, to: { readonly host: string; readonly port:
 
 /** How many packets the rules have dropped. */
 export function droppedPackets({ networks }: Site): number {
-  const listed = networks.pod.run('/usr/sbin/nft', 'list', 'chain', 'inet', 'sallyport', 'rest')
+  const listed = networks.pod.run(pathOf('nft'), 'list', 'chain', 'inet', 'sallyport', 'rest')
   return Number(/counter packets (\d+)/.exec(listed)?.[1])
 }
 
