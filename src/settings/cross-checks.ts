@@ -2,6 +2,7 @@ import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
 import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
+import { closedToTls } from './door-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { injectionFaults } from './injection-checks.ts'
 import { loginFaults } from './login-checks.ts'
@@ -44,6 +45,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
     ...sharedNames(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
+    ...closedToTls(settings),
     ...forbiddenPins(settings),
   ]
 }
