@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pathOf } from '../support/debian.ts'
 import { helloFor } from '../support/hello.ts'
 import { canMakeNetworks } from '../support/networks.ts'
-import { eventually } from '../support/sallyport.ts'
+import { eventually, runCli } from '../support/sallyport.ts'
 import { CREDENTIAL } from './crm.ts'
 import {
   API,
@@ -245,6 +245,22 @@ describe.skipIf(!canMakeNetworks())('a transparent door', () => {
     const before = site.seen().length
     const away = [...curl, '--connect-timeout', '1', `telnet://[${API.ipv6}]:22`]
     expect((await runApp(site, APP_UID, away)).code).toBe(28)
+    expect(site.seen().length).toBe(before)
+    site.networks.pod.rules(rulesFor())
+  })
+
+  test('so do those that `export nftables` prints', async () => {
+    const config = join(site.sallyport.directory, 'sallyport.yaml')
+    const { stdout, stderr } = await runCli(['export', 'nftables', '--config', config, '--redirect-to', '15002'])
+    expect(stdout, stderr).toMatch(/redirect to :15002/)
+    site.networks.pod.rules(stdout)
+    for (const family of ['-4', '-6'])
+      expect((await curlAs(APP_UID, family, 'https://api.crm.test/exported')).out).toBe(REAL)
+    expect((await curlAs(APP_UID, '-4', 'https://elsewhere.test/exported')).err).toMatch(/alert access denied/)
+    const before = site.seen().length
+    expect((await runApp(site, APP_UID, [...curl, '--connect-timeout', '2', `telnet://${API.ipv4}:22`])).code).not.toBe(
+      0,
+    )
     expect(site.seen().length).toBe(before)
     site.networks.pod.rules(rulesFor())
   })
