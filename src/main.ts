@@ -14,6 +14,7 @@ import type { Gate, Snapshot } from './gate/snapshot.ts'
 import { UnderWay } from './gate/under-way.ts'
 import { historyOf } from './history.ts'
 import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
+import { Crowd } from './listeners/crowd.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import { Live } from './live.ts'
@@ -26,6 +27,7 @@ import { Shared } from './settings/shared.ts'
 import type { Store } from './store/store.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { descriptorLimit } from './wire/descriptor-limit.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
@@ -111,7 +113,19 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const authority = await openAuthorityFor(loaded, { references, clock, log })
   const directory = dirname(loaded.file)
   const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')
-  const tools = { gate, log, authority, peers: peerReaderFor(settings), references, asksForCertificates, directory }
+  const crowd = new Crowd(socketsOfAllDoors(descriptorLimit()))
+  const onCrowded = (door: string) => metrics.socketsRefused.inc({ door })
+  const tools = {
+    crowd,
+    onCrowded,
+    gate,
+    log,
+    authority,
+    peers: peerReaderFor(settings),
+    references,
+    asksForCertificates,
+    directory,
+  }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)
@@ -151,6 +165,14 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     reload: (why) => reloading.reload(why),
     close,
   }
+}
+
+/** Not all at once: files, the store and the admin door need some. */
+const DESCRIPTORS_OF_OUR_OWN = 64
+
+/** What comes in at a door may need a socket to an upstream, too. */
+function socketsOfAllDoors(limit: number | undefined): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : Math.max(2, Math.floor((limit - DESCRIPTORS_OF_OUR_OWN) / 2))
 }
 
 /** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */

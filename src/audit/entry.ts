@@ -21,6 +21,8 @@ export interface Entry {
   readonly scopes: readonly string[] | undefined
   /** pid of the calling process, where the kernel named it. A clue, not a proof: pids are reused. */
   readonly pid: number | undefined
+  /** Where the app itself was connecting to, at a transparent door: `address:port`. We dial `host`, wherever that is for us. */
+  readonly originalDestination: string | undefined
   /** What else the proof says of the caller: pod, node, issuer. */
   readonly details: Readonly<Record<string, string>> | undefined
   readonly connection: string | undefined

@@ -57,8 +57,8 @@ function fixedDoor({ listeners }: Settings): ForwardSettings {
     const where = parseListen(one.listen)
     // By which name a TLS door is reached, and whom its clients are to trust for that, is not in the settings.
     return (
-      one.tls === undefined &&
       one.kind === 'forward' &&
+      one.tls === undefined &&
       typeof where !== 'string' &&
       where.kind === 'tcp' &&
       where.port !== 0

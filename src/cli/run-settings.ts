@@ -23,7 +23,7 @@ export function runSettings(settings: Settings, { name, key, record }: RunCaller
   const kept = settings.audit.sinks.filter((sink) => !isStandardOutput(sink))
   return {
     ...rest,
-    listeners: [{ kind: 'forward', listen: '127.0.0.1:0', mode: '0600' }],
+    listeners: [{ kind: 'forward', listen: '127.0.0.1:0', mode: '0600', maxSockets: 4096 }],
     // By digest: nothing of this process but the child's environment holds the key.
     callers: { [name]: { kind: 'api-key', digest: `sha256:${hash('sha256', key)}` } },
     ca: settings.ca ?? 'ephemeral',

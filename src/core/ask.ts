@@ -53,6 +53,11 @@ export interface Evidence {
   readonly peer?: Peer | undefined
   /** What the client showed at a TLS door; whether anybody vouches for it is for the caller methods to ask. */
   readonly certificate?: ClientCertificate | undefined
+  /**
+   * Where the connection was going before it was redirected here, as `address:port`. For the record alone: it is dialled
+   * nowhere, and proves nothing.
+   */
+  readonly originalDestination?: string | undefined
   readonly keys: readonly PresentedKey[]
   /**
    * `certain`: the keys came in Proxy-Authorization and can only be meant for us, so a wrong one refuses.

@@ -1,6 +1,6 @@
 import type { ProblemRow } from './problem-row.ts'
 
-/** What can go wrong with a CONNECT and what comes through it. */
+/** What can go wrong with a CONNECT, or with a redirected connection, and what comes through it. */
 export const tunnelProblems = {
   'connect-refused': {
     status: 403,
@@ -39,5 +39,21 @@ export const tunnelProblems = {
     blame: 'caller',
     proxyError: 'connection_terminated',
     remedy: 'It stood still or grew too old. Open another one.',
+  },
+  'destination-unnamed': {
+    status: 400,
+    title: 'The connection does not name where it wants to go',
+    blame: 'caller',
+    proxyError: 'http_request_error',
+    remedy:
+      'At a transparent door TLS has to begin with the name of a host (SNI), and plain HTTP to have one in Host. An address is no name, and other protocols have none: have the redirect rules leave them out, or use another door.',
+  },
+  'not-redirected': {
+    status: 421,
+    title: 'The connection was not redirected here',
+    blame: 'caller',
+    proxyError: 'http_request_denied',
+    remedy:
+      'A transparent door takes connections that nftables has redirected to it, and no others. As a proxy use a forward door, as a base URL a reverse door.',
   },
 } as const satisfies Record<string, ProblemRow>

@@ -24,7 +24,7 @@ export function appsOf({ apps, sallyport }: Users): string {
 export function redirectOf({ listeners }: Settings, { redirectTo }: Users): readonly string[] {
   if (redirectTo !== undefined) return [redirect('ipv4', redirectTo), redirect('ipv6', redirectTo)]
   const doors = listeners
-    .filter(({ kind }: { readonly kind: string }) => kind === 'transparent')
+    .filter(({ kind }) => kind === 'transparent')
     .map(({ listen }) => parseListen(listen, { allowNonLoopback: true }))
     .filter(isTcp)
   const ipv4 = doors.filter(({ host }) => !host.includes(':') || host === '::')

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { parseHost } from '../core/host.ts'
+import { parseHost, parseName } from '../core/host.ts'
 import { Problem } from '../core/problem.ts'
 import type { FirstFlight } from '../wire/first-flight.ts'
 
@@ -9,7 +9,13 @@ export const HANDSHAKE_MS = 10_000
 const LINGER_MS = 500
 
 /** A fatal alert, for a peer whose handshake ends before it began. @see RFC 8446 section 6 */
-const ALERTS = { unrecognizedName: 112, decodeError: 50, illegalParameter: 47 } as const
+const ALERTS = {
+  unrecognizedName: 112,
+  decodeError: 50,
+  illegalParameter: 47,
+  accessDenied: 49,
+  internalError: 80,
+} as const
 
 /** Why the first bytes of a tunnel are not fit for it, and how TLS says so. */
 export interface UnfitFlight {
@@ -32,6 +38,23 @@ export function faultOfFlight(flight: FirstFlight, host: string, isOpened: boole
   return undefined
 }
 
+/**
+ * The host of a connection that nothing but its first flight names, as a CONNECT would have named it. An address as a server
+ * name is against RFC 6066, and would let the app choose where we dial.
+ */
+export function hostOfFlight(flight: FirstFlight): string | UnfitFlight {
+  if (flight.kind !== 'tls')
+    return unnamed(REASONS[flight.kind], flight.kind === 'malformed' ? 'decodeError' : undefined)
+  const { serverName } = flight.hello
+  if (serverName === undefined) return unnamed('the ClientHello names no server', 'unrecognizedName')
+  return parseName(serverName) ?? unnamed('the server name of the ClientHello is no host name', 'unrecognizedName')
+}
+
+/** How TLS tells a client, before its handshake has begun, that it will not be served. */
+export function alertOf({ row: { status } }: Problem): Buffer {
+  return alert(status >= 500 ? 'internalError' : 'accessDenied')
+}
+
 /** Ends a tunnel before it began: with the alert where there is one, and in time where nobody reads it. */
 export function closeUnfit(socket: Socket, { alert }: Pick<UnfitFlight, 'alert'>): void {
   if (!alert) return void socket.destroy()
@@ -49,7 +72,14 @@ const REASONS: Readonly<Record<Exclude<FirstFlight['kind'], 'tls'>, string>> = {
   closed: 'closed before a whole ClientHello',
 }
 
-function unfit(reason: string, alert?: keyof typeof ALERTS): UnfitFlight {
-  const bytes = alert && Buffer.from([21, 3, 3, 0, 2, 2, ALERTS[alert]])
-  return { problem: new Problem('tunnel-unfit', { reason }), alert: bytes }
+function unfit(reason: string, name?: keyof typeof ALERTS): UnfitFlight {
+  return { problem: new Problem('tunnel-unfit', { reason }), alert: name && alert(name) }
+}
+
+function unnamed(reason: string, name?: keyof typeof ALERTS): UnfitFlight {
+  return { problem: new Problem('destination-unnamed', { reason }), alert: name && alert(name) }
+}
+
+function alert(name: keyof typeof ALERTS): Buffer {
+  return Buffer.from([21, 3, 3, 0, 2, 2, ALERTS[name]])
 }

@@ -98,6 +98,7 @@ export class Trace {
       groups: this.#caller?.groups,
       scopes: this.#caller?.scopes?.scopes,
       pid: evidence?.peer?.pid,
+      originalDestination: evidence?.originalDestination,
       details: this.#caller?.details,
       connection: decision?.connection,
       grant: decision?.grant,

@@ -49,11 +49,19 @@ inside, WebSocket. The protocol is HTTP/1.1 over TLS 1.2 or 1.3; a client that i
   key may prove the caller instead. One that proves nobody is \`certificate-unknown\`, unless a key proves somebody.
 - No session is resumed: each connection proves anew who it is. Keep connections open.
 
+At most \`maxSockets\` are open at a door, and at all doors together half of the descriptors that the process may have. Of one too many, whoever
+holds most loses the newest, without an answer, whatever is under way on it; \`sallyport_sockets_refused_total\` counts them. So an app that
+opens sockets and keeps them does not keep others out, where others can be told from it: by user on a Unix socket, by address on
+TCP from elsewhere (IPv6: by /64). On loopback TCP, and at a transparent door, the kernel tells no user, and all are one peer: there it keeps
+descriptors for the other doors and for the admin door, and no more. Give apps that are not to disturb each other a Unix socket, or a door each.
+
 A \`forward\` door is what \`HTTP_PROXY\` and \`HTTPS_PROXY\` name. Apps ask it for \`http://HOST/\`, and the request goes out as
 verified HTTPS. For \`https://\` they ask by \`CONNECT\`, and the connection says what becomes of that: with \`connect: intercept\`
 Sallyport answers the TLS inside by the authority of \`ca\`, and each request in it is judged, injected and recorded like any
 other; with \`connect: tunnel\` the bytes pass unread, without a credential; otherwise it is refused. A connection that injects is
 intercepted where there is a \`ca\`, without a word about it, and is never passed unread.
+
+A \`transparent\` door is for apps that can be told nothing at all: [below](#transparent-doors).
 
 A \`reverse\` door is a base URL. An app that can be told where its API is needs nothing else. It judges who may address it:
 

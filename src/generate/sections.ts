@@ -4,6 +4,7 @@ import { healthText } from './prose-health.ts'
 import { presetsText } from './prose-presets.ts'
 import { reloadText } from './prose-reload.ts'
 import { subjectsText } from './prose-subjects.ts'
+import { transparentText } from './prose-transparent.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {
@@ -18,6 +19,7 @@ export const sections: readonly Section[] = [
   { title: 'Allowlist', text: texts.allowlist, parts: [] },
   { title: 'Listeners', text: texts.listeners, parts: ['Listener'] },
   { title: 'The face of Unity Catalog', text: faceText, parts: [] },
+  { title: 'Transparent doors', text: transparentText, parts: [] },
   { title: 'Callers', text: texts.callers, parts: ['Caller'] },
   { title: 'Connections', text: texts.connections, parts: ['Connection'] },
   { title: 'Presets', text: presetsText(), parts: [] },

@@ -7,6 +7,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Fault } from '../wire/framing.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import type { Challenge } from '../wire/refusal.ts'
+import type { Crowd } from './crowd.ts'
 import type { Line } from './line.ts'
 
 /** What a door is built with. */
@@ -21,6 +22,10 @@ export interface DoorTools {
   readonly references: References
   /** Whether there are callers that certificates may prove without the `clientCa` of a door, as SPIFFE's do. */
   readonly asksForCertificates: boolean
+  /** Everybody at all doors together. */
+  readonly crowd: Crowd
+  /** A socket was closed because there were too many at a door of this kind. */
+  onCrowded(kind: string): void
   /** Relative socket paths start here. */
   readonly directory: string
 }
@@ -41,7 +46,7 @@ export interface Head {
   readonly target: string
   readonly fields: readonly string[]
   /** The connection it came on. */
-  readonly line: Pick<Line, 'peer' | 'address' | 'certificate' | 'proof' | 'tunnel'>
+  readonly line: Pick<Line, 'peer' | 'address' | 'certificate' | 'evidence' | 'original' | 'proof' | 'tunnel'>
 }
 
 /** What of an ask depends on the door's form of request target and place of proof. */

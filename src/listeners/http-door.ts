@@ -12,6 +12,8 @@ import { Intake } from './intake.ts'
 import { type Line, newLine } from './line.ts'
 import { SecureEntry } from './secure-entry.ts'
 import type { DoorTls } from './settings.ts'
+import { Tunnels } from './tunnels.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** What makes one HTTP door differ from another. */
 export interface HttpDoorOptions {
@@ -19,6 +21,7 @@ export interface HttpDoorOptions {
   readonly listen: string
   readonly mode: string
   readonly tls?: DoorTls | undefined
+  readonly maxSockets: number
   readonly reader: Reader
   /** Whether CONNECT may open a tunnel here. */
   readonly hasTunnels: boolean
@@ -31,7 +34,8 @@ export class HttpDoor implements Door {
   readonly #tools: DoorTools
   readonly #intake: Intake
   readonly #http1: Http1
-  readonly #connects: Connects
+  readonly #tunnels: Tunnels | undefined
+  readonly #turnstile: Turnstile
   readonly #sockets = new Set<Socket>()
   /** Where connections come in. */
   readonly #entry: Server
@@ -41,11 +45,13 @@ export class HttpDoor implements Door {
     this.kind = options.kind
     this.#options = options
     this.#tools = tools
+    this.#turnstile = new Turnstile(options.kind, options.maxSockets, tools)
     this.#intake = new Intake(options.kind, options.reader, tools)
-    this.#connects = new Connects(this.#intake, { ...tools, hasTunnels: options.hasTunnels, sockets: this.#sockets })
+    this.#tunnels = options.hasTunnels ? new Tunnels(this.#intake, { ...tools, sockets: this.#sockets }) : undefined
+    const connects = new Connects(this.#intake, this.#tunnels)
     this.#http1 = new Http1(this.#intake, {
       lineOf: (socket) => this.#accepted(socket),
-      connect: (request: IncomingMessage, socket, head, line) => this.#connects.take({ request, socket, head, line }),
+      connect: (request: IncomingMessage, socket, head, line) => connects.take({ request, socket, head, line }),
     })
     this.#entry = options.tls ? this.#secureEntry(options.tls) : this.#http1.server
   }
@@ -60,7 +66,7 @@ export class HttpDoor implements Door {
     const at = where.kind === 'unix' ? { ...where, path: resolve(this.#tools.directory, where.path) } : where
     this.#bound = await bind(this.#entry, at, { mode: Number.parseInt(this.#options.mode, 8) })
     this.#intake.label = `${this.kind} ${this.#bound.address}`
-    this.#connects.label = `intercept ${this.#bound.address}`
+    if (this.#tunnels) this.#tunnels.label = `intercept ${this.#bound.address}`
     return this.#bound.address
   }
 
@@ -71,8 +77,8 @@ export class HttpDoor implements Door {
     if (this.#entry !== this.#http1.server) this.#entry.close()
     await closeServer(this.#http1.server, {
       deadlineMs,
-      isIdle: () => this.#intake.isIdle && this.#connects.isIdle,
-      closeIdle: () => this.#connects.closeIdle(),
+      isIdle: () => this.#intake.isIdle && (this.#tunnels?.isIdle ?? true),
+      closeIdle: () => this.#tunnels?.closeIdle(),
       sockets: this.#sockets,
     })
   }
@@ -91,12 +97,15 @@ export class HttpDoor implements Door {
     const accept = (socket: Socket, shown: ClientCertificate | undefined) =>
       this.#http1.accept(socket, newLine({ address: socket.remoteAddress, certificate: shown }))
     const asksForCertificate = asksForCertificates || clientCa !== undefined
-    return new SecureEntry({ tls, asksForCertificate, sockets: this.#sockets, log, accept }).server
+    const admit = (socket: Socket) => this.#turnstile.admit(socket, newLine({ address: socket.remoteAddress }))
+    return new SecureEntry({ tls, asksForCertificate, sockets: this.#sockets, log, admit, accept }).server
   }
 
   #accepted(socket: Socket): Line {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    return newLine({ peer: this.#tools.peers?.read(socket), address: socket.remoteAddress })
+    const line = newLine({ peer: this.#tools.peers?.read(socket), address: socket.remoteAddress })
+    this.#turnstile.admit(socket, line)
+    return line
   }
 }

@@ -125,7 +125,7 @@ export class Http1 {
   #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
     const line = this.#lineOf(request.socket)
     if (line.answer?.isLast) return
-    const asked = this.#intake.asked(request.method ?? '')
+    const asked = this.#intake.asked(request.method ?? '', line)
     const answer = this.#answer(response, asked)
     answer.isLast = true
     line.answer = answer
@@ -162,7 +162,7 @@ export class Http1 {
     // What is written next would be taken for the answer to the request before.
     socket.destroy()
     const fault = { code: 'request-malformed', reason: 'a tunnel or an upgrade behind an unanswered request' } as const
-    const asked = this.#intake.asked(request.method ?? '')
+    const asked = this.#intake.asked(request.method ?? '', line)
     this.#intake.turnAway({ fault, asked }, { refuse: () => undefined })
     return undefined
   }
@@ -184,7 +184,8 @@ export class Http1 {
 
   #turnAwayUnread(problem: Problem, socket: Duplex): void {
     const refuse = this.#refuserOf(socket)
-    this.#intake.count(turnAway(this.#intake.asked(''), problem, { refuse }, this.#intake.gate))
+    const asked = this.#intake.asked('', this.#lineOf(socket))
+    this.#intake.count(turnAway(asked, problem, { refuse }, this.#intake.gate))
   }
 
   #refuserOf(socket: Duplex): Switching['refuse'] {

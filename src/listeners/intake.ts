@@ -51,15 +51,16 @@ export class Intake {
     return this.#inFlight === 0
   }
 
-  /** The first words of a record. */
-  asked(method: string): Asked {
-    return { id: randomUUIDv7(), door: this.label, method }
+  /** The first words of a record; with the line, also whoever is known to ask on it, whatever they ask. */
+  asked(method: string, line?: Line): Asked {
+    const evidence = line?.tunnel?.evidence ?? line?.evidence
+    return { id: randomUUIDv7(), door: this.label, method, ...(evidence && { evidence }) }
   }
 
   /** `fault`: what the protocol found wrong with the framing already. */
   take(head: HeadOnWire, line: Line, fault?: Fault): Taken {
     const { fields, target } = head
-    const asked: Asked = { ...this.asked(head.method), ...(line.tunnel && { evidence: line.tunnel.evidence }) }
+    const asked = this.asked(head.method, line)
     line.tunnel?.entered()
     if (fault) return { fault, asked }
     if (target.length > MAX_TARGET)
@@ -70,7 +71,7 @@ export class Intake {
     return { ask: { ...asked, fields, ...read }, unfold }
   }
 
-  /** Answers an unfit head; in a tunnel it is known who sends it. */
+  /** Answers an unfit head; where the line says who sends it, that is recorded too. */
   turnAway({ fault: { code, reason }, asked }: Unfit, answer: Pick<RefusingAnswer, 'refuse'>): void {
     const problem = new Problem(code, { reason })
     const { evidence } = asked

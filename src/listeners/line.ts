@@ -1,5 +1,6 @@
 import type { Evidence, Peer } from '../core/ask.ts'
 import type { ClientCertificate } from '../core/certificate.ts'
+import type { SocketPlace } from '../wire/original-destination.ts'
 import type { HttpAnswer } from './http-answer.ts'
 import type { ShownKeys } from './keys.ts'
 
@@ -10,6 +11,10 @@ export interface Line {
   readonly address: string | undefined
   /** What the client showed in the TLS handshake of the door. */
   readonly certificate?: ClientCertificate | undefined
+  /** Who asks, whatever is asked on it: where the door alone says so. */
+  readonly evidence?: Evidence | undefined
+  /** Where it was going before it was redirected here. */
+  readonly original?: SocketPlace | undefined
   /** To the latest request. Earlier ones may still be waiting for theirs, because callers may pipeline. */
   answer: HttpAnswer | undefined
   /** The latest proof as it was read: clients send the same one with every request. What it proves is judged each time. */
@@ -33,12 +38,17 @@ export interface Tunnel {
 }
 
 /** A connection on which nothing was asked yet. */
-export function newLine(from: Partial<Pick<Line, 'peer' | 'address' | 'certificate'>>, tunnel?: Tunnel): Line {
-  const { peer, address, certificate } = from
+export function newLine(
+  from: Partial<Omit<Line, 'answer' | 'proof' | 'isUnreadable' | 'tunnel'>>,
+  tunnel?: Tunnel,
+): Line {
+  const { peer, address, certificate, evidence, original } = from
   return {
     peer,
     address,
     certificate,
+    evidence,
+    original,
     answer: undefined,
     proof: undefined,
     isUnreadable: false,

@@ -3,9 +3,10 @@ import type { z } from '../forms/zod.ts'
 import type { Door, DoorTools } from './door.ts'
 import { forward } from './forward.ts'
 import { reverse } from './reverse.ts'
+import { transparent } from './transparent.ts'
 
 /** Every door a caller can knock on. */
-export const doorKinds = { forward, reverse }
+export const doorKinds = { forward, reverse, transparent }
 
 /** Settings of one door. */
 export const doorSettings = kindUnion(doorKinds, 'Listener')

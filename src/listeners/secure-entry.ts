@@ -13,6 +13,8 @@ interface Parts {
   /** All connections of the door, those in a handshake included. */
   readonly sockets: Set<Socket>
   readonly log: Logger
+  /** Whether a connection may come in at all; otherwise it is closed already. */
+  admit(socket: Socket): boolean
   /** Serves a connection whose handshake is over. */
   accept(socket: Socket, certificate: ClientCertificate | undefined): void
 }
@@ -35,7 +37,9 @@ export class SecureEntry {
   constructor(parts: Parts) {
     this.#parts = parts
     // As http.Server has it.
-    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (raw) => void this.#answer(raw))
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (raw) => {
+      if (parts.admit(raw)) void this.#answer(raw)
+    })
   }
 
   /** Never rejects. */

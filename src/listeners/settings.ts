@@ -5,6 +5,12 @@ import { faultOfCertificates } from '../wire/certificate-pair.ts'
 import { parseListen } from '../wire/listen.ts'
 import { faultOfServerCertificates } from '../wire/server-tls.ts'
 
+/** How many sockets a door has at most. */
+export const maxSockets = z.int().min(2).max(1_000_000).default(4096).meta({
+  description:
+    'sockets open at this door at once; of one too many, whoever has most loses the newest. All doors together have half of the descriptors of the process (`ulimit -n`), whatever this says',
+})
+
 /** Where a door listens that is never encrypted. */
 export const listen = z
   .string()

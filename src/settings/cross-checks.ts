@@ -2,6 +2,7 @@ import { faultsOfCallers } from '../callers/registry.ts'
 import { HostTable } from '../core/host-table.ts'
 import { parseListen } from '../wire/listen.ts'
 import { faultOfGrantee, scopeFaults, sharedNames } from './caller-checks.ts'
+import { closedToTls } from './door-checks.ts'
 import type { SettingsFault } from './fault.ts'
 import { injectionFaults } from './injection-checks.ts'
 import { loginFaults } from './login-checks.ts'
@@ -44,6 +45,7 @@ export function crossWarnings(settings: Settings, now: number): SettingsFault[] 
     ...sharedNames(settings),
     ...ruledTunnels(settings),
     ...unusedAuthority(settings),
+    ...closedToTls(settings),
     ...forbiddenPins(settings),
   ]
 }
@@ -131,7 +133,7 @@ function listenerFaults(index: number, settings: Settings): SettingsFault[] {
 }
 
 function doorCallerFaults(index: number, { listeners, callers }: Settings): SettingsFault[] {
-  const { caller: name, listen } = listeners[index] ?? {}
+  const { kind, caller: name, listen } = listeners[index] ?? {}
   if (name === undefined) return []
   const path = ['listeners', index, 'caller']
   const caller = Object.hasOwn(callers, name) ? callers[name] : undefined
@@ -139,7 +141,8 @@ function doorCallerFaults(index: number, { listeners, callers }: Settings): Sett
   if (listen?.startsWith('unix:')) return []
   if (listen !== undefined && typeof parseListen(listen) === 'string')
     return [{ path, message: 'leave it out: whoever can reach this address would be this caller' }]
-  if (caller.unsafeAnyLocalProcess) return []
+  // At a transparent door the redirect rules are the proof: it turns away whoever they have not sent.
+  if (caller.unsafeAnyLocalProcess || kind === 'transparent') return []
   const message =
     'use a unix: socket, whose permissions say who may connect; or, knowing that every local process becomes this caller, set unsafeAnyLocalProcess: true there'
   return [{ path, message }]
@@ -267,8 +270,9 @@ function unusedPeers({ callers, listeners }: Settings): SettingsFault[] {
 
 /** SVIDs that are tokens come in by any door. */
 function unusedCertificates({ callers, listeners }: Settings): SettingsFault[] {
-  const hasTls = listeners.some(({ tls }) => tls !== undefined)
-  const hasAuthorities = listeners.some(({ tls }) => tls?.clientCa !== undefined)
+  const tlsOfDoors = listeners.map((one) => ('tls' in one ? one.tls : undefined))
+  const hasTls = tlsOfDoors.some((tls) => tls !== undefined)
+  const hasAuthorities = tlsOfDoors.some((tls) => tls?.clientCa !== undefined)
   return Object.entries(callers).flatMap(([name, caller]) => {
     const path = ['callers', name]
     if (caller.kind === 'mtls' && !hasAuthorities)

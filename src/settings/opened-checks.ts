@@ -22,7 +22,8 @@ export function openedFaults(settings: Settings, references: Read, at: number): 
 }
 
 function certificateFaults({ listeners }: Settings, references: Read, at: number): SettingsFault[] {
-  return listeners.flatMap(({ tls }, index) => {
+  return listeners.flatMap((listener, index) => {
+    const tls = 'tls' in listener ? listener.tls : undefined
     if (!tls || !references.isOpen(tls.key)) return []
     const fault = faultOfServerCertificate(
       references.file(tls.certificate),

@@ -13,6 +13,7 @@ export interface Metrics {
   readonly reloads: Counter<'outcome'>
   /** 1 where the settings file says something else than what is served. */
   readonly settingsStale: Gauge
+  readonly socketsRefused: Counter<'door'>
 }
 
 /** What is read at the moment of a scrape. */
@@ -90,6 +91,12 @@ export function createMetrics(gauges: Gauges): Metrics {
     settingsStale: new Gauge({
       name: 'sallyport_settings_stale',
       help: '1 while the settings that were read last could not be taken in, and those before are served',
+      registers,
+    }),
+    socketsRefused: new Counter({
+      name: 'sallyport_sockets_refused_total',
+      help: 'Sockets that were closed because there were too many at a door, or at all doors together',
+      labelNames: ['door'],
       registers,
     }),
   }

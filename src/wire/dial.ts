@@ -35,6 +35,11 @@ export interface Dialer {
   dial(to: Destination, signal?: AbortSignal): Promise<Socket | TLSSocket>
   /** The same as a `connect` option of undici's Agent, Pool and Client; the origin's own host and port are ignored. */
   connector(to: Destination): buildConnector.connector
+  /**
+   * Whether a connection dialled here, and still open, begins at that address and port: what comes in from there is our own.
+   * The address is in its canonical spelling.
+   */
+  isOwnEnd(address: string, port: number): boolean
 }
 
 interface Parts {
@@ -48,6 +53,7 @@ interface Parts {
 
 /** A dialer without memory: no address, socket or TLS session is kept from one dial to the next (CVE-2026-48934). */
 export function createDialer({ resolver, isOwnListener = () => false }: Parts): Dialer {
+  const ends = new Set<string>()
   async function vet(to: Destination): Promise<readonly string[]> {
     const addresses = await addressesOf(to.host, resolver)
     const allowed = addresses.filter((address) => isAllowed(address, to.allowPrivate))
@@ -62,6 +68,7 @@ export function createDialer({ resolver, isOwnListener = () => false }: Parts): 
     const { host, port, tls, protocols } = to
     const addresses = await deadline.race(vet(to))
     const socket = await connectTcp({ host, port, addresses, signal: deadline.signal })
+    keepEnd(socket, ends)
     if (tls === 'plaintext') return socket
     return secure(socket, { host, context: tls, signal: deadline.signal, ...(protocols && { protocols }) })
   }
@@ -87,7 +94,19 @@ export function createDialer({ resolver, isOwnListener = () => false }: Parts): 
     callback(null, socket)
   }
 
-  return { dial, connector: (to) => (_options, callback) => void answer(to, callback) }
+  return {
+    dial,
+    connector: (to) => (_options, callback) => void answer(to, callback),
+    isOwnEnd: (address, port) => ends.has(`${address} ${port}`),
+  }
+}
+
+/** Where a socket begins, for as long as it is open. */
+function keepEnd(socket: Socket, ends: Set<string>): void {
+  const end = `${canonicalAddress(socket.localAddress ?? '')} ${socket.localPort}`
+  ends.add(end)
+  if (socket.closed) ends.delete(end)
+  else socket.once('close', () => ends.delete(end))
 }
 
 /** A literal stands for itself; anything that is not in its canonical spelling is not asked about at all (E01). */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Peer } from '../core/ask.ts'
+import { descriptorOf, openLibc } from './libc.ts'
 
 /** Reads from the kernel who is at the other end of a Unix socket. */
 export interface PeerReader {
@@ -22,7 +23,7 @@ const NOBODY = 0xff_ff_ff_ff
  * @throws Error in words when this Node or this platform cannot do it
  */
 export function createPeerReader(): PeerReader {
-  const libc = openLibc()
+  const libc = openLibc(SIGNATURES, unable)
   const read = (fd: number) => readCredentials(libc, fd)
   proveOnOwnPair(libc, read)
   return {
@@ -33,21 +34,13 @@ export function createPeerReader(): PeerReader {
   }
 }
 
-type Libc = ReturnType<typeof openLibc>
+type Libc = ReturnType<typeof openLibc<typeof SIGNATURES>>
 
-function openLibc() {
-  const ffi = process.getBuiltinModule('node:ffi')
-  if (!ffi || process.platform !== 'linux') throw unable('Linux, and a Node with node:ffi')
-  try {
-    return ffi.dlopen(null, {
-      getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer', 'pointer'] },
-      socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
-      close: { return: 'int32', arguments: ['int32'] },
-    }).functions
-  } catch (cause) {
-    throw unable('node:ffi; under --permission start Node with --allow-ffi', cause)
-  }
-}
+const SIGNATURES = {
+  getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer', 'pointer'] },
+  socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
+  close: { return: 'int32', arguments: ['int32'] },
+} as const
 
 function readCredentials(libc: Libc, fd: number): Peer | undefined {
   const credentials = Buffer.alloc(UCRED_BYTES)
@@ -70,12 +63,6 @@ function proveOnOwnPair(libc: Libc, read: (fd: number) => Peer | undefined): voi
   libc.close(other)
   const isUs = peer?.pid === process.pid && peer.uid === process.geteuid?.() && peer.gid === process.getegid?.()
   if (!isUs) throw unable('a kernel and a node:ffi that agree about SO_PEERCRED; the self-test read something else')
-}
-
-function descriptorOf(socket: Socket): number | undefined {
-  // Node has no public name for it; absent once the socket is closed.
-  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null }
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
 }
 
 function unable(need: string, cause?: unknown): Error {

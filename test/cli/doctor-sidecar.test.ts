@@ -53,6 +53,14 @@ test('of one that runs, the doors and the state of each connection are told', as
   expect(connection).toMatchObject({ state: 'ok', says: 'a long-lived secret is injected' })
 })
 
+test('of a transparent door it is told where the rest is to be looked up', async () => {
+  const listen = `127.0.0.1:${await fixedPort()}`
+  const listeners = [{ kind: 'transparent', listen, caller: 'app' }]
+  const { config } = await sidecarFor(upstream.port, { listeners, callers: { app: { kind: 'socket' } }, grants: [] })
+  const { state, says } = (await examined(config)).about('sidecar', `transparent ${listen}`)
+  expect([state, says]).toEqual(['ok', expect.stringMatching(/^something listens; .*: nft list ruleset$/)])
+})
+
 test('ports that are chosen at start are skipped, with the reason', async () => {
   const settings = { listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }], admin: { listen: '127.0.0.1:0' } }
   const report = await examined(settingsFor(upstream.port, settings).config)

@@ -5,6 +5,7 @@ import { describeKinds } from './kinds.ts'
 describeKinds('listeners', doorKinds, {
   forward: { listen: '127.0.0.1:0' },
   reverse: { listen: 'unix:crm.sock', connection: 'crm' },
+  transparent: { listen: '127.0.0.1:15002', caller: 'app' },
 })
 
 describeKinds('audit', sinkKinds, {

@@ -195,6 +195,7 @@ describe.each(kinds)('the source %s', (kind) => {
         asked.add(`${to.host}:${to.port}`)
         return tools.dialer.connector(to)
       },
+      isOwnEnd: (address, port) => tools.dialer.isOwnEnd(address, port),
     }
     await buildSupply(settings(), { ...tools, dialer }).obtain(asker(clock))
     const dialled = dialledBySource(settings())

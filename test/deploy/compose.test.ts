@@ -98,7 +98,7 @@ test('the kernel names the caller that the settings know, and its group may open
   const [uid, gid] = door.user.split(':')
   expect(settings.callers['app']).toEqual({ kind: 'unix-peer', uid: Number(uid) })
   expect(sallyport.user.split(':')[1]).toBe(gid)
-  expect(settings.listeners.map((listener) => listener.mode)).toEqual(['0660', '0660'])
+  expect(settings.listeners.map((listener) => 'mode' in listener && listener.mode)).toEqual(['0660', '0660'])
   expect(compose.volumes['database']).toMatchObject({
     driver_opts: { o: expect.stringContaining('uid=999,gid=999,mode=0755') },
   })

@@ -83,7 +83,7 @@ export async function stopCrm(running: Running | undefined): Promise<void> {
 }
 
 /** The address of the first door of a kind. */
-export function doorOf(running: Running, kind: 'forward' | 'reverse'): string {
+export function doorOf(running: Running, kind: 'forward' | 'reverse' | 'transparent'): string {
   return running.doors.find((door) => door.kind === kind)?.address ?? 'none'
 }
 

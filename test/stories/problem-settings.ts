@@ -55,12 +55,14 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     listeners: [
       { kind: 'forward', listen: '127.0.0.1:0' },
       { kind: 'reverse', listen: '127.0.0.1:0' },
+      { kind: 'transparent', listen: '127.0.0.1:0', caller: 'redirected' },
     ],
     allowlist: [...hosts, 'unnamed.test'],
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       job: jobSettings(jwks),
       away: awaySettings(CLOSED),
+      redirected: { kind: 'socket' },
     },
     ca: 'ephemeral',
     connections,

@@ -21,7 +21,7 @@ import {
 import { jwksOf, makeSigningKey } from '../support/tokens.ts'
 import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { authority, CALLER_KEY, CREDENTIAL, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
+import { authority, CALLER_KEY, CREDENTIAL, doorOf, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
 import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
 import { AWAY, askTooOften, tokenField } from './wrong-proofs.ts'
@@ -130,6 +130,9 @@ type Unanswerable = 'access-revoked' | 'certificate-rejected' | 'tunnel-closed' 
 /** Problems that a door with a face alone has, told in its own envelope: test/stories/unity-catalog.test.ts. */
 type OfFaces = 'body-malformed' | 'endpoint-unknown'
 
+/** The problem that takes redirected connections, and so root: test/stories/transparent.test.ts. */
+type OfRedirection = 'destination-unnamed'
+
 /**
  * What leads to each code, on a running sidecar: a new code without a story does not compile.
  */
@@ -186,8 +189,9 @@ const stories = {
   'version-not-supported': () => ask({ version: 'HTTP/2.0' }),
   'placeholder-misplaced': () => ask({ host: 'placed.test' }),
   'loop-detected': askAgain,
+  'not-redirected': () => ask({ at: doorOf(sallyport, 'transparent') }),
   'too-many-failures': () => askTooOften(forward(), MARKER),
-} satisfies Record<Exclude<ProblemCode, Unanswerable | OfFaces>, () => Promise<RawAnswer>>
+} satisfies Record<Exclude<ProblemCode, Unanswerable | OfFaces | OfRedirection>, () => Promise<RawAnswer>>
 
 /** What leads to those that are told by the record alone. */
 const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {

@@ -24,6 +24,7 @@ export function entryOf(changes: Partial<Entry> = {}): Entry {
     details: undefined,
     groups: undefined,
     scopes: undefined,
+    originalDestination: undefined,
     wouldRefuse: undefined,
     connection: 'crm',
     grant: 'grants[0]',

@@ -6,6 +6,7 @@ import { buildConnections, buildUnlisted } from '../../src/connections.ts'
 import { toBlockList } from '../../src/forms/network.ts'
 import type { Gate, Snapshot } from '../../src/gate/snapshot.ts'
 import { UnderWay } from '../../src/gate/under-way.ts'
+import { Crowd } from '../../src/listeners/crowd.ts'
 import { buildDoor } from '../../src/listeners/registry.ts'
 import { compilePolicy } from '../../src/settings/policy.ts'
 import { settingsSchema } from '../../src/settings/schema.ts'
@@ -41,6 +42,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   const dialer: Gate['dialer'] = {
     dial: (to, signal) => strict.dial(relaxed(to), signal),
     connector: (to) => strict.connector(relaxed(to)),
+    isOwnEnd: strict.isOwnEnd,
   }
   const entries: Entry[] = []
   const faults: unknown[] = []
@@ -81,6 +83,8 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
     references,
     asksForCertificates: false,
     peers: undefined,
+    crowd: new Crowd(100),
+    onCrowded: () => undefined,
     authority: undefined,
     directory: tmpdir(),
   })

@@ -35,6 +35,8 @@ interface Options {
   /** Extra environment. */
   readonly env?: NodeJS.ProcessEnv
   readonly nodeFlags?: readonly string[]
+  /** What runs it, as another user or in another namespace; it has to become the program, and to keep its process. */
+  readonly by?: readonly string[]
 }
 
 /** For a machine that is busy with other things. How fast a start has to be is a matter of test/stories/lifecycle.test.ts. */
@@ -88,11 +90,12 @@ const FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--
 
 function spawnCli(
   args: readonly string[],
-  { env = {}, nodeFlags = [], cwd }: Options & { cwd?: string },
+  { env = {}, nodeFlags = [], by = [], cwd }: Options & { cwd?: string },
 ): ChildProcess {
   const cli = new URL('../../src/cli.ts', import.meta.url).pathname
   const { NODE_OPTIONS: _unused, ...clean } = process.env
-  return spawn(process.execPath, [...FLAGS, ...nodeFlags, cli, ...args], {
+  const [program = '', ...rest] = [...by, process.execPath, ...FLAGS, ...nodeFlags, cli, ...args]
+  return spawn(program, rest, {
     env: { ...clean, NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),

@@ -128,6 +128,19 @@ test.each(['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1'])(
   },
 )
 
+test('T08: it knows the connections that begin here, for as long as they are open', async () => {
+  const { port } = await listener('127.0.0.1')
+  const dialer = createDialer({ resolver: always(['127.0.0.1']) })
+  const socket = await dialer.dial(destination({ host: 'api.test', port, tls: 'plaintext' }))
+  const end = socket.localPort ?? 0
+  expect(dialer.isOwnEnd('127.0.0.1', end)).toBe(true)
+  expect(dialer.isOwnEnd('127.0.0.1', port)).toBe(false)
+  expect(createDialer({ resolver: always([]) }).isOwnEnd('127.0.0.1', end)).toBe(false)
+  socket.destroy()
+  await once(socket, 'close')
+  expect(dialer.isOwnEnd('127.0.0.1', end)).toBe(false)
+})
+
 test('an upstream that accepts and says nothing is given up at the deadline, and its socket with it', async () => {
   const { port, sockets } = await listener()
   await expectProblem(dial({ host: 'api.test', port, timeoutMs: 100 }), 'upstream-timeout')

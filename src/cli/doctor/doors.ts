@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { inShell } from '../../forms/in-shell.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
 import { codeOf, opening } from '../../wire/opening.ts'
+import { createOriginalDestinationReader } from '../../wire/original-destination.ts'
 import { examine, examineAll, type Told } from './finding.ts'
 import { fixedPlace, type Site } from './site.ts'
 
@@ -12,13 +13,18 @@ export function examineDoors({ loaded }: Site): Promise<readonly Told[]> {
     const place = fixedPlace(listen, loaded)
     if (!place) return [atChosenPort(subject)]
     return examine(subject, async (signal) => {
+      // Throws where it cannot: then the sidecar does not start either.
+      if (kind === 'transparent') createOriginalDestinationReader()
       const fault = await knock(place, signal)
       return fault === undefined
-        ? { subject, state: 'ok', says: 'something listens' }
+        ? { subject, state: 'ok', says: kind === 'transparent' ? UNSEEN : 'something listens' }
         : { subject, state: 'failed', ...fault, ...(fault.remedy === '' && { remedy: serveLine(loaded.file) }) }
     })
   })
 }
+
+/** Only root may read the rules; a connection from here would be judged by them, and tell of this user alone. */
+const UNSEEN = 'something listens; what is redirected to it is told by: nft list ruleset'
 
 /** What can be said of a door whose port the kernel picks. */
 export function atChosenPort(subject: string): Told {

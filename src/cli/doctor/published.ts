@@ -65,5 +65,8 @@ async function isOpen(directory: string): Promise<boolean> {
 function expectsOthers({ callers, listeners }: Settings): boolean {
   const isOther = (caller: Settings['callers'][string]) =>
     caller.kind === 'unix-peer' && (caller.uid === undefined || caller.uid !== process.geteuid?.())
-  return Object.values(callers).some(isOther) || listeners.some(({ mode }) => (Number.parseInt(mode, 8) & 0o077) !== 0)
+  return (
+    Object.values(callers).some(isOther) ||
+    listeners.some((one) => 'mode' in one && (Number.parseInt(one.mode, 8) & 0o077) !== 0)
+  )
 }
