@@ -88,7 +88,7 @@ const POD = `metadata: { labels: { app: a } }
       restartPolicy: RESTART
       initContainers: [ { name: migrate, image: migrate } ]
       containers:
-        - { name: web, image: web, env: [ { name: MODE, value: "1" }, { name: HTTP_PROXY, value: "http://old" } ] }
+        - { name: web, image: web, env: [ { name: MODE, value: "1" } ] }
         - { name: worker, image: worker, volumeMounts: [ { name: data, mountPath: /data } ] }
       volumes: [ { name: data, emptyDir: {} } ]`
 const workload = (kind: string, api: string, more: string, restart = 'Always', labels = '"true"') => `
@@ -115,6 +115,8 @@ test.skipIf(noTools).each([
   for (const { env = [], volumeMounts = [] } of containers) {
     const names = env.map(({ name }) => name)
     expect(new Set(names).size).toBe(names.length)
+    // What a value refers to has to stand before it.
+    expect(names.indexOf('SALLYPORT_KEY')).toBeLessThan(names.indexOf('HTTP_PROXY'))
     expect(env.find(({ name }) => name === 'HTTPS_PROXY')?.value).toBe('http://app:$(SALLYPORT_KEY)@127.0.0.1:15001')
     expect(volumeMounts.filter(({ readOnly }) => readOnly).map(({ name }) => name)).toEqual([
       'sallyport-run',
@@ -132,7 +134,7 @@ test.skipIf(noTools)('what has no label, or is no workload, stays as it is', () 
   const manifests = built({ components: ['component'] }, { 'app.yaml': other, 'service.yaml': service })
   expect(faultsOfAll(manifests)).toEqual([])
   expect(podIn(manifests, 'Deployment', 'a').initContainers).toHaveLength(1)
-  expect(podIn(manifests, 'Deployment', 'a').containers[0]?.env).toHaveLength(2)
+  expect(podIn(manifests, 'Deployment', 'a').containers[0]?.env).toHaveLength(1)
   expect(named(manifests, 'Service', 'a')['spec']).toEqual({ ports: [{ port: 80 }] })
 })
 

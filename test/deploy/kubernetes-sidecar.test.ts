@@ -1,9 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { bundle } from '../../deploy/build.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
+import { imageTree } from '../support/image-tree.ts'
 import type { ClusterObjects } from '../support/kubelet-volumes.ts'
 import { configMapsIn, podIn, rendered } from '../support/kubernetes-overlays.ts'
 import { containersOf, type PodSpec } from '../support/kubernetes-pod.ts'
@@ -17,7 +15,7 @@ const CRM_IP = '93.184.215.14'
 const KEY = '6f1c-key-of-the-app'
 const LIMIT_BYTES = 192 * 1024 * 1024
 
-let image: string
+let image: Awaited<ReturnType<typeof imageTree>>
 let authority: Authority
 let upstream: RawUpstream
 let pods: Pod[] = []
@@ -26,12 +24,11 @@ let shared: Pod
 let sidecar: Program
 
 beforeAll(async () => {
-  image = mkdtempSync(join(tmpdir(), 'sallyport-image-'))
-  await bundle(image)
+  if (NO_POD) return
+  image = await imageTree()
   authority = await makeAuthority()
   const answer = { send: 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontact' }
   upstream = await startUpstream(() => [answer], await authority.issue([CRM]))
-  if (NO_POD) return
   shared = await podWith('s3cret-of-the-crm')
   pods = []
   sidecar = await started(shared)
@@ -42,8 +39,8 @@ afterEach(async () => {
 })
 afterAll(async () => {
   await shared?.close()
-  await upstream.close()
-  rmSync(image, { recursive: true, force: true })
+  await upstream?.close()
+  image?.remove()
 })
 
 const manifests = rendered('overlays/sidecar')
@@ -77,9 +74,9 @@ function trusting(maps: Record<string, Record<string, string>>): Record<string, 
 }
 
 async function podWith(secret: string, of: PodSpec = spec): Promise<Pod> {
-  const cables = [{ host: CRM, ip: CRM_IP, port: 443, toPort: upstream.port }]
+  const cables = [{ host: CRM, ip: CRM_IP, port: 443, to: upstream.port }]
   const files = { '/upstream.pem': authority.certPem }
-  const pod = await Pod.start({ spec: of, objects: objectsWith(secret), image, cables, files })
+  const pod = await Pod.start({ spec: of, objects: objectsWith(secret), image: image.directory, cables, files })
   pods.push(pod)
   return pod
 }
@@ -202,11 +199,11 @@ test.skipIf(NO_POD)('SIGTERM lets a request finish within the grace period, and 
     () => [{ send: 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha' }, { wait: release.promise }, { send: 'lf' }],
     await authority.issue([CRM]),
   )
-  const cables = [{ host: CRM, ip: CRM_IP, port: 443, toPort: slow.port }]
+  const cables = [{ host: CRM, ip: CRM_IP, port: 443, to: slow.port }]
   const pod = await Pod.start({
     spec,
     objects: objectsWith('s3cret'),
-    image,
+    image: image.directory,
     cables,
     files: { '/upstream.pem': authority.certPem },
   })

@@ -8,13 +8,14 @@ import { type ClusterObjects, fillVolume, type Owners } from './kubelet-volumes.
 import { type Container, containersOf, type PodSpec } from './kubernetes-pod.ts'
 import { eventually } from './sallyport.ts'
 
-/** Somewhere outside of the pod: what listens on a port of this machine's loopback is at a name and an address in there. */
+/** Somewhere outside of the pod, which is at a name and an address in there. */
 export interface Cable {
   readonly host: string
   /** Of the pod's network alone: no packet leaves it. */
   readonly ip: string
   readonly port: number
-  readonly toPort: number
+  /** What listens there: on a port of this machine's loopback, or on a Unix socket, such as an `outlet` of another pod. */
+  readonly to: number | string
 }
 
 /** A program in a container. */
@@ -155,9 +156,25 @@ export class Pod {
     const ip = (...args: readonly string[]) => execFileSync('nsenter', [this.#net, 'ip', ...args])
     ip('link', 'set', 'lo', 'up')
     for (const one of new Set([POD_IP, ...cables.map((cable) => cable.ip)])) ip('addr', 'add', `${one}/32`, 'dev', 'lo')
-    const ends = cables.map((cable, index) => ({ ...cable, path: join(this.#directory, `cable-${index}`) }))
-    await Promise.all(ends.map(({ path, toPort }) => this.#listen(path, toPort)))
-    const child = spawn('nsenter', [this.#net, process.execPath, '-e', FAR_END, JSON.stringify(ends)], {
+    const ends = cables.map(({ ip, port, to }, index) => {
+      const path = typeof to === 'string' ? to : join(this.#directory, `cable-${index}`)
+      return { listen: { host: ip, port }, to: { path }, port: typeof to === 'string' ? undefined : to }
+    })
+    await Promise.all(ends.map(({ to, port }) => port === undefined || this.#listen(to.path, port)))
+    await this.#pipe(ends)
+  }
+
+  /** A Unix socket of this machine that leads to a port of the pod's address, as a Service would. */
+  async outlet(port: number): Promise<string> {
+    const path = join(this.#directory, `outlet-${port}`)
+    await this.#pipe([{ listen: { path }, to: { host: POD_IP, port } }])
+    return path
+  }
+
+  /** Joins what listens inside the pod's network to something else that can be had from there. */
+  async #pipe(ends: readonly { readonly listen: object; readonly to: object }[]): Promise<void> {
+    if (ends.length === 0) return
+    const child = spawn('nsenter', [this.#net, process.execPath, '-e', PIPE, JSON.stringify(ends)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#children.push(child)
@@ -208,12 +225,12 @@ const ENTRYPOINT: readonly string[] = JSON.parse(
   /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8'))?.[1] ?? '[]',
 )
 
-const FAR_END = `const net = require('node:net'), ends = JSON.parse(process.argv[1]); let open = 0
-for (const { ip, port, path } of ends) net.createServer((socket) => {
-  const far = net.connect(path)
+const PIPE = `const net = require('node:net'), ends = JSON.parse(process.argv[1]); let open = 0
+for (const { listen, to } of ends) net.createServer((socket) => {
+  const far = net.connect(to)
   for (const one of [socket, far]) one.on('error', () => {}).on('close', () => { socket.destroy(); far.destroy() })
   socket.pipe(far).pipe(socket)
-}).listen(port, ip, () => { if (++open === ends.length) console.log('open') })`
+}).listen(listen, () => { if (++open === ends.length) console.log('open') })`
 
 /** The root of a container: what is to be mounted comes by the environment, and does not stay in it. */
 const ROOTFS = `mode=$1; shift
