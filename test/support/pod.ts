@@ -4,14 +4,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathOf } from './debian.ts'
 import { type ClusterObjects, fillVolume, type Owners } from './kubelet-volumes.ts'
 import { type Container, containersOf, type PodSpec } from './kubernetes-pod.ts'
+import { hasKubernetesTools } from './kubernetes-tools.ts'
 import { eventually } from './sallyport.ts'
 
 /** Somewhere outside of the pod, which is at a name and an address in there. */
 export interface Cable {
   readonly host: string
-  /** Of the pod's network alone: no packet leaves it. */
+  /** Of the network of this pod alone: no packet leaves the machine. */
   readonly ip: string
   readonly port: number
   /** What listens there: on a port of this machine's loopback, or on a Unix socket, such as an `outlet` of another pod. */
@@ -37,27 +39,37 @@ export interface Plan {
   readonly files?: Readonly<Record<string, string>>
 }
 
-/** The address that the kubelet and Prometheus use. */
+/** The address that the kubelet, Prometheus and a Service use. */
 export const POD_IP = '10.244.0.7'
+const NODE_IP = '10.244.0.1'
 
-/** Why a pod cannot be made here; undefined where it can. Namespaces of others' users are root's to make. */
-export const NO_POD = process.getuid?.() === 0 ? undefined : 'only root can make the namespaces of a pod'
+/** Why a pod cannot be made here; undefined where it can. */
+export const NO_POD = reasonAgainst()
+
+function reasonAgainst(): string | undefined {
+  const isRoot = process.getuid?.() === 0
+  if (isRoot && hasKubernetesTools()) return undefined
+  const reason = isRoot ? 'there is no kubectl' : 'the namespaces of a pod are root’s to make'
+  process.stderr.write(`\nWARNING: tests that run a pod are skipped: ${reason}\n\n`)
+  return reason
+}
 
 /**
- * A pod without a cluster: a network namespace of its own, and for each container a mount namespace whose root is nothing but the
+ * A pod without a cluster: a network namespace of its own, another one for all that is outside of it, and for each container a mount namespace whose root is nothing but the
  * image, `/usr` of this machine and the volumes of the manifest, filled as the kubelet fills them. Programs run as the user that the
  * manifest says, without a capability. What it is not: cgroups, seccomp, a container runtime.
  */
 export class Pod {
   readonly #plan: Plan
   readonly #directory = mkdtempSync(join(tmpdir(), 'sallyport-pod-'))
-  readonly #holder: ChildProcess
+  /** What keeps the two networks. */
+  readonly #inside = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' })
+  readonly #outside = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' })
   readonly #children: ChildProcess[] = []
   readonly #servers: Server[] = []
 
   private constructor(plan: Plan) {
     this.#plan = plan
-    this.#holder = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' })
   }
 
   static async start(plan: Plan): Promise<Pod> {
@@ -80,7 +92,10 @@ export class Pod {
   /** Starts the program of a container as its manifest says, or another one in its place. */
   run(name: string, command?: readonly string[]): Program {
     const container = this.#container(name)
-    const { argv, env } = this.#inside(container, command ?? [...ENTRYPOINT, ...(container.args ?? [])])
+    const { argv, env } = this.#within(
+      container,
+      command ?? [...(container.command ?? ENTRYPOINT), ...(container.args ?? [])],
+    )
     const child = spawn(argv[0] ?? '', argv.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#children.push(child)
     let text = ''
@@ -119,23 +134,18 @@ export class Pod {
       '%{http_code}',
       `http://${POD_IP}:${String(found)}${path}`,
     ]
-    const child = spawn('nsenter', [this.#net, ...curl], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn('nsenter', [netOf(this.#outside), ...curl], { stdio: ['ignore', 'pipe', 'inherit'] })
     const chunks = await child.stdout.toArray()
     const status = Number(Buffer.concat(chunks).toString())
     return status === 0 ? undefined : status
   }
 
   async close(): Promise<void> {
-    for (const child of [...this.#children, this.#holder]) child.kill('SIGKILL')
+    const children = [...this.#children, this.#inside, this.#outside]
+    for (const child of children) child.kill('SIGKILL')
     for (const server of this.#servers) server.close()
-    await Promise.all(
-      [...this.#children, this.#holder].map((one) => one.exitCode ?? one.signalCode ?? once(one, 'exit')),
-    )
+    await Promise.all(children.map((one) => one.exitCode ?? one.signalCode ?? once(one, 'exit')))
     rmSync(this.#directory, { recursive: true, force: true })
-  }
-
-  get #net(): string {
-    return `--net=/proc/${this.#holder.pid}/ns/net`
   }
 
   #volume(name: string): string {
@@ -148,14 +158,22 @@ export class Pod {
     return found[1]
   }
 
-  /** The network: loopback, the address of the pod, and what the cables lead to. */
+  /** The network: the pod, the node, and beyond it what the cables lead to. */
   async #lay(): Promise<void> {
     const own = readNet('self')
-    await eventually(() => (readNet(this.#holder.pid ?? 0) === own ? undefined : true), 'a network namespace')
+    for (const { pid = 0 } of [this.#inside, this.#outside])
+      await eventually(() => ([own, ''].includes(readNet(pid)) ? undefined : true), 'a network namespace')
     const { cables } = this.#plan
-    const ip = (...args: readonly string[]) => execFileSync('nsenter', [this.#net, 'ip', ...args])
-    ip('link', 'set', 'lo', 'up')
-    for (const one of new Set([POD_IP, ...cables.map((cable) => cable.ip)])) ip('addr', 'add', `${one}/32`, 'dev', 'lo')
+    const inside = (...args: readonly string[]) => execFileSync('nsenter', [netOf(this.#inside), pathOf('ip'), ...args])
+    const outside = (...args: readonly string[]) =>
+      execFileSync('nsenter', [netOf(this.#outside), pathOf('ip'), ...args])
+    inside('link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'pod', 'netns', String(this.#outside.pid))
+    inside('addr', 'add', `${POD_IP}/24`, 'dev', 'eth0')
+    outside('addr', 'add', `${NODE_IP}/24`, 'dev', 'pod')
+    for (const name of ['lo', 'eth0']) inside('link', 'set', name, 'up')
+    for (const name of ['lo', 'pod']) outside('link', 'set', name, 'up')
+    inside('route', 'add', 'default', 'via', NODE_IP)
+    for (const ip of new Set(cables.map((cable) => cable.ip))) outside('addr', 'add', `${ip}/32`, 'dev', 'lo')
     const ends = cables.map(({ ip, port, to }, index) => {
       const path = typeof to === 'string' ? to : join(this.#directory, `cable-${index}`)
       return { listen: { host: ip, port }, to: { path }, port: typeof to === 'string' ? undefined : to }
@@ -171,10 +189,10 @@ export class Pod {
     return path
   }
 
-  /** Joins what listens inside the pod's network to something else that can be had from there. */
+  /** Joins what listens outside of the pod to something else that can be had from there. */
   async #pipe(ends: readonly { readonly listen: object; readonly to: object }[]): Promise<void> {
     if (ends.length === 0) return
-    const child = spawn('nsenter', [this.#net, process.execPath, '-e', PIPE, JSON.stringify(ends)], {
+    const child = spawn('nsenter', [netOf(this.#outside), process.execPath, '-e', PIPE, JSON.stringify(ends)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#children.push(child)
@@ -192,7 +210,7 @@ export class Pod {
     await once(server.listen(path), 'listening')
   }
 
-  #inside(container: Container, command: readonly string[]) {
+  #within(container: Container, command: readonly string[]) {
     const root = mkdtempSync(join(this.#directory, `${container.name}-`))
     const { spec, image, cables, files = {} } = this.#plan
     const hosts = cables.map(({ ip, host }) => `${ip} ${host}\n`).join('')
@@ -216,7 +234,7 @@ export class Pod {
     }
     const script = ['unshare', '--mount', 'sh', '-euc', ROOTFS, 'sh', context.readOnlyRootFilesystem ? 'ro' : 'rw']
     const env = { ...given, ...envOf(container, this.#plan.objects), PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
-    return { argv: ['nsenter', this.#net, ...script, ...becoming(context, spec), ...command], env }
+    return { argv: ['nsenter', netOf(this.#inside), ...script, ...becoming(context, spec), ...command], env }
   }
 }
 
@@ -294,6 +312,10 @@ function envOf({ env = [] }: Container, { secrets }: ClusterObjects): Record<str
     made[name] = valueFrom ? text : text.replace(/\$\((\w+)\)/g, (whole, other: string) => made[other] ?? whole)
   }
   return made
+}
+
+function netOf({ pid }: ChildProcess): string {
+  return `--net=/proc/${pid}/ns/net`
 }
 
 function readNet(pid: number | 'self'): string {
