@@ -96,7 +96,7 @@ test.skipIf(noTools).each(SHAPES)(
       readOnlyRootFilesystem: true,
       runAsNonRoot: true,
     })
-    expect(sallyport.args).toEqual(['serve', '--config', '/etc/sallyport/sallyport.yaml'])
+    expect(sallyport.args).toEqual(['serve', '--watch', '--config', '/etc/sallyport/sallyport.yaml'])
     expect(spec.automountServiceAccountToken).toBe(false)
     for (const { name, mountPath, subPath } of sallyport.volumeMounts ?? [])
       expect({ name, mountPath, subPath }).toEqual({ name, mountPath, subPath: undefined })
