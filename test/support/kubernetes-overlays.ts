@@ -10,8 +10,13 @@ export const KUBERNETES = join(import.meta.dirname, '../../deploy/kubernetes')
 /** What `kubectl kustomize` makes of a directory: an absolute path, or one below deploy/kubernetes. */
 export function rendered(directory: string): readonly Manifest[] {
   const path = join(directory.startsWith('/') ? '' : KUBERNETES, directory)
-  return readManifests(execFileSync(kubernetesTool('kubectl'), ['kustomize', path], { encoding: 'utf8', stdio: QUIET }))
+  const text =
+    known.get(path) ?? execFileSync(kubernetesTool('kubectl'), ['kustomize', path], { encoding: 'utf8', stdio: QUIET })
+  known.set(path, text)
+  return readManifests(text)
 }
+
+const known = new Map<string, string>()
 
 const QUIET: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
 
