@@ -138,6 +138,14 @@ test.skipIf(noTools)('what has no label, or is no workload, stays as it is', () 
   expect(named(manifests, 'Service', 'a')['spec']).toEqual({ ports: [{ port: 80 }] })
 })
 
+test.skipIf(noTools)('a label that the same kustomization adds comes too late, as the README warns', () => {
+  const labels = [{ pairs: { 'sallyport/sidecar': 'true' } }]
+  const text = workload('Deployment', 'apps/v1', SELECTOR, 'Always', '"false"')
+  const manifests = built({ components: ['component'], labels }, { 'app.yaml': text })
+  expect(podIn(manifests, 'Deployment', 'a').initContainers).toHaveLength(1)
+  expect(read('README.md')).toContain('labels that the same kustomization adds, which come too late')
+})
+
 test.skipIf(noTools)('with CSI no Secret of the cluster has the secrets of upstreams', () => {
   const { volumes = [] } = podIn(
     built({ ours: ['overlays/sidecar'], components: ['component/csi'] }),
