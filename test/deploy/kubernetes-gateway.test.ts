@@ -103,12 +103,11 @@ function tokenOf(namespace: string, name: string): Promise<string> {
 }
 
 /** As app.yaml has it. */
-const ask = (path = '/v1/contacts/7', more = '') =>
-  app.exec(
-    'checkout',
-    ...['sh', '-c'],
-    `curl -sS -m 10 -w ' %{http_code}' ${more} --cacert /etc/sallyport-ca/ca.crt -H "Authorization: Bearer $(cat /var/run/secrets/sallyport/token)" $CRM_URL${path}`,
-  )
+const ask = (path = '/v1/contacts/7', more = '') => {
+  const token = '"Authorization: Bearer $(cat /var/run/secrets/sallyport/token)"'
+  const curl = `curl -sS -m 10 -w ' %{http_code}' ${more} --cacert /etc/sallyport-ca/ca.crt -H ${token} $CRM_URL${path}`
+  return app.exec('checkout', 'sh', '-c', curl)
+}
 
 test.skipIf(NO_POD)('an app asks with the token of its service account, which the upstream never sees', async () => {
   expect(await ask()).toEqual({ code: 0, text: 'contact 200' })

@@ -160,7 +160,7 @@ interface Policy {
 }
 
 function policy(manifests: readonly Manifest[], name: string): Policy {
-  return named(manifests, 'NetworkPolicy', name)['spec'] as unknown as Policy
+  return named(manifests, 'NetworkPolicy', name)['spec'] as Policy
 }
 
 test.skipIf(noTools)(

@@ -144,7 +144,8 @@ export class Pod {
     const children = [...this.#children, this.#inside, this.#outside]
     for (const child of children) child.kill('SIGKILL')
     for (const server of this.#servers) server.close()
-    await Promise.all(children.map((one) => one.exitCode ?? one.signalCode ?? once(one, 'exit')))
+    const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)
+    await Promise.all(running.map((one) => once(one, 'exit')))
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
@@ -178,7 +179,7 @@ export class Pod {
       const path = typeof to === 'string' ? to : join(this.#directory, `cable-${index}`)
       return { listen: { host: ip, port }, to: { path }, port: typeof to === 'string' ? undefined : to }
     })
-    await Promise.all(ends.map(({ to, port }) => port === undefined || this.#listen(to.path, port)))
+    for (const { to, port } of ends) if (port !== undefined) await this.#listen(to.path, port)
     await this.#pipe(ends)
   }
 
@@ -275,11 +276,9 @@ function becoming(context: NonNullable<Container['securityContext']>, { security
   const { fsGroup } = securityContext ?? {}
   const kept = (capabilities?.add ?? []).map((name) => `+${name.toLowerCase()}`)
   const caps = ['-all', ...kept].join(',')
-  return [
-    ...['setpriv', `--reuid=${runAsUser}`, `--regid=${runAsGroup}`],
-    fsGroup === undefined ? '--clear-groups' : `--groups=${fsGroup}`,
-    ...[`--inh-caps=${caps}`, `--bounding-set=${caps}`, '--no-new-privs'],
-  ]
+  const groups = fsGroup === undefined ? '--clear-groups' : `--groups=${fsGroup}`
+  const user = ['setpriv', `--reuid=${runAsUser}`, `--regid=${runAsGroup}`, groups]
+  return [...user, `--inh-caps=${caps}`, `--bounding-set=${caps}`, '--no-new-privs']
 }
 
 function ownersOf({ securityContext, ...spec }: PodSpec): Owners {
