@@ -4,6 +4,7 @@ import { lstat, mkdir, open, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { inShell } from '../forms/in-shell.ts'
 import { codeOf } from '../wire/opening.ts'
+import { makeOwnDirectory } from '../wire/own-directory.ts'
 
 /** Makes a directory that is ours alone, where there is none yet. @throws Error in words */
 export async function makePrivateDirectory(path: string): Promise<void> {
@@ -27,8 +28,9 @@ export async function checkPrivateDirectory(path: string): Promise<void> {
   if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700 ${inShell(path)}`)
 }
 
-/** Refuses a directory in which others could put something else in the place of what we publish. @throws Error in words */
+/** Makes it where that alone is missing; refuses one in which others could replace what we publish. @throws Error in words */
 export async function checkPublicDirectory(path: string): Promise<void> {
+  await makeOwnDirectory(path)
   const found = await stat(path).catch((error: unknown) => {
     throw new Error(`${path} cannot be used (${codeOf(error)}): create it, owned by the user of Sallyport, mode 0755`)
   })

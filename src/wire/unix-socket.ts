@@ -5,19 +5,21 @@ import { connect, type Server } from 'node:net'
 import { dirname, join } from 'node:path'
 import { ListenError } from './listen-error.ts'
 import { codeOf } from './opening.ts'
+import { makeOwnDirectory } from './own-directory.ts'
 
 /** How long the name is that a socket has for a moment, in the directory where it will stand. */
 export const TEMPORARY_NAME_BYTES = 12
 
 /**
  * Listens on a socket file that has exactly this mode from its first moment, and replaces nothing but a stale socket of
- * our own. The socket is bound under a passing name and then linked to its own: link(2) never follows and never
+ * our own. Its directory is made where that alone is missing. The socket is bound under a passing name and then linked to its own: link(2) never follows and never
  * overwrites, and libuv, which on close unlinks the name it bound, cannot remove what somebody puts there later.
  * Answers with what removes the file again, if it is still ours.
  * @throws ListenError
  */
 export async function bindUnix(server: Server, path: string, mode: number): Promise<() => Promise<void>> {
   const directory = dirname(path)
+  await makeOwnDirectory(directory)
   await checkDirectory(directory)
   const stale = await findStale(path)
   const passing = passingPath(directory)

@@ -89,6 +89,14 @@ test.each(['ca.pem', 'bundle.pem'])('a %s of somebody else is not written over, 
   expect(readFileSync(join(directory, name), 'utf8')).toBe(certPem)
 })
 
+test('the directory of a bundle is made where that alone is missing, for others to read in', async () => {
+  const bundle = join(newDirectory(), 'trust', 'roots.pem')
+  await openAuthority({ ...newPlace(), bundle }, TERMS)
+  expect(modeOf(dirname(bundle))).toBe('755')
+  const deep = join(newDirectory(), 'none', 'trust', 'roots.pem')
+  await expect(openAuthority({ ...newPlace(), bundle: deep }, TERMS)).rejects.toThrow('cannot be used (ENOENT)')
+})
+
 test('an empty file in the place of the bundle is one to be filled', async () => {
   const place = { ...newPlace(), bundle: join(newDirectory(), 'roots.pem') }
   writeFileSync(place.bundle, '\n')
@@ -225,7 +233,7 @@ test('refuses a bundle where others may write, where nothing is, and in the plac
   const place = newPlace()
   const refused = (bundle: string) => expect(openAuthority({ ...place, bundle }, TERMS)).rejects
   await refused(join(open, 'roots.pem')).toThrow('others may write to')
-  await refused(join(open, 'nowhere', 'roots.pem')).toThrow('cannot be used (ENOENT)')
+  await refused(join(open, 'nowhere', 'at-all', 'roots.pem')).toThrow('cannot be used (ENOENT)')
   await refused(join(place.directory, 'authority.pem')).toThrow('is a file of the authority: name another')
   await refused(place.directory).toThrow('cannot be written')
   chmodSync(open, 0o755)

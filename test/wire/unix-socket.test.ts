@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -116,11 +117,29 @@ test('H11: a directory of another user is refused', async () => {
   await expectRefusal(bindAt(join(directory, 'x.sock')), 'directory-unsafe', directory)
 })
 
-test('H11: a directory that is missing, or none, is refused', async () => {
+test('H11: a directory without a parent, or none, is refused', async () => {
   const directory = newDirectory()
   writeFileSync(join(directory, 'file'), '')
-  await expectRefusal(bindAt(join(directory, 'gone', 'x.sock')), 'directory-missing', join(directory, 'gone'))
+  const deep = join(directory, 'gone', 'deeper')
+  await expectRefusal(bindAt(join(deep, 'x.sock')), 'directory-missing', deep)
   await expectRefusal(bindAt(join(directory, 'file', 'x.sock')), 'directory-missing', join(directory, 'file'))
+  expect(readdirSync(directory)).toEqual(['file'])
+})
+
+test('a directory that alone is missing is made, also where everybody may write beside it', async () => {
+  const directory = newDirectory()
+  chmodSync(directory, 0o777)
+  const path = join(directory, 'made', 'x.sock')
+  await bindAt(path)
+  await expectServed(path)
+  expect(statSync(join(directory, 'made')).mode & 0o777).toBe(0o755)
+})
+
+test('H11: a link to nowhere is not followed to make a directory', async () => {
+  const directory = newDirectory()
+  symlinkSync(join(directory, 'elsewhere'), join(directory, 'link'))
+  await expectRefusal(bindAt(join(directory, 'link', 'x.sock')), 'directory-missing', join(directory, 'link'))
+  expect(readdirSync(directory)).toEqual(['link'])
 })
 
 test('H11: a path of 120 characters is refused in words', async () => {
