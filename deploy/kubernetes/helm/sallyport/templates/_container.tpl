@@ -1,0 +1,38 @@
+{{/* What the container of a sidecar and that of the gateway have in common. `of`: the values of either. */}}
+{{- define "sallyport.container" -}}
+name: sallyport
+image: {{ include "sallyport.image" .root | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+startupProbe:
+  httpGet:
+    path: /startupz
+    port: health
+  periodSeconds: 1
+  failureThreshold: {{ .of.startupSeconds }}
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: health
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ .of.preStopSeconds }}
+resources: {{- toYaml .of.resources | nindent 2 }}
+securityContext: {{- include "sallyport.securityContext" . | nindent 2 }}
+{{- end -}}
+
+{{/* Pod Security `restricted`, whatever the pod says. */}}
+{{- define "sallyport.securityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
