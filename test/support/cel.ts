@@ -62,7 +62,8 @@ function nodesIn(node: unknown): readonly object[] {
 
 function messagesIn(expr: Expr): readonly Struct[] {
   return nodesIn(expr).filter(
-    (node): node is Struct => isNode(node, 'cel.expr.Expr.CreateStruct') && 'messageName' in node && node.messageName !== '',
+    (node): node is Struct =>
+      isNode(node, 'cel.expr.Expr.CreateStruct') && 'messageName' in node && node.messageName !== '',
   )
 }
 

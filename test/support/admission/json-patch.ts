@@ -30,7 +30,8 @@ function apply(root: Json, { op, path, value }: Operation): void {
 
 function insert(list: unknown[], key: string, value: Json, path: string): void {
   const index = key === '-' ? list.length : Number(key)
-  if (!Number.isInteger(index) || index < 0 || index > list.length) throw new Error(`no such place in the list: ${path}`)
+  if (!Number.isInteger(index) || index < 0 || index > list.length)
+    throw new Error(`no such place in the list: ${path}`)
   list.splice(index, 0, value)
 }
 

@@ -85,7 +85,9 @@ function matches(spec: Matching, pod: Resource): boolean {
 /** Variables are seen by those after them, and none of them may make an object of a message type. */
 function valueOf(spec: Matching, { expression }: Expression, object: Resource): Result {
   const variables = (spec.variables ?? []).reduce<Resource>((known, one) => {
-    const value = plain(evaluate(one.expression, { object, variables: known }, () => ['a variable has no message types']))
+    const value = plain(
+      evaluate(one.expression, { object, variables: known }, () => ['a variable has no message types']),
+    )
     return { ...known, [one.name]: value }
   }, {})
   return evaluate(expression, { object, variables }, faultsOfMessage)
@@ -120,7 +122,10 @@ function checkTypes(result: Result, place: string): void {
 function faultsOfMessage(message: string, names: readonly string[]): readonly string[] {
   if (message === 'JSONPatch') return []
   const [root, ...path] = message.split('.')
-  const type = path.reduce<string | undefined>((owner, name) => owner && elementOf(fieldsOf(owner)?.get(name)?.type), 'V1Pod')
+  const type = path.reduce<string | undefined>(
+    (owner, name) => owner && elementOf(fieldsOf(owner)?.get(name)?.type),
+    'V1Pod',
+  )
   const fields = root === 'Object' && type !== undefined ? fieldsOf(type) : undefined
   if (!fields) return [`${message} is no type of a pod`]
   return names.filter((name) => !fields.has(name)).map((name) => `${message} has no field ${name}`)

@@ -25,7 +25,7 @@ volumeMounts:
 
 {{/* For `volumes` of the pod. */}}
 {{- define "sallyport.volumes" -}}
-{{ include "sallyport.volumesOf" (dict "settings" .Values.sidecar.settings.name "secret" .Values.sidecar.secretName) }}
+{{ include "sallyport.volumesOf" (dict "root" . "settings" .Values.sidecar.settings.name "secret" .Values.sidecar.secretName) }}
 {{- end -}}
 
 {{/* The same with the ConfigMap `settings` and the Secret `secret`. */}}
@@ -34,8 +34,12 @@ volumeMounts:
   configMap:
     name: {{ .settings | quote }}
 - name: sallyport-secrets
+  {{- with .root.Values.sidecar.secretsVolume }}
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
   secret:
-    secretName: {{ .secret | quote }}
+    secretName: {{ $.secret | quote }}
+  {{- end }}
 - name: sallyport-state
   emptyDir: {}
 - name: sallyport-run

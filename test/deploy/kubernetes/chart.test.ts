@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { CHART, helm, only, render, type Values } from '../../support/helm.ts'
+import { podOf } from '../../support/kubernetes-pod.ts'
+import { faultsOfAll, type Manifest } from '../../support/kubernetes-strict.ts'
+import { hasKubernetesTools } from '../../support/kubernetes-tools.ts'
+import { podSecurityFaults } from '../../support/pod-security.ts'
+
+/** Of the Prometheus operator. */
+const CUSTOM = { custom: ['monitoring.coreos.com/v1 PodMonitor', 'monitoring.coreos.com/v1 ServiceMonitor'] }
+const GATEWAY = { enabled: true, tlsSecretName: 'gateway-tls' }
+const CSI = { driver: 'secrets-store.csi.k8s.io', readOnly: true, volumeAttributes: { secretProviderClass: 'crm' } }
+
+/** Values somebody might have, and the kinds that they install. */
+const SETS: Readonly<Record<string, { readonly values: Values; readonly kinds: readonly string[] }>> = {
+  nothing: { values: {}, kinds: [] },
+  'settings of sidecars': { values: { sidecar: { settings: { create: true } } }, kinds: ['ConfigMap'] },
+  'a gateway': {
+    values: { gateway: GATEWAY },
+    kinds: ['NetworkPolicy', 'PodDisruptionBudget', 'ServiceAccount', 'ConfigMap', 'Service', 'Deployment'],
+  },
+  'a gateway with everything': {
+    values: {
+      fullnameOverride: 'way-out',
+      image: {
+        repository: 'registry.example.com/platform/sallyport',
+        digest: `sha256:${'a'.repeat(64)}`,
+        pullSecrets: [{ name: 'registry' }],
+      },
+      gateway: {
+        ...GATEWAY,
+        secretsVolume: { csi: CSI },
+        podLabels: { team: 'platform' },
+        podAnnotations: { 'example.com/owner': 'platform' },
+        nodeSelector: { 'kubernetes.io/arch': 'amd64' },
+        tolerations: [{ key: 'egress', operator: 'Exists', effect: 'NoSchedule' }],
+        priorityClassName: 'system-cluster-critical',
+        serviceAccount: { name: 'way-out', annotations: { 'example.com/role': 'egress' }, tokenReview: true },
+        service: { annotations: { 'example.com/name': 'egress' } },
+        autoscaling: { enabled: true },
+        networkPolicy: {
+          clients: [{ namespaceSelector: { matchLabels: { egress: 'allowed' } } }],
+          scrapers: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
+          egress: [{ to: [{ ipBlock: { cidr: '10.20.0.0/16' } }], ports: [{ port: 5432, protocol: 'TCP' }] }],
+        },
+        namespacePolicy: { enabled: true, egress: [{ to: [{ podSelector: {} }] }] },
+      },
+      monitoring: { serviceMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+    },
+    kinds: [
+      ...['NetworkPolicy', 'NetworkPolicy', 'PodDisruptionBudget', 'ServiceAccount', 'ConfigMap', 'ClusterRoleBinding'],
+      ...['Service', 'Deployment', 'HorizontalPodAutoscaler', 'ServiceMonitor'],
+    ],
+  },
+  'a gateway without its policies': {
+    values: {
+      gateway: { ...GATEWAY, networkPolicy: { enabled: false }, podDisruptionBudget: { enabled: false } },
+    },
+    kinds: ['ServiceAccount', 'ConfigMap', 'Service', 'Deployment'],
+  },
+  injection: {
+    values: { injection: { enabled: true }, monitoring: { podMonitor: { enabled: true } } },
+    kinds: [
+      ...['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding', 'ValidatingAdmissionPolicy'],
+      ...['ValidatingAdmissionPolicyBinding', 'PodMonitor'],
+    ],
+  },
+}
+
+function podsOf(manifests: readonly Manifest[]) {
+  return manifests.flatMap((one) => podOf(one) ?? [])
+}
+
+describe.skipIf(!hasKubernetesTools())('the chart', () => {
+  test.each(Object.entries(SETS))(
+    '%s: helm finds nothing to say of it, nor would an API server',
+    (_, { values, kinds }) => {
+      const linted = helm(['lint', '--strict', CHART], values)
+      expect(linted.stdout).toContain('1 chart(s) linted, 0 chart(s) failed')
+      const manifests = render(values)
+      expect(manifests.map((one) => one.kind).toSorted()).toEqual(kinds.toSorted())
+      expect(faultsOfAll(manifests, CUSTOM)).toEqual([])
+      for (const { spec } of podsOf(manifests)) expect(podSecurityFaults(spec, 'restricted')).toEqual([])
+    },
+  )
+
+  test('has the version of the program, and its image is called so', () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+    expect(parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8'))).toMatchObject({ version, appVersion: version })
+    const [pod] = podsOf(render({ gateway: GATEWAY }))
+    expect(pod?.spec.containers[0]?.image).toBe(`sallyport:${version}`)
+  })
+
+  test('other settings roll out, and nothing else does', () => {
+    const templateOf = (gateway: Values) =>
+      only(render({ gateway: { ...GATEWAY, ...gateway } }), 'Deployment')['spec'] as { template: unknown }
+    const { template } = templateOf({})
+    expect(templateOf({ settings: { allowlist: ['api.crm.example.com'] } }).template).not.toEqual(template)
+    expect(templateOf({ replicas: 3, podDisruptionBudget: { maxUnavailable: 2 } }).template).toEqual(template)
+  })
+
+  test('what is to find the pods of the gateway finds them', () => {
+    const manifests = render(SETS['a gateway with everything']?.values ?? {})
+    const [pod] = podsOf(manifests)
+    const selectors = [
+      at(manifests, 'Service', 'spec', 'selector'),
+      at(manifests, 'Deployment', 'spec', 'selector', 'matchLabels'),
+      at(manifests, 'PodDisruptionBudget', 'spec', 'selector', 'matchLabels'),
+      at(manifests.slice(0), 'NetworkPolicy way-out-gateway', 'spec', 'podSelector', 'matchLabels'),
+    ]
+    for (const selector of selectors) expect(pod?.labels).toMatchObject(selector as object)
+    const scaled = at(manifests, 'HorizontalPodAutoscaler', 'spec', 'scaleTargetRef')
+    expect(scaled).toMatchObject({ kind: 'Deployment', name: only(manifests, 'Deployment').metadata.name })
+    expect(at(manifests, 'Deployment', 'spec', 'replicas')).toBeUndefined()
+    const monitored = at(manifests, 'ServiceMonitor', 'spec', 'selector', 'matchLabels')
+    expect(only(manifests, 'Service').metadata.labels).toMatchObject(monitored as object)
+  })
+
+  test('the policy that enforces is on every pod of the namespace, and has no way out but DNS and the gateway', () => {
+    const manifests = render({ gateway: { ...GATEWAY, namespacePolicy: { enabled: true } } })
+    const policy = only(manifests, 'NetworkPolicy', 'demo-sallyport-only-way-out')['spec'] as Values
+    expect(policy['podSelector']).toEqual({})
+    expect(policy['policyTypes']).toEqual(['Egress'])
+    const [pod] = podsOf(manifests)
+    expect(policy['egress']).toMatchObject([
+      { ports: [{ port: 53 }, { port: 53 }], to: [{ namespaceSelector: {}, podSelector: {} }] },
+      { ports: [{ port: 'proxy' }], to: [{ podSelector: { matchLabels: {} } }] },
+    ])
+    const [, gateway] = policy['egress'] as { to: { podSelector: { matchLabels: object } }[] }[]
+    expect(pod?.labels).toMatchObject(gateway?.to[0]?.podSelector.matchLabels ?? { none: 'of them' })
+  })
+})
+
+function at(manifests: readonly Manifest[], kindAndName: string, ...path: readonly string[]): unknown {
+  const [kind = '', name] = kindAndName.split(' ')
+  return path.reduce<unknown>((value, key) => (value as Values | undefined)?.[key], only(manifests, kind, name))
+}
