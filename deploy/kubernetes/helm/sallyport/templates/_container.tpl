@@ -36,3 +36,15 @@ runAsGroup: 65532
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
+
+{{/* What no schema can say, because it is of two values. */}}
+{{- define "sallyport.checkGateway" -}}
+{{- with .Values.gateway -}}
+{{- if gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas) -}}
+{{- fail "gateway.autoscaling: minReplicas is more than maxReplicas" -}}
+{{- end -}}
+{{- if ge (int .preStopSeconds) (int .terminationGracePeriodSeconds) -}}
+{{- fail "gateway.preStopSeconds leaves nothing of terminationGracePeriodSeconds for what is under way" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
