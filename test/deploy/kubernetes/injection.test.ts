@@ -90,7 +90,7 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
       const [sidecar, ...others] = initContainers
       expect(sidecar?.env).toBeUndefined()
       for (const one of [...others, ...containers])
-        expect(one.env).toContainEqual({ name: 'HTTP_PROXY', value: 'http://127.0.0.1:15001' })
+        expect(one.env).toContainEqual({ name: 'HTTP_PROXY', value: 'http://app:$(SALLYPORT_KEY)@127.0.0.1:15001' })
     })
 
     test('a second time changes nothing', () => {
@@ -114,8 +114,12 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
   })
 
   test('a pod may name other settings and another secret', () => {
-    const annotations = { 'sallyport/settings': 'checkout-settings', 'sallyport/secret': 'checkout-secrets' }
-    const { volumes } = specOf(
+    const annotations = {
+      'sallyport/settings': 'checkout-settings',
+      'sallyport/secret': 'checkout-secrets',
+      'sallyport/app-secret': 'checkout-key',
+    }
+    const { volumes, containers } = specOf(
       mutated(policy, podOf('containers: [{ name: app, image: app:1 }]', { annotations, labels: LABEL })),
     )
     expect(volumes).toContainEqual({ name: 'sallyport-settings', configMap: { name: 'checkout-settings' } })
@@ -148,6 +152,13 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
   test.each(['True', 'yes', ''])('the guard refuses the word %j in the label', (word) => {
     const pod = podOf('containers: [{ name: app, image: app:1 }]', { labels: { 'sallyport/inject': word } })
     expect(refusals(guard, pod)).toEqual([expect.stringContaining('is "true" or "false", and nothing else')])
+  })
+
+  test('the guard refuses a pod in which a container would be without the key that its proxy variables refer to', () => {
+    const many = (count: number) =>
+      podOf(`containers: [${Array.from({ length: count }, (_, index) => `{ name: c${index}, image: c:1 }`).join(', ')}]`)
+    expect(refusals(guard, mutated(policy, many(16)))).toEqual([])
+    expect(refusals(guard, mutated(policy, many(17)))).toEqual([expect.stringContaining('16 containers at most')])
   })
 
   test('the guard refuses a sidecar in the network of the node', () => {
@@ -200,7 +211,10 @@ function expectKept(before: readonly Container[], after: readonly Container[]): 
   expect(after.map(({ name }) => name)).toEqual(before.map(({ name }) => name))
   for (const [index, { env = [], volumeMounts = [], ...rest }] of before.entries()) {
     expect(after[index]).toMatchObject(rest)
-    expect(after[index]?.env?.slice(0, env.length)).toEqual(env)
+    // First, so that others may refer to it.
+    const [key, ...others] = after[index]?.env ?? []
+    expect(key).toMatchObject({ name: 'SALLYPORT_KEY', valueFrom: { secretKeyRef: { name: 'sallyport-app', key: 'key' } } })
+    expect(others.slice(0, env.length)).toEqual(env)
     expect(after[index]?.volumeMounts?.slice(0, volumeMounts.length)).toEqual(volumeMounts)
   }
 }

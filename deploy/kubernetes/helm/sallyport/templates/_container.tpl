@@ -3,16 +3,17 @@
 name: sallyport
 image: {{ include "sallyport.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: [serve, --config, /etc/sallyport/sallyport.yaml]
 startupProbe:
   httpGet:
     path: /startupz
-    port: health
+    port: 15091
   periodSeconds: 1
   failureThreshold: {{ .of.startupSeconds }}
 livenessProbe:
   httpGet:
     path: /livez
-    port: health
+    port: 15091
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
