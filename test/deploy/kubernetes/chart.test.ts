@@ -31,6 +31,7 @@ const SETS: Readonly<Record<string, { readonly values: Values; readonly kinds: r
       gateway: {
         ...GATEWAY,
         secretsVolume: { csi: CSI },
+        storeSecretName: 'gateway-store',
         podLabels: { team: 'platform' },
         podAnnotations: { 'example.com/owner': 'platform' },
         nodeSelector: { 'kubernetes.io/arch': 'amd64' },
@@ -64,6 +65,13 @@ const SETS: Readonly<Record<string, { readonly values: Values; readonly kinds: r
     kinds: [
       ...['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding', 'ValidatingAdmissionPolicy'],
       ...['ValidatingAdmissionPolicyBinding', 'PodMonitor'],
+    ],
+  },
+  'injection before Kubernetes 1.36': {
+    values: { injection: { enabled: true, apiVersion: 'v1beta1' } },
+    kinds: [
+      ...['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding', 'ValidatingAdmissionPolicy'],
+      'ValidatingAdmissionPolicyBinding',
     ],
   },
 }
@@ -125,7 +133,7 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     const [pod] = podsOf(manifests)
     expect(policy['egress']).toMatchObject([
       { ports: [{ port: 53 }, { port: 53 }], to: [{ namespaceSelector: {}, podSelector: {} }] },
-      { ports: [{ port: 'proxy' }], to: [{ podSelector: { matchLabels: {} } }] },
+      { ports: [{ port: 15001 }, { port: 15003 }], to: [{ podSelector: { matchLabels: {} } }] },
     ])
     const [, gateway] = policy['egress'] as { to: { podSelector: { matchLabels: object } }[] }[]
     expect(pod?.labels).toMatchObject(gateway?.to[0]?.podSelector.matchLabels ?? { none: 'of them' })

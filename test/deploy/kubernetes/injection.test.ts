@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import {
@@ -8,10 +10,10 @@ import {
   selects,
   type ValidatingSpec,
 } from '../../support/admission/policy.ts'
-import { only, render, type Values } from '../../support/helm.ts'
+import { CHART, helm, only, render, type Values } from '../../support/helm.ts'
 import type { Container, PodSpec } from '../../support/kubernetes-pod.ts'
-import { faultsOfAll, type Manifest } from '../../support/kubernetes-strict.ts'
-import { hasKubernetesTools } from '../../support/kubernetes-tools.ts'
+import { faultsOfAll, type Manifest, readManifests } from '../../support/kubernetes-strict.ts'
+import { hasKubernetesTools, kubernetesTool } from '../../support/kubernetes-tools.ts'
 import { podSecurityFaults } from '../../support/pod-security.ts'
 
 const RESTRICTED = `
@@ -38,6 +40,8 @@ const PODS: Readonly<Record<string, Resource>> = {
     volumes: [{ name: data, emptyDir: {} }]
   `),
 }
+
+const ONE = 'containers: [{ name: app, image: app:1 }]'
 
 function podOf(spec: string, metadata: object = {}): Resource {
   const pod = {
@@ -119,29 +123,29 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
       'sallyport/secret': 'checkout-secrets',
       'sallyport/app-secret': 'checkout-key',
     }
-    const { volumes, containers } = specOf(
-      mutated(policy, podOf('containers: [{ name: app, image: app:1 }]', { annotations, labels: LABEL })),
-    )
-    expect(volumes).toContainEqual({ name: 'sallyport-settings', configMap: { name: 'checkout-settings' } })
-    expect(volumes).toContainEqual(
-      expect.objectContaining({
-        name: 'sallyport-secrets',
-        secret: expect.objectContaining({ secretName: 'checkout-secrets' }),
-      }),
-    )
+    const { volumes, containers } = specOf(mutated(policy, podOf(ONE, { annotations, labels: LABEL })))
+    expect(volumes).toMatchObject([
+      { configMap: { name: 'checkout-settings' } },
+      { secret: { secretName: 'checkout-secrets' } },
+      { secret: { secretName: 'checkout-key' } },
+      {},
+      {},
+      {},
+    ])
+    expect(containers[0]?.env?.[0]).toMatchObject({ valueFrom: { secretKeyRef: { name: 'checkout-key' } } })
   })
 
   test.each([{}, { app: 'shop' }, { 'sallyport/inject': 'false' }])(
     'a pod with the labels %j stays as it is',
     (labels) => {
-      const pod = podOf('containers: [{ name: app, image: app:1 }]', { labels })
+      const pod = podOf(ONE, { labels })
       expect(mutated(policy, pod)).toBe(pod)
       expect(refusals(guard, pod)).toEqual([])
     },
   )
 
   test('the guard refuses what asked for a sidecar and has none that runs beside it', () => {
-    const bare = podOf('containers: [{ name: app, image: app:1 }]')
+    const bare = podOf(ONE)
     expect(refusals(guard, bare)).toEqual([expect.stringContaining('label the namespace sallyport/injection=enabled')])
     const ends = podOf(
       '{ initContainers: [{ name: sallyport, image: x:1 }], containers: [{ name: app, image: app:1 }] }',
@@ -150,13 +154,15 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
   })
 
   test.each(['True', 'yes', ''])('the guard refuses the word %j in the label', (word) => {
-    const pod = podOf('containers: [{ name: app, image: app:1 }]', { labels: { 'sallyport/inject': word } })
+    const pod = podOf(ONE, { labels: { 'sallyport/inject': word } })
     expect(refusals(guard, pod)).toEqual([expect.stringContaining('is "true" or "false", and nothing else')])
   })
 
   test('the guard refuses a pod in which a container would be without the key that its proxy variables refer to', () => {
     const many = (count: number) =>
-      podOf(`containers: [${Array.from({ length: count }, (_, index) => `{ name: c${index}, image: c:1 }`).join(', ')}]`)
+      podOf(
+        `containers: [${Array.from({ length: count }, (_, index) => `{ name: c${index}, image: c:1 }`).join(', ')}]`,
+      )
     expect(refusals(guard, mutated(policy, many(16)))).toEqual([])
     expect(refusals(guard, mutated(policy, many(17)))).toEqual([expect.stringContaining('16 containers at most')])
   })
@@ -189,6 +195,24 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
       })
   })
 
+  test('policies.yaml is what the chart says without values: run this test with --update after a change', async () => {
+    const { stdout } = helm(['template', 'sallyport', CHART], { injection: { enabled: true } })
+    const ours = stdout.replaceAll(
+      /^(?:# Source: .*|    (?:helm\.sh|app\.kubernetes\.io\/(?:instance|managed-by)).*)\n/gm,
+      '',
+    )
+    const head = '# Made from ../helm/sallyport by a test, which compares: change it there.\n'
+    await expect(`${head}${ours}`).toMatchFileSnapshot('../../../deploy/kubernetes/injection/policies.yaml')
+  })
+
+  test('policies.yaml is what an API server takes, as kubectl makes it of its folder', () => {
+    const folder = join(CHART, '../../injection')
+    const built = readManifests(execFileSync(kubernetesTool('kubectl'), ['kustomize', folder], { encoding: 'utf8' }))
+    expect(faultsOfAll(built)).toEqual([])
+    expect(built.map(({ kind }) => kind).toSorted()).toEqual(manifests.map(({ kind }) => kind).toSorted())
+    expect(only(built, 'MutatingAdmissionPolicy')['spec']).toEqual(policy)
+  })
+
   test('other values are in the policy, quotes and mappings included', () => {
     const csi = { driver: 'secrets-store.csi.k8s.io', readOnly: true, volumeAttributes: { 'a"b\\c': "it's <&>" } }
     use({
@@ -197,7 +221,7 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
       injection: { prefix: 'egress.example.com' },
     })
     const labels = { 'egress.example.com/inject': 'true' }
-    const after = mutated(policy, podOf('containers: [{ name: app, image: app:1 }]', { labels }))
+    const after = mutated(policy, podOf(ONE, { labels }))
     expect(faultsOfAll([after as Manifest])).toEqual([])
     const { initContainers, volumes } = specOf(after)
     expect(initContainers?.[0]).toMatchObject({ image: 'registry.example.com/sallyport:9' })
@@ -213,7 +237,10 @@ function expectKept(before: readonly Container[], after: readonly Container[]): 
     expect(after[index]).toMatchObject(rest)
     // First, so that others may refer to it.
     const [key, ...others] = after[index]?.env ?? []
-    expect(key).toMatchObject({ name: 'SALLYPORT_KEY', valueFrom: { secretKeyRef: { name: 'sallyport-app', key: 'key' } } })
+    expect(key).toMatchObject({
+      name: 'SALLYPORT_KEY',
+      valueFrom: { secretKeyRef: { name: 'sallyport-app', key: 'key' } },
+    })
     expect(others.slice(0, env.length)).toEqual(env)
     expect(after[index]?.volumeMounts?.slice(0, volumeMounts.length)).toEqual(volumeMounts)
   }

@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { type MutatingSpec, mutated, type Resource } from '../../support/admission/policy.ts'
+import { appChart, filesOfReadme } from '../../support/chart-readme.ts'
+import { only, render } from '../../support/helm.ts'
+import type { PodSpec } from '../../support/kubernetes-pod.ts'
+import { faultsOfAll, type Manifest, readManifests } from '../../support/kubernetes-strict.ts'
+import { hasKubernetesTools, kubernetesTool } from '../../support/kubernetes-tools.ts'
+import { podSecurityFaults } from '../../support/pod-security.ts'
+
+const OVERLAY = new URL('../../../deploy/kubernetes/overlays/sidecar', import.meta.url).pathname
+
+interface Workload {
+  readonly spec: { readonly template: { readonly metadata: object; readonly spec: PodSpec } }
+}
+
+function podIn(manifests: readonly Manifest[]): PodSpec {
+  // A Deployment, whose types the strict check has seen.
+  return (only(manifests, 'Deployment', 'checkout') as unknown as Workload).spec.template.spec
+}
+
+function kustomized(): readonly Manifest[] {
+  return readManifests(execFileSync(kubernetesTool('kubectl'), ['kustomize', OVERLAY], { encoding: 'utf8' }))
+}
+
+/** What the three have in common: the names of ConfigMaps end in a sum in Kustomize, and lists have an order of their own. */
+function whatSallyportAdds({ initContainers = [], containers, volumes = [] }: PodSpec): object {
+  const [app] = containers
+  const named = volumes.map((one) => [
+    one.name,
+    JSON.parse(JSON.stringify(one).replace(/(sallyport-settings)-\w{10}"/, '$1"')),
+  ])
+  const [first, ...others] = app?.env ?? []
+  return {
+    sidecar: initContainers[0],
+    volumes: Object.fromEntries(named),
+    first,
+    env: Object.fromEntries(others.map(({ name, ...rest }) => [name, rest])),
+    mounts: Object.fromEntries((app?.volumeMounts ?? []).map((one) => [one.mountPath, one])),
+  }
+}
+
+describe.skipIf(!hasKubernetesTools())('the same values make the same pod', () => {
+  test('by the Kustomize component and by the templates of the chart, as its README includes them', () => {
+    const manifests = render({}, appChart())
+    expect(faultsOfAll(manifests)).toEqual([])
+    const pod = podIn(manifests)
+    expect(podSecurityFaults(pod, 'restricted')).toEqual([])
+    const expected = podIn(kustomized())
+    expect(expected.initContainers).toMatchObject([{ name: 'sallyport', restartPolicy: 'Always' }])
+    expect(whatSallyportAdds(pod)).toEqual(whatSallyportAdds(expected))
+    expect(pod.automountServiceAccountToken).toBe(expected.automountServiceAccountToken)
+    expect(pod.initContainers).toHaveLength(1)
+  })
+
+  test('by the Kustomize component and by the policy that injects', () => {
+    const policy = only(render({ injection: { enabled: true } }), 'MutatingAdmissionPolicy')['spec'] as MutatingSpec
+    const bare = { containers: [{ name: 'checkout', image: 'checkout:1' }] }
+    const pod: Resource = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', labels: LABEL }, spec: bare }
+    const injected = mutated(policy, pod)['spec'] as unknown as PodSpec
+    expect(whatSallyportAdds(injected)).toEqual(whatSallyportAdds(podIn(kustomized())))
+  })
+
+  test('other settings roll the app of the README out', () => {
+    const template = (values: object) =>
+      only(render(values as Record<string, unknown>, appChart()), 'Deployment')['spec'] as Workload['spec']
+    const allowlist = { sallyport: { sidecar: { settings: { content: { allowlist: ['b.example.com'] } } } } }
+    expect(template(allowlist).template).not.toEqual(template({}).template)
+  })
+
+  test('the gateway of the README is what an API server takes', () => {
+    const manifests = render(parse(filesOfReadme().get('gateway.yaml') ?? ''))
+    expect(faultsOfAll(manifests)).toEqual([])
+    expect(manifests.map(({ kind }) => kind)).toContain('Deployment')
+  })
+})
+
+const LABEL = { 'sallyport/inject': 'true' }
