@@ -185,6 +185,13 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
     })
   })
 
+  test('every message of the guard is one line, as an API server demands', () => {
+    for (const { message, expression } of guard.validations) {
+      expect(message?.trim()).toMatch(/^.{20,400}$/)
+      expect(expression).not.toContain('\n')
+    }
+  })
+
   test('both fail closed, at the creation of pods alone', () => {
     for (const kind of ['MutatingAdmissionPolicy', 'ValidatingAdmissionPolicy'])
       expect(only(manifests, kind)['spec']).toMatchObject({

@@ -82,11 +82,13 @@ volumeMounts:
 - { name: {{ . }}, value: ".svc,.cluster.local,kubernetes.default.svc,localhost,127.0.0.1,::1" }
 {{- end }}
 - { name: NODE_USE_ENV_PROXY, value: "1" }
+{{- if .Values.sidecar.trust }}
 {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "CURL_CA_BUNDLE" "NODE_EXTRA_CA_CERTS" "GIT_SSL_CAINFO" "PIP_CERT" "npm_config_cafile" "AWS_CA_BUNDLE" "DENO_CERT" "CARGO_HTTP_CAINFO" "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE" "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" "HTTPLIB2_CA_CERTS" "NIX_SSL_CERT_FILE" }}
 - { name: {{ . }}, value: {{ $trust }}.pem }
 {{- end }}
 - { name: WGETRC, value: {{ $trust }}.wgetrc }
 - { name: APT_CONFIG, value: {{ $trust }}.apt.conf }
+{{- end }}
 - name: JAVA_TOOL_OPTIONS
-  value: "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=15001 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=15001 -Dhttp.nonProxyHosts=*.svc|*.cluster.local|kubernetes.default.svc|*.kubernetes.default.svc|localhost|*.localhost|127.0.0.1|[::1] -Djdk.http.auth.tunneling.disabledSchemes= -Djavax.net.ssl.trustStore={{ $trust }}.jks -Djavax.net.ssl.trustStoreType=JKS"
+  value: "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=15001 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=15001 -Dhttp.nonProxyHosts=*.svc|*.cluster.local|kubernetes.default.svc|*.kubernetes.default.svc|localhost|*.localhost|127.0.0.1|[::1] -Djdk.http.auth.tunneling.disabledSchemes={{ if .Values.sidecar.trust }} -Djavax.net.ssl.trustStore={{ $trust }}.jks -Djavax.net.ssl.trustStoreType=JKS{{ end }}"
 {{- end -}}
