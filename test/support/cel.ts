@@ -29,7 +29,7 @@ export function evaluate(expression: string, variables: Readonly<Record<string, 
   const bindings = Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, inward(value)]))
   const result = plan(celEnv(), expr)(bindings)
   if (isCelError(result)) throw new Error(`${result.message}, in: ${expression}`)
-  return outward(result as CelValue)
+  return outward(result)
 }
 
 /** A result without the types of its objects. */
@@ -113,15 +113,20 @@ function inward(value: Json): CelInput {
   if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value
   if (typeof value === 'object' && value !== null)
     return new Map(Object.entries(value).map(([name, one]) => [name, inward(one)]))
-  return value as CelInput
+  return value
 }
 
 function outward(value: CelValue): Result {
   if (isCelList(value)) return [...value].map(outward)
-  if (isCelMap(value)) return mappingOutward(new Map([...value].map(([key, one]) => [String(key), outward(one)])))
+  if (isCelMap(value)) return mappingOutward(new Map([...value].map(([key, one]) => [textOf(key), outward(one)])))
   if (typeof value === 'bigint') return Number(value)
   if (value === null || ['boolean', 'number', 'string'].includes(typeof value)) return value as Result
-  throw new Error(`a value that JSON has not: ${String(value)}`)
+  throw new Error('a value that JSON has not')
+}
+
+function textOf(key: unknown): string {
+  if (typeof key === 'string') return key
+  throw new Error('a key that JSON has not')
 }
 
 function mappingOutward(mapping: ReadonlyMap<string, Result>): Result {

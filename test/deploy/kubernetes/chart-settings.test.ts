@@ -67,8 +67,8 @@ describe.skipIf(!hasKubernetesTools()).each(Object.entries(SHAPES))('the setting
 
   test('listen at the ports that the container names, and at no other', () => {
     const { container, settings } = shapeIn()
-    const listened = [...settings.matchAll(/listen: "?(?:0\.0\.0\.0):(\d+)/g)].map(([, port]) => Number(port))
-    expect(listened.toSorted()).toEqual(container.ports?.map(({ containerPort }) => containerPort).toSorted())
+    const listened = [...settings.matchAll(/listen: "?0\.0\.0\.0:(\d+)/g)].map(([, port]) => port)
+    expect(new Set(listened)).toEqual(new Set(container.ports?.map(({ containerPort }) => `${containerPort}`)))
   })
 
   test('run, and answer each probe where the container has it', async () => {

@@ -110,6 +110,16 @@ const REFUSED: readonly (readonly [string, object, string])[] = [
     'gateway.tlsSecretName: name a secret of type kubernetes.io/tls',
   ],
   [
+    'nobody as clients, which would be everybody',
+    { gateway: { ...GATEWAY, networkPolicy: { clients: [] } } },
+    "at '/gateway/networkPolicy/clients': minItems: got 0, want 1",
+  ],
+  [
+    'a label that selects',
+    { gateway: { ...GATEWAY, podLabels: { 'app.kubernetes.io/name': 'mine' } } },
+    "invalid propertyName 'app.kubernetes.io/name'",
+  ],
+  [
     'two things that scale',
     { gateway: { ...GATEWAY, autoscaling: { enabled: true, minReplicas: 9, maxReplicas: 2 } } },
     'gateway.autoscaling: minReplicas is more than maxReplicas',

@@ -18,10 +18,12 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** `+structType=atomic`, and mappings that are. */
-const ATOMIC = new Set([
-  ...['V1ConfigMapKeySelector', 'V1LabelSelector', 'V1LocalObjectReference', 'V1ObjectFieldSelector'],
-  ...['V1ResourceFieldSelector', 'V1SecretKeySelector', 'V1PodSpec.nodeSelector'],
-])
+const ATOMIC = new Set(
+  [
+    ['V1ConfigMapKeySelector', 'V1LabelSelector', 'V1LocalObjectReference', 'V1ObjectFieldSelector'],
+    ['V1ResourceFieldSelector', 'V1SecretKeySelector', 'V1PodSpec.nodeSelector'],
+  ].flat(),
+)
 
 type Mapping = Readonly<Record<string, Json>>
 

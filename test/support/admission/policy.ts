@@ -12,7 +12,7 @@ interface Expression {
 
 interface Selector {
   readonly matchLabels?: Readonly<Record<string, string>>
-  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: string[] }[]
+  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string }[]
 }
 
 /** What both kinds of policy have. */
@@ -33,7 +33,7 @@ export interface MutatingSpec extends Matching {
 
 /** A ValidatingAdmissionPolicy's spec, as far as ours goes. */
 export interface ValidatingSpec extends Matching {
-  readonly validations: readonly (Expression & { readonly message?: string; readonly messageExpression?: string })[]
+  readonly validations: readonly (Expression & { readonly message: string })[]
 }
 
 /**
@@ -56,11 +56,7 @@ export function mutated(spec: MutatingSpec, pod: Resource): Resource {
 /** What this policy says to whoever creates such a pod; nothing where it lets it through. */
 export function refusals(spec: ValidatingSpec, pod: Resource): readonly string[] {
   if (!matches(spec, pod)) return []
-  return spec.validations
-    .filter((validation) => valueOf(spec, validation, pod) !== true)
-    .map(({ message, messageExpression }) =>
-      messageExpression === undefined ? (message ?? '') : String(valueOf(spec, { expression: messageExpression }, pod)),
-    )
+  return spec.validations.filter((validation) => valueOf(spec, validation, pod) !== true).map(({ message }) => message)
 }
 
 /** Whether a label selector means something with these labels. */
@@ -68,9 +64,8 @@ export function selects(selector: Selector | undefined, labels: Readonly<Record<
   const { matchLabels = {}, matchExpressions = [] } = selector ?? {}
   return (
     Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
+    matchExpressions.every(({ key, operator }) => {
       if (operator === 'Exists') return key in labels
-      if (operator === 'NotIn') return !values.includes(String(labels[key]))
       throw new Error(`an operator that no policy of ours has: ${operator}`)
     })
   )
