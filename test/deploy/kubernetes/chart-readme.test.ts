@@ -68,6 +68,11 @@ describe.skipIf(!hasKubernetesTools())('the commands', () => {
     }
   })
 
+  test('are run by the helm that the page names', () => {
+    const { stdout } = run("helm version --template '{{.Version}}'", ROOT)
+    expect(readFileSync(join(CHART, 'README.md'), 'utf8')).toContain(`Helm ${stdout.replace(/^v/, '')},`)
+  })
+
   test('every link of the pages leads somewhere', () => {
     for (const [page] of PAGES) {
       const text = readFileSync(join(ROOT, page), 'utf8')

@@ -7,8 +7,13 @@ import { faultsOfAll, type Manifest } from '../../support/kubernetes-strict.ts'
 import { hasKubernetesTools } from '../../support/kubernetes-tools.ts'
 import { podSecurityFaults } from '../../support/pod-security.ts'
 
-/** Of the Prometheus operator. */
-const CUSTOM = { custom: ['monitoring.coreos.com/v1 PodMonitor', 'monitoring.coreos.com/v1 ServiceMonitor'] }
+/** Of the Prometheus operator, and of cert-manager. */
+const CUSTOM = {
+  custom: [
+    ...['PodMonitor', 'ServiceMonitor'].map((kind) => `monitoring.coreos.com/v1 ${kind}`),
+    ...['Certificate', 'Issuer'].map((kind) => `cert-manager.io/v1 ${kind}`),
+  ],
+}
 const GATEWAY = { enabled: true, tlsSecretName: 'gateway-tls' }
 const CSI = { driver: 'secrets-store.csi.k8s.io', readOnly: true, volumeAttributes: { secretProviderClass: 'crm' } }
 
@@ -53,6 +58,19 @@ const SETS: Readonly<Record<string, { readonly values: Values; readonly kinds: s
       'NetworkPolicy NetworkPolicy PodDisruptionBudget ServiceAccount ConfigMap',
       'ClusterRoleBinding Service Deployment HorizontalPodAutoscaler ServiceMonitor',
     ].join(' '),
+  },
+  'a gateway whose certificate is made': {
+    values: { gateway: { enabled: true, certificate: { enabled: true } } },
+    kinds: [
+      'NetworkPolicy PodDisruptionBudget ServiceAccount ConfigMap Service Deployment',
+      'Issuer Issuer Certificate Certificate',
+    ].join(' '),
+  },
+  'a gateway whose certificate others sign': {
+    values: {
+      gateway: { enabled: true, certificate: { enabled: true, issuer: { name: 'acme', kind: 'ClusterIssuer' } } },
+    },
+    kinds: 'NetworkPolicy PodDisruptionBudget ServiceAccount ConfigMap Service Deployment Certificate',
   },
   'a gateway without its policies': {
     values: {
@@ -123,6 +141,19 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     expect(at(manifests, 'Deployment', 'spec', 'replicas')).toBeUndefined()
     const monitored = at(manifests, 'ServiceMonitor', 'spec', 'selector', 'matchLabels')
     expect(only(manifests, 'Service').metadata.labels).toMatchObject(monitored as object)
+  })
+
+  test('a certificate that is made is for the Service, and is what the pod mounts', () => {
+    const manifests = render(SETS['a gateway whose certificate is made']?.values ?? {})
+    const name = only(manifests, 'Service').metadata.name
+    const made = only(manifests, 'Certificate', name)['spec'] as Values
+    expect(made['dnsNames']).toEqual([name, `${name}.shop`, `${name}.shop.svc`, `${name}.shop.svc.cluster.local`])
+    expect(podsOf(manifests)[0]?.spec.volumes).toContainEqual(
+      expect.objectContaining({ name: 'tls', secret: { secretName: made['secretName'], defaultMode: 0o440 } }),
+    )
+    expect(only(manifests, 'Issuer', (made['issuerRef'] as { name: string }).name)['spec']).toEqual({
+      ca: { secretName: at(manifests, `Certificate ${name}-authority`, 'spec', 'secretName') },
+    })
   })
 
   test('the policy that enforces is on every pod of the namespace, and has no way out but DNS and the gateway', () => {

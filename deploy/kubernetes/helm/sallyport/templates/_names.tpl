@@ -40,3 +40,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "sallyport.serviceAccountName" -}}
 {{- default (printf "%s-gateway" (include "sallyport.fullname" .)) .Values.gateway.serviceAccount.name -}}
 {{- end -}}
+
+{{/* The secret of the doors: somebody else's, or the one that cert-manager fills. */}}
+{{- define "sallyport.tlsSecretName" -}}
+{{- with .Values.gateway -}}
+{{- $made := printf "%s-gateway-tls" (include "sallyport.fullname" $) -}}
+{{- $words := "gateway.tlsSecretName: name a secret of type kubernetes.io/tls, because apps reach the gateway over TLS alone; or let cert-manager make it: gateway.certificate.enabled" -}}
+{{- required $words (coalesce .tlsSecretName (ternary $made "" .certificate.enabled)) -}}
+{{- end -}}
+{{- end -}}
