@@ -97,6 +97,34 @@ describe.skipIf(!hasKubernetesTools()).each(Object.entries(SHAPES))('the setting
   })
 })
 
+test('the program knows the words that a container is started with', async () => {
+  const { stdout } = await runCli(['serve', '--help'])
+  for (const word of ['--config', '--watch']) expect(stdout).toContain(word)
+})
+
+describe.skipIf(!hasKubernetesTools())('the variables of an app', () => {
+  /** What `sallyport env` prints for settings at their own place, from which no secret is read. */
+  async function printed(settings: string): Promise<unknown> {
+    const directory = privateDirectory()
+    onTestFinished(() => remove(directory))
+    mkdirSync(join(directory, 'keys'))
+    writeSecret(join(directory, 'keys'), 'app', 'key-of-the-app')
+    writeFileSync(join(directory, 'sallyport.yaml'), settings)
+    const args = ['env', '--config', join(directory, 'sallyport.yaml'), '--caller', 'app', '--format', 'kubernetes']
+    return (parse((await runCli(args)).stdout) as { env: unknown }).env
+  }
+
+  test.each([
+    ['whose connections are intercepted', {}],
+    ['who is to trust nobody else', { sidecar: { trust: false, settings: { content: { ca: null } } } }],
+  ])('%s are what `sallyport env` prints', async (_, sallyport) => {
+    const manifests = render({ sallyport }, appChart())
+    const { settings } = shapeOf(manifests, ({ initContainers }) => initContainers)
+    const [app] = podOf(only(manifests, 'Deployment'))?.spec.containers ?? []
+    expect(app?.env).toEqual(await printed(settings))
+  })
+})
+
 test.skipIf(!hasKubernetesTools())(
   'a reverse door of the gateway knows the names of its Service, whatever the release is called',
   () => {

@@ -126,6 +126,13 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     expect(templateOf({ replicas: 3, podDisruptionBudget: { maxUnavailable: 2 } }).template).toEqual(template)
   })
 
+  test('with `watch` they are taken in by the pods that run, and nothing rolls out', () => {
+    const deploymentOf = (gateway: Values) =>
+      only(render({ gateway: { ...GATEWAY, watch: true, ...gateway } }), 'Deployment')
+    expect(podOf(deploymentOf({}))?.spec.containers[0]?.args).toContain('--watch')
+    expect(deploymentOf({ settings: { allowlist: ['api.crm.example.com'] } })).toEqual(deploymentOf({}))
+  })
+
   test('what is to find the pods of the gateway finds them', () => {
     const manifests = render(SETS['a gateway with everything']?.values ?? {})
     const [pod] = podsOf(manifests)

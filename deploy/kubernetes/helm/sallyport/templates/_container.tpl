@@ -3,7 +3,7 @@
 name: sallyport
 image: {{ include "sallyport.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-args: [serve, --config, /etc/sallyport/sallyport.yaml]
+args: [serve, --config, /etc/sallyport/sallyport.yaml{{ if .of.watch }}, --watch{{ end }}]
 startupProbe:
   httpGet:
     path: /startupz
