@@ -126,9 +126,9 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     expect(templateOf({ replicas: 3, podDisruptionBudget: { maxUnavailable: 2 } }).template).toEqual(template)
   })
 
-  test('with `watch` they are taken in by the pods that run, and nothing rolls out', () => {
+  test('without `rollout` nothing does, and the pods that run take them in', () => {
     const deploymentOf = (gateway: Values) =>
-      only(render({ gateway: { ...GATEWAY, watch: true, ...gateway } }), 'Deployment')
+      only(render({ gateway: { ...GATEWAY, rollout: false, ...gateway } }), 'Deployment')
     expect(podOf(deploymentOf({}))?.spec.containers[0]?.args).toContain('--watch')
     expect(deploymentOf({ settings: { allowlist: ['api.crm.example.com'] } })).toEqual(deploymentOf({}))
   })

@@ -3,7 +3,7 @@
 name: sallyport
 image: {{ include "sallyport.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-args: [serve, --config, /etc/sallyport/sallyport.yaml{{ if .of.watch }}, --watch{{ end }}]
+args: [serve, --watch, --config, /etc/sallyport/sallyport.yaml]
 startupProbe:
   httpGet:
     path: /startupz
