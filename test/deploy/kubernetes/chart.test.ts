@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { appChart } from '../../support/chart-readme.ts'
 import { CHART, helm, only, render, type Values } from '../../support/helm.ts'
 import { podOf } from '../../support/kubernetes-pod.ts'
 import { faultsOfAll, type Manifest } from '../../support/kubernetes-strict.ts'
@@ -148,6 +149,25 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     expect(at(manifests, 'Deployment', 'spec', 'replicas')).toBeUndefined()
     const monitored = at(manifests, 'ServiceMonitor', 'spec', 'selector', 'matchLabels')
     expect(only(manifests, 'Service').metadata.labels).toMatchObject(monitored as object)
+  })
+
+  test('Prometheus is told of ports by the names that they have', () => {
+    const gateway = render(SETS['a gateway with everything']?.values ?? {})
+    const { ports } = only(gateway, 'Service')['spec'] as { ports: readonly { name: string; targetPort: string }[] }
+    const [endpoint] = at(gateway, 'ServiceMonitor', 'spec', 'endpoints') as readonly { port: string }[]
+    const { targetPort } = ports.find(({ name }) => name === endpoint?.port) ?? {}
+    expect(podsOf(gateway)[0]?.spec.containers[0]?.ports).toContainEqual({ name: targetPort, containerPort: 15091 })
+
+    const [scraped] = at(
+      render(SETS['injection']?.values ?? {}),
+      'PodMonitor',
+      'spec',
+      'podMetricsEndpoints',
+    ) as readonly {
+      port: string
+    }[]
+    const [sidecar] = podsOf(render({}, appChart()))[0]?.spec.initContainers ?? []
+    expect(sidecar?.ports).toContainEqual({ name: scraped?.port, containerPort: 15091 })
   })
 
   test('a certificate that is made is for the Service, and is what the pod mounts', () => {
