@@ -1,11 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto'
-import http from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Peer } from '../core/ask.ts'
 import { valuesOf } from '../wire/fields.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import { http } from '../wire/node-http.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
 import { AdminProblem } from './admin-problem.ts'
@@ -28,7 +29,7 @@ type App = ReturnType<typeof createAdminApp>
 
 /** The operator's door. It never answers at a data door, and a data door never leads to it. */
 export class AdminDoor {
-  readonly #server: http.Server
+  readonly #server: Server
   readonly #app: App
   readonly #options: Options
   /** Asked at accept: later the socket may be closed, and its number another's. */
@@ -76,8 +77,8 @@ export class AdminDoor {
 }
 
 interface Ends {
-  readonly incoming: http.IncomingMessage
-  readonly outgoing: http.ServerResponse
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
 }
 
 /** What probes ask for, under whatever name. */
@@ -87,7 +88,7 @@ const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
  * A page that rebinds its name to this address, or a browser that asks for a page of another origin, must not reach what is
  * for the operator. On a Unix socket too: people forward those to a port, where the kernel then vouches for their browser.
  */
-function siteFault(request: http.IncomingMessage, { listen, hostnames = [] }: Options): SiteFault | undefined {
+function siteFault(request: IncomingMessage, { listen, hostnames = [] }: Options): SiteFault | undefined {
   const { rawHeaders, url = '' } = request
   if (listen.startsWith('unix:') && OPEN.has(url)) return undefined
   // Of two, some would read the one and some the other.
@@ -102,7 +103,7 @@ function siteFault(request: http.IncomingMessage, { listen, hostnames = [] }: Op
  * An issuer sends the browser back to us, and links to a login come from anywhere. Such a visit is a whole page, never a part of
  * one; it does nothing by itself but begin a login, and ends one by a state and a cookie that no other page knows.
  */
-function isVisit({ method, url = '', headers }: http.IncomingMessage): boolean {
+function isVisit({ method, url = '', headers }: IncomingMessage): boolean {
   const { 'sec-fetch-mode': mode = 'navigate', 'sec-fetch-dest': dest = 'document', origin } = headers
   return (
     method === 'GET' && url.startsWith('/login/') && mode === 'navigate' && dest === 'document' && origin === undefined
@@ -116,7 +117,7 @@ function withoutSite(fields: readonly string[]): readonly string[] {
 type SiteFault = 'host-misdirected' | 'cross-site'
 
 /** Before anything else looks at the request. */
-function refuse(response: http.ServerResponse, fault: SiteFault): void {
+function refuse(response: ServerResponse, fault: SiteFault): void {
   const { status, headers, body } = refusalMessage(new AdminProblem(fault), randomUUIDv7())
   response.writeHead(status, headers).end(body)
 }
