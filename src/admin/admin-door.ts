@@ -2,7 +2,6 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
 import type { Peer } from '../core/ask.ts'
 import { valuesOf } from '../wire/fields.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
@@ -10,7 +9,8 @@ import { http } from '../wire/node-http.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
 import { AdminProblem } from './admin-problem.ts'
-import type { createAdminApp } from './app.ts'
+import type { Answering } from './answering.ts'
+import type { AdminPorts } from './ports.ts'
 import { refusalMessage } from './refusal.ts'
 
 interface Options {
@@ -25,27 +25,26 @@ interface Options {
   readonly peers: PeerReader | undefined
 }
 
-type App = ReturnType<typeof createAdminApp>
-
-/** The operator's door. It never answers at a data door, and a data door never leads to it. */
+/**
+ * The operator's door. It never answers at a data door, and a data door never leads to it. What is behind it is loaded when
+ * somebody first asks: most sidecars are never asked, and it is 12 MB.
+ */
 export class AdminDoor {
   readonly #server: Server
-  readonly #app: App
+  readonly #ports: AdminPorts
   readonly #options: Options
   /** Asked at accept: later the socket may be closed, and its number another's. */
   readonly #peers = new WeakMap<Socket, Peer>()
+  #answering: Promise<Answering> | undefined
   #bound: Bound | undefined
 
-  constructor(app: App, options: Options) {
-    this.#app = app
+  constructor(ports: AdminPorts, options: Options) {
+    this.#ports = ports
     this.#options = options
-    const handle = getRequestListener((request, env) => this.#answer(request, env as Ends /* of node:http alone */), {
-      overrideGlobalObjects: false,
-    })
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
       const fault = siteFault(request, options)
       if (fault) refuse(response, fault)
-      else handle(request, response).catch(() => response.destroy())
+      else this.#answer(request, response).catch(() => response.destroy())
     })
     this.#server.on('connection', (socket: Socket) => {
       const peer = options.peers?.read(socket)
@@ -54,8 +53,10 @@ export class AdminDoor {
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  #answer(request: Request, { incoming, outgoing }: Ends): Response | Promise<Response> {
-    return this.#app.fetch(request, { incoming, outgoing, peer: this.#peers.get(incoming.socket) })
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    this.#answering ??= import('./answering.ts').then(({ createAnswering }) => createAnswering(this.#ports))
+    const answer = await this.#answering
+    await answer({ incoming, outgoing, peer: this.#peers.get(incoming.socket) })
   }
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
@@ -74,11 +75,6 @@ export class AdminDoor {
     this.#server.closeAllConnections()
     await closed
   }
-}
-
-interface Ends {
-  readonly incoming: IncomingMessage
-  readonly outgoing: ServerResponse
 }
 
 /** What probes ask for, under whatever name. */
