@@ -25,7 +25,7 @@ COPY --from=build /src/dist/sallyport.mjs /src/dist/sallyport-main.mjs /app/
 COPY --from=build --chown=65532:65532 /stage /app
 ENV NODE_COMPILE_CACHE=/app/compile-cache
 USER 65532:65532
-RUN ["/nodejs/bin/node", "--disable-sigusr1", "--disable-warning=ExperimentalWarning", "--disable-warning=DEP0060", "/app/sallyport.mjs", "--help"]
+RUN ["/nodejs/bin/node", "--disable-sigusr1", "--expose-gc", "--disable-warning=ExperimentalWarning", "--disable-warning=DEP0060", "/app/sallyport.mjs", "--help"]
 # A cache that was not written would cost nothing but its use, and nobody would notice.
 RUN ["/nodejs/bin/node", "-e", "process.exit(fs.readdirSync('/app/compile-cache').length === 0 ? 1 : 0)"]
 
@@ -45,5 +45,5 @@ USER 65532:65532
 WORKDIR /
 STOPSIGNAL SIGTERM
 # The flags are those of the first line of src/cli.ts; a test compares them.
-ENTRYPOINT ["/nodejs/bin/node", "--disable-sigusr1", "--disable-warning=ExperimentalWarning", "--disable-warning=DEP0060", "/app/sallyport.mjs"]
+ENTRYPOINT ["/nodejs/bin/node", "--disable-sigusr1", "--expose-gc", "--disable-warning=ExperimentalWarning", "--disable-warning=DEP0060", "/app/sallyport.mjs"]
 CMD ["serve", "--config", "/etc/sallyport/sallyport.yaml"]
