@@ -48,9 +48,8 @@ const MAX_COMMON_NAME = 64
 const NAME_CONSTRAINTS = '2.5.29.30'
 
 /** The library, loaded when the first certificate is made: a sidecar without `ca` spares its 10 MB. */
-export async function library(): Promise<typeof x509> {
-  await import('reflect-metadata')
-  return import('@peculiar/x509')
+export function library(): Promise<typeof import('./x509-library.ts')> {
+  return import('./x509-library.ts')
 }
 
 /** A new key. `privatePem` can read it out again. */
