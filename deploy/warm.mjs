@@ -1,10 +1,10 @@
-// Starts the bundle as a sidecar does, asks its admin door once, and ends it: what Node compiled for that is then in its compile
+// Starts the bundle beside it as a sidecar does, asks its admin door once, and ends it: what Node compiled for that is then in its compile
 // cache. The Dockerfile runs this where the cache will be read; no part of it gets into the image.
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 
 const directory = mkdtempSync(join(tmpdir(), 'warm-'))
 const config = join(directory, 'sallyport.yaml')
@@ -30,8 +30,8 @@ const settings = {
 writeFileSync(join(directory, 'key'), randomBytes(24).toString('hex'), { mode: 0o600 })
 writeFileSync(config, JSON.stringify(settings), { mode: 0o600 })
 
-const bundle = resolve(process.argv[2] ?? '/app/sallyport.mjs')
-process.argv.splice(1, 2, bundle, 'serve', '--config', config)
+const bundle = join(import.meta.dirname, 'sallyport.mjs')
+process.argv.splice(1, 1, bundle, 'serve', '--config', config)
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 // It is ready when its import is done, or has said what is wrong.
 await import(bundle)
