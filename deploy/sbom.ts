@@ -11,8 +11,9 @@ interface Locked {
 
 /**
  * The bill of materials of a bundle, as CycloneDX 1.6: the packages that files of it come from (`folders`, relative to
- * `root`), and no others. `npm sbom` lists what is installed; here it counts what is in the bundle. It has no date and no
- * random number: the same lock and the same source give the same bill.
+ * `root`), and no others. `npm sbom` lists what is installed; with `--omit dev` it leaves out 19 packages of ours that a
+ * development package needs, too (npm 11.19). It has no date and no random number: the same lock and the same source give
+ * the same bill.
  * @see https://cyclonedx.org/docs/1.6/json/
  */
 export function sbomOf(root: string, folders: readonly string[]): object {
