@@ -91,17 +91,18 @@ test('what we add to the base image is small, soon ready, and small while idle',
   const tar = execFileSync('tar', ['-C', join(root, 'image'), '-c', 'app'], { maxBuffer: 2 ** 28 })
   const sizeMiB = gzipSync(tar).length / 2 ** 20
   const { child, readyMs } = await serve()
+  const cpuMs = Number(readFileSync(`/proc/${child.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
   const [rss, dirty] = [memoryMiB(child.pid, 'Rss'), memoryMiB(child.pid, 'Private_Dirty')]
   process.stdout.write(
-    `image: ${sizeMiB.toFixed(1)} MiB as tar.gz; ready after ${readyMs.toFixed(0)} ms; idle ${rss.toFixed(0)} MiB resident, ${dirty.toFixed(0)} private and dirty\n`,
+    `image: ${sizeMiB.toFixed(1)} MiB as tar.gz; ready after ${readyMs.toFixed(0)} ms, ${cpuMs.toFixed(0)} of them on a core; idle ${rss.toFixed(0)} MiB resident, ${dirty.toFixed(0)} private and dirty\n`,
   )
-  // 1.5 measured; the goal for all of the image but Node is 90.
+  // 1.3 measured; the goal for all of the image but Node is 90.
   expect(sizeMiB).toBeLessThan(5)
   // 75 to 77, and 28 to 29, measured. Files of Node count in the first number; the second is the process's own.
   expect(rss).toBeLessThan(85)
   expect(dirty).toBeLessThan(36)
-  // What a start takes on a machine that others use says little. Ten times that would be a fault.
-  expect(readyMs).toBeLessThan(4_000)
+  // 260 to 310 measured. How long that takes on a machine that others use, too, says nothing: it is printed.
+  expect(cpuMs).toBeLessThan(900)
 })
 
 test('the start reads the compile cache that the image brings along, for every file it loads', () => {
