@@ -1,5 +1,5 @@
-// Starts the bundle beside it as a sidecar does, asks its admin door once, and ends it: what Node compiled for that is then in its compile
-// cache. The Dockerfile runs this where the cache will be read; no part of it gets into the image.
+// Starts the bundle beside it as a sidecar does, asks its admin door once, and ends it: what Node compiled for that is then in
+// its compile cache. The Dockerfile runs this where the cache will be read; no part of it gets into the image.
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
