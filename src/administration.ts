@@ -1,6 +1,5 @@
 import { dirname } from 'node:path'
 import { AdminDoor } from './admin/admin-door.ts'
-import { createAdminApp } from './admin/app.ts'
 import { HealthDoor } from './admin/health-door.ts'
 import type { InventoryFacts } from './admin/inventory.ts'
 import { buildOperators, defaultOperators } from './admin/operators.ts'
@@ -38,7 +37,7 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
   const peers = readerFor(admin, log)
   const isDefault = Object.keys(admin.operators).length === 0
   const operators = isDefault ? defaultOperators(admin.listen, peers && process.geteuid?.()) : admin.operators
-  const app = createAdminApp({
+  const ports: AdminPorts = {
     metrics: parts.metrics,
     isReady: parts.isReady,
     store,
@@ -55,10 +54,10 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     policy: () => snapshot().policy,
     inventoryFacts: () => inventoryFacts(parts.current(), store),
     onFault: (id, error) => log.error({ id, error: describe(error) }, 'the admin API could not answer'),
-  })
+  }
   const { listen, mode, url } = admin
   const hostnames = url === undefined ? [] : [new URL(url).hostname]
-  return new AdminDoor(app, { listen, mode, directory, peers, hostnames })
+  return new AdminDoor(ports, { listen, mode, directory, peers, hostnames })
 }
 
 /** The answer for one reading of the settings is made once. */

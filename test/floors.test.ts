@@ -89,6 +89,17 @@ test('each npm package is imported in its own rooms alone', () => {
   expect(wrong).toEqual([])
 })
 
+test('what costs megabytes to import as a whole is imported by one file, which says why', () => {
+  const files = { 'node:http': 'src/wire/node-http.ts', undici: 'src/wire/undici.ts' }
+  const wrong = imports
+    // The doctor's programs are texts, which other processes run.
+    .filter(({ isType, file }) => !isType && file !== 'src/cli/doctor/programs.ts')
+    .filter(({ file, from }) =>
+      Object.entries(files).some(([name, home]) => from.split('/')[0] === name && file !== home),
+    )
+  expect(wrong).toEqual([])
+})
+
 test('core has no clock and no I/O', () => {
   const pure = new Set(['node:crypto', 'node:net', 'node:url'])
   expect(

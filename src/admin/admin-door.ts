@@ -1,15 +1,16 @@
 import { randomUUIDv7 } from 'node:crypto'
-import http from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { resolve } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
 import type { Peer } from '../core/ask.ts'
 import { valuesOf } from '../wire/fields.ts'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import { http } from '../wire/node-http.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
 import { AdminProblem } from './admin-problem.ts'
-import type { createAdminApp } from './app.ts'
+import type { Answering } from './answering.ts'
+import type { AdminPorts } from './ports.ts'
 import { refusalMessage } from './refusal.ts'
 
 interface Options {
@@ -24,27 +25,26 @@ interface Options {
   readonly peers: PeerReader | undefined
 }
 
-type App = ReturnType<typeof createAdminApp>
-
-/** The operator's door. It never answers at a data door, and a data door never leads to it. */
+/**
+ * The operator's door. It never answers at a data door, and a data door never leads to it. What is behind it is loaded when
+ * somebody first asks: most sidecars are never asked, and it is 12 MB.
+ */
 export class AdminDoor {
-  readonly #server: http.Server
-  readonly #app: App
+  readonly #server: Server
+  readonly #ports: AdminPorts
   readonly #options: Options
   /** Asked at accept: later the socket may be closed, and its number another's. */
   readonly #peers = new WeakMap<Socket, Peer>()
+  #answering: Promise<Answering> | undefined
   #bound: Bound | undefined
 
-  constructor(app: App, options: Options) {
-    this.#app = app
+  constructor(ports: AdminPorts, options: Options) {
+    this.#ports = ports
     this.#options = options
-    const handle = getRequestListener((request, env) => this.#answer(request, env as Ends /* of node:http alone */), {
-      overrideGlobalObjects: false,
-    })
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
       const fault = siteFault(request, options)
       if (fault) refuse(response, fault)
-      else handle(request, response).catch(() => response.destroy())
+      else this.#answer(request, response).catch(() => response.destroy())
     })
     this.#server.on('connection', (socket: Socket) => {
       const peer = options.peers?.read(socket)
@@ -53,8 +53,10 @@ export class AdminDoor {
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  #answer(request: Request, { incoming, outgoing }: Ends): Response | Promise<Response> {
-    return this.#app.fetch(request, { incoming, outgoing, peer: this.#peers.get(incoming.socket) })
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    this.#answering ??= import('./answering.ts').then(({ createAnswering }) => createAnswering(this.#ports))
+    const answer = await this.#answering
+    await answer({ incoming, outgoing, peer: this.#peers.get(incoming.socket) })
   }
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
@@ -75,11 +77,6 @@ export class AdminDoor {
   }
 }
 
-interface Ends {
-  readonly incoming: http.IncomingMessage
-  readonly outgoing: http.ServerResponse
-}
-
 /** What probes ask for, under whatever name. */
 const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
 
@@ -87,7 +84,7 @@ const OPEN = new Set(['/livez', '/readyz', '/startupz', '/metrics'])
  * A page that rebinds its name to this address, or a browser that asks for a page of another origin, must not reach what is
  * for the operator. On a Unix socket too: people forward those to a port, where the kernel then vouches for their browser.
  */
-function siteFault(request: http.IncomingMessage, { listen, hostnames = [] }: Options): SiteFault | undefined {
+function siteFault(request: IncomingMessage, { listen, hostnames = [] }: Options): SiteFault | undefined {
   const { rawHeaders, url = '' } = request
   if (listen.startsWith('unix:') && OPEN.has(url)) return undefined
   // Of two, some would read the one and some the other.
@@ -102,7 +99,7 @@ function siteFault(request: http.IncomingMessage, { listen, hostnames = [] }: Op
  * An issuer sends the browser back to us, and links to a login come from anywhere. Such a visit is a whole page, never a part of
  * one; it does nothing by itself but begin a login, and ends one by a state and a cookie that no other page knows.
  */
-function isVisit({ method, url = '', headers }: http.IncomingMessage): boolean {
+function isVisit({ method, url = '', headers }: IncomingMessage): boolean {
   const { 'sec-fetch-mode': mode = 'navigate', 'sec-fetch-dest': dest = 'document', origin } = headers
   return (
     method === 'GET' && url.startsWith('/login/') && mode === 'navigate' && dest === 'document' && origin === undefined
@@ -116,7 +113,7 @@ function withoutSite(fields: readonly string[]): readonly string[] {
 type SiteFault = 'host-misdirected' | 'cross-site'
 
 /** Before anything else looks at the request. */
-function refuse(response: http.ServerResponse, fault: SiteFault): void {
+function refuse(response: ServerResponse, fault: SiteFault): void {
   const { status, headers, body } = refusalMessage(new AdminProblem(fault), randomUUIDv7())
   response.writeHead(status, headers).end(body)
 }

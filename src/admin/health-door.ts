@@ -1,7 +1,8 @@
-import http from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
 import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import { http } from '../wire/node-http.ts'
 
 interface Options {
   readonly listen: string
@@ -24,7 +25,7 @@ const MAX_CONNECTIONS = 64
  */
 export class HealthDoor {
   readonly #options: Options
-  readonly #server: http.Server
+  readonly #server: Server
   #bound: Bound | undefined
 
   constructor(options: Options) {
@@ -36,14 +37,14 @@ export class HealthDoor {
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { status, type, body } = await this.#answerTo(request)
     const length = Buffer.byteLength(body)
     response.writeHead(status, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' })
     response.end(body)
   }
 
-  async #answerTo({ method, url = '' }: http.IncomingMessage): Promise<Answer> {
+  async #answerTo({ method, url = '' }: IncomingMessage): Promise<Answer> {
     if (method !== 'GET' && method !== 'HEAD') return said(405, 'this door answers GET')
     switch (url) {
       case '/livez':

@@ -2,10 +2,11 @@ import type { BlockList } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { Client, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { Problem } from '../core/problem.ts'
 import type { HeldSecret } from '../core/secret.ts'
 import type { Dialer } from '../wire/dial.ts'
+import { Client } from '../wire/undici.ts'
 import { SendError, type Sent } from './delivery.ts'
 
 interface Options {

@@ -1,6 +1,7 @@
 import { randomBytes, webcrypto } from 'node:crypto'
 import type * as x509 from '@peculiar/x509'
 import { addressOf } from './names.ts'
+import type * as parts from './x509-library.ts'
 
 /** A certificate and its private key (PKCS #8), both PEM. */
 export interface Identity {
@@ -48,9 +49,8 @@ const MAX_COMMON_NAME = 64
 const NAME_CONSTRAINTS = '2.5.29.30'
 
 /** The library, loaded when the first certificate is made: a sidecar without `ca` spares its 10 MB. */
-export async function library(): Promise<typeof x509> {
-  await import('reflect-metadata')
-  return import('@peculiar/x509')
+export function library(): Promise<typeof parts> {
+  return import('./x509-library.ts')
 }
 
 /** A new key. `privatePem` can read it out again. */

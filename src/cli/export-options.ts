@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Place } from '../egress/egress.ts'
 import type { Label } from '../egress/pods.ts'
-import { exportNftables, exportPolicies, type PodOptions } from './export.ts'
+import type { PodOptions } from './export.ts'
+import { lazily } from './lazily.ts'
 
 /** Adds `sallyport export` to the command line. */
 export function registerExport(program: Command, configOption: () => Option): void {
@@ -12,8 +13,8 @@ export function registerExport(program: Command, configOption: () => Option): vo
     )
   const form = (name: string, description: string) =>
     common(parent.command(name).description(description).addOption(configOption().makeOptionMandatory()))
-  pods(form('networkpolicy', NETWORKPOLICY)).action((options: PodOptions) => exportPolicies('networkpolicy', options))
-  pods(form('cilium', CILIUM)).action((options: PodOptions) => exportPolicies('cilium', options))
+  pods(form('networkpolicy', NETWORKPOLICY)).action(policies('networkpolicy'))
+  pods(form('cilium', CILIUM)).action(policies('cilium'))
   form('nftables', NFTABLES)
     .option('--sallyport-user <user>', 'number or name of the user that Sallyport runs as', user, '65532')
     .option(
@@ -27,7 +28,14 @@ export function registerExport(program: Command, configOption: () => Option): vo
       'send TCP to ports 80 and 443 to this port of this machine; without it to the transparent door of the settings, if there is one',
       port,
     )
-    .action(exportNftables)
+    .action(lazily(async () => (await import('./export.ts')).exportNftables))
+}
+
+function policies(form: 'networkpolicy' | 'cilium') {
+  return lazily(async () => {
+    const { exportPolicies } = await import('./export.ts')
+    return (options: PodOptions) => exportPolicies(form, options)
+  })
 }
 
 const NETWORKPOLICY =

@@ -1,19 +1,13 @@
 import { Command, Option } from 'commander'
 import about from '../../package.json' with { type: 'json' }
-import { exportCertificate, printBundlePath, rotate } from './ca.ts'
-import { check } from './check.ts'
-import { doctor } from './doctor.ts'
-import { printEnvironment } from './env.ts'
 import { type Format, formats } from './env-formats.ts'
 import { EXIT } from './exit-codes.ts'
 import { registerExport } from './export-options.ts'
+import { lazily } from './lazily.ts'
 import { addCompletion } from './operator/complete.ts'
 import { registerOperatorVerbs } from './operator/register.ts'
-import { type LiveWhyOptions, whyLive } from './operator/why.ts'
-import { listPresets, showPreset } from './preset.ts'
-import { runCommand } from './run.ts'
-import { serve } from './serve.ts'
-import { why } from './why.ts'
+import type { LiveWhyOptions } from './operator/why.ts'
+import type { why } from './why.ts'
 
 function configOption(): Option {
   return new Option('--config <file>', 'settings file').env('SALLYPORT_CONFIG')
@@ -34,13 +28,15 @@ program
   .description('open the doors and serve until SIGTERM; on SIGHUP, read the settings again')
   .addOption(configOption().makeOptionMandatory())
   .option('--watch', 'read the settings again whenever their file is another')
-  .action(async ({ config, ...options }: { config: string; watch?: true }) => serve(config, options))
+  .action(async ({ config, ...options }: { config: string; watch?: true }) =>
+    (await import('./serve.ts')).serve(config, options),
+  )
 
 program
   .command('check')
   .description('read the settings and everything they refer to; exit 0 when all is right, 2 with the faults otherwise')
   .addOption(configOption().makeOptionMandatory())
-  .action(async ({ config }: { config: string }) => check(config))
+  .action(async ({ config }: { config: string }) => (await import('./check.ts')).check(config))
 
 program
   .command('why')
@@ -58,7 +54,9 @@ program
   .option('--method <method>', 'HTTP method, or CONNECT', 'GET')
   .option('--json', 'print JSON')
   .action(async (url: string, options: Parameters<typeof why>[1] & LiveWhyOptions & { readonly live?: true }) =>
-    options.live ? whyLive(url, options) : why(url, options),
+    options.live
+      ? (await import('./operator/why.ts')).whyLive(url, options)
+      : (await import('./why.ts')).why(url, options),
   )
 
 program
@@ -77,7 +75,7 @@ program
   .option('--ca <file>', 'with --proxy: PEM file of its authority, or its bundle')
   .option('--quiet', 'say nothing of what was refused to the command, or goes past the sidecar')
   .passThroughOptions()
-  .action(async (command: string[], options: Parameters<typeof runCommand>[1]) => runCommand(command, options))
+  .action(lazily(async () => (await import('./run.ts')).runCommand))
 
 program
   .command('env')
@@ -86,7 +84,7 @@ program
   .option('--caller <name>', 'as whom it asks; may be left out where the settings name one caller')
   .addOption(new Option('--format <format>', 'how').choices(Object.keys(formats)).default('shell' satisfies Format))
   .option('--json', 'the same as --format json')
-  .action(async (options: Parameters<typeof printEnvironment>[0]) => printEnvironment(options))
+  .action(lazily(async () => (await import('./env.ts')).printEnvironment))
 
 const ca = program.command('ca').description('the authority that answers for intercepted hosts')
 
@@ -94,26 +92,26 @@ ca.command('export')
   .description('print the certificate that clients are to trust')
   .addOption(configOption().makeOptionMandatory())
   .option('--bundle', 'behind the public ones, because most clients trust one file and nothing else')
-  .action(async (options: Parameters<typeof exportCertificate>[0]) => exportCertificate(options))
+  .action(lazily(async () => (await import('./ca.ts')).exportCertificate))
 
 ca.command('path')
   .description(
     'print the path of the bundle, public certificates and ours; makes the authority where there is none yet',
   )
   .addOption(configOption().makeOptionMandatory())
-  .action(async (options: Parameters<typeof printBundlePath>[0]) => printBundlePath(options))
+  .action(lazily(async () => (await import('./ca.ts')).printBundlePath))
 
 ca.command('rotate')
   .description('make a new key and certificate; whoever trusts the old one has to be given the new one')
   .addOption(configOption().makeOptionMandatory())
-  .action(async (options: Parameters<typeof rotate>[0]) => rotate(options))
+  .action(lazily(async () => (await import('./ca.ts')).rotate))
 
 program
   .command('doctor')
   .description('say what is wrong from here, and the line that mends it; the exit code is the number of failures')
   .addOption(configOption().makeOptionMandatory())
   .option('--json', 'print JSON')
-  .action(async (options: Parameters<typeof doctor>[0]) => doctor(options))
+  .action(lazily(async () => (await import('./doctor.ts')).doctor))
 
 registerExport(program, configOption)
 
@@ -123,14 +121,14 @@ preset
   .command('list')
   .description('list presets')
   .option('--json', 'print JSON')
-  .action((options: Parameters<typeof listPresets>[0]) => listPresets(options))
+  .action(lazily(async () => (await import('./preset.ts')).listPresets))
 
 preset
   .command('show')
   .description('print what a preset fills in, for each kind of credential, and its parameters')
   .argument('<name>')
   .option('--json', 'print JSON')
-  .action((name: string, options: Parameters<typeof showPreset>[1]) => showPreset(name, options))
+  .action(lazily(async () => (await import('./preset.ts')).showPreset))
 
 registerOperatorVerbs(program)
 

@@ -18,7 +18,16 @@ export async function serve(file: string, { watch }: { readonly watch?: true } =
   })
   if (!house) return
   obeySignals(house)
+  giveBack()
   process.stdout.write(readyLine(house))
+}
+
+/**
+ * Gives back what the start has left behind, 7 of some 37 MB that are this process's own: nothing else would, as long as it
+ * idles. Some 50 ms, before anybody was told that it is ready. Without `--expose-gc` it stays as it is.
+ */
+function giveBack(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
 function readyLine({ listeners, admin, health }: House): string {

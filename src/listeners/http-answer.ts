@@ -1,8 +1,9 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Problem } from '../core/problem.ts'
 import type { RefusingAnswer } from '../gate/exchange.ts'
 import { valuesOf } from '../wire/fields.ts'
+import { http } from '../wire/node-http.ts'
 import { type Challenge, refusalMessage } from '../wire/refusal.ts'
 
 /** What of a refused body is read to keep the connection; more is not worth it. */
@@ -133,7 +134,7 @@ export class HttpAnswer implements RefusingAnswer {
     response.sendDate = valuesOf(fields, 'date').length === 0
     if (this.#options.isDraining()) this.isLast = true
     const all = this.isLast ? [...fields, 'Connection', 'close'] : [...fields]
-    response.writeHead(status, REASON_PHRASE.test(statusText) ? statusText : (STATUS_CODES[status] ?? ''), all)
+    response.writeHead(status, REASON_PHRASE.test(statusText) ? statusText : (http.STATUS_CODES[status] ?? ''), all)
   }
 
   #unschedule(): void {

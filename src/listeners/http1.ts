@@ -1,4 +1,4 @@
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Problem } from '../core/problem.ts'
@@ -9,13 +9,14 @@ import { turnAway } from '../gate/turn-away.ts'
 import { exchangeUpgrade, type Switching } from '../gate/upgrade.ts'
 import type { Incoming } from '../relay/answer.ts'
 import { type Framing, judgeHead } from '../wire/framing.ts'
+import { http } from '../wire/node-http.ts'
 import { HttpAnswer } from './http-answer.ts'
 import type { Intake, Taken, Unfit } from './intake.ts'
 import { type Line, newLine } from './line.ts'
 import { refuseOnSocket } from './socket-answer.ts'
 
 /** Every bound of the parser is said here, whatever Node's defaults are. */
-const SERVER_OPTIONS: http.ServerOptions = {
+const SERVER_OPTIONS: ServerOptions = {
   insecureHTTPParser: false,
   // Node would answer by itself, unrecorded, and take in what follows; judgeHead refuses it like any other fault.
   requireHostHeader: false,
@@ -40,7 +41,7 @@ export interface Http1Hooks {
 /** HTTP/1 on connections that a door has accepted, or that came out of a tunnel. It parses and answers. */
 export class Http1 {
   /** Listens where the door binds it; connections may also be handed to it by `accept`. */
-  readonly server: http.Server
+  readonly server: Server
   readonly #intake: Intake
   readonly #hooks: Http1Hooks
   readonly #lines = new WeakMap<Duplex, Line>()

@@ -1,9 +1,10 @@
 import type { BlockList } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { Client, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { Dialer } from './dial.ts'
 import { Turns } from './turns.ts'
+import { Client } from './undici.ts'
 
 const MAX_BODY_BYTES = 65_536
 const MAX_HEAD_BYTES = 16_384

@@ -5,7 +5,6 @@ import { text } from 'node:stream/consumers'
 import { Registry } from 'prom-client'
 import { expect, onTestFinished } from 'vitest'
 import { AdminDoor } from '../../src/admin/admin-door.ts'
-import { createAdminApp } from '../../src/admin/app.ts'
 import { LoginLinks } from '../../src/admin/login-links.ts'
 import { buildOperators } from '../../src/admin/operators.ts'
 import type { AdminPorts } from '../../src/admin/ports.ts'
@@ -115,7 +114,7 @@ export async function openTestDoor({
     onFault: () => undefined,
     ...over,
   }
-  const door = new AdminDoor(createAdminApp(ports), {
+  const door = new AdminDoor(ports, {
     listen: '127.0.0.1:0',
     mode: '0600',
     directory,

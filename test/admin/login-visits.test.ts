@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { AdminDoor } from '../../src/admin/admin-door.ts'
-import { createAdminApp } from '../../src/admin/app.ts'
 import { LoginLinks } from '../../src/admin/login-links.ts'
 import { htmlOf } from '../../src/admin/login-page.ts'
 import type { LoginDesk } from '../../src/credentials/login/desk.ts'
@@ -12,7 +11,7 @@ import { openTestDoor } from './door.ts'
 async function visit(path: string, fields: readonly string[], method = 'GET'): Promise<number> {
   const { ports } = await openTestDoor()
   const options = { listen: '127.0.0.1:0', mode: '0600', directory: '/', peers: undefined }
-  const door = new AdminDoor(createAdminApp(ports), { ...options, hostnames: ['sallyport.example.com'] })
+  const door = new AdminDoor(ports, { ...options, hostnames: ['sallyport.example.com'] })
   try {
     const head = [`${method} ${path} HTTP/1.1`, ...fields, 'Connection: close'].map((line) => `${line}\r\n`)
     return (await sendRaw(await door.open(), `${head.join('')}\r\n`)).status

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { expect, onTestFinished, test } from 'vitest'
 import { AdminDoor } from '../../src/admin/admin-door.ts'
-import { createAdminApp } from '../../src/admin/app.ts'
 import { openApiDocument } from '../../src/admin/openapi.ts'
 import { routes } from '../../src/admin/routes.ts'
 import { privateDirectory, remove } from '../support/sallyport.ts'
@@ -43,7 +42,7 @@ test('at a Unix socket the document says so', async () => {
   const directory = privateDirectory()
   const { ports } = await openTestDoor()
   const listen = `unix:${join(directory, 'admin.sock')}`
-  const door = new AdminDoor(createAdminApp(ports), { listen, mode: '0600', directory, peers: undefined })
+  const door = new AdminDoor(ports, { listen, mode: '0600', directory, peers: undefined })
   const address = await door.open()
   onTestFinished(async () => {
     await door.close()

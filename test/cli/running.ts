@@ -9,6 +9,7 @@ import { eventually, privateDirectory, remove, runCli, writeSecret } from '../su
 export const CLI = [
   process.execPath,
   '--disable-sigusr1',
+  '--expose-gc',
   '--disable-warning=ExperimentalWarning',
   new URL('../../deploy/start.mjs', import.meta.url).pathname,
 ]

@@ -99,7 +99,12 @@ test.each(['v26.10.0', 'v26.11.3', 'v26.100.0', 'v27.0.0', 'v30.2.0'])(
   'without packages it takes Node %s from PATH, with the flags of src/cli.ts',
   (version) => {
     const { root, run } = bareCheckout(version)
-    const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
+    const flags = [
+      '--disable-sigusr1',
+      '--expose-gc',
+      '--disable-warning=ExperimentalWarning',
+      '--disable-warning=DEP0060',
+    ]
     expect(run().stdout.split('\n')).toEqual([...flags, join(root, 'deploy/start.mjs'), 'why', 'a b', ''])
   },
 )

@@ -86,7 +86,7 @@ export async function runCli(args: readonly string[], options: Options & { reado
 /** As deploy/start.mjs has it. */
 const COMPILE_CACHE = new URL('../../node_modules/.cache/sallyport', import.meta.url).pathname
 
-const FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
+const FLAGS = ['--disable-sigusr1', '--expose-gc', '--disable-warning=ExperimentalWarning', '--disable-warning=DEP0060']
 
 function spawnCli(
   args: readonly string[],

@@ -1,9 +1,10 @@
-import http from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { issuerSettings, needsOf, type SourceSettings } from '../../credentials/registry.ts'
 import { z } from '../../forms/zod.ts'
 import type { Settings } from '../../settings/schema.ts'
 import type { ListenAddress } from '../../wire/listen.ts'
+import { http } from '../../wire/node-http.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { atChosenPort, serveLine } from './doors.ts'
 import { examine, type Told } from './finding.ts'
@@ -126,7 +127,7 @@ export async function ask(place: ListenAddress, path: string, signal: AbortSigna
 }
 
 /** The answer to a request, whose errors from then on are those of the answer. */
-export function responseTo(asked: http.ClientRequest): Promise<http.IncomingMessage> {
+export function responseTo(asked: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => asked.once('response', resolve).once('error', reject))
 }
 

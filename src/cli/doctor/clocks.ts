@@ -1,9 +1,10 @@
-import http from 'node:http'
+import type { RequestOptions } from 'node:http'
 import { Problem } from '../../core/problem.ts'
 import type { IssuerSettings } from '../../credentials/registry.ts'
 import { toBlockList } from '../../forms/network.ts'
 import type { References } from '../../secrets/reference.ts'
 import type { Destination } from '../../wire/dial.ts'
+import { http } from '../../wire/node-http.ts'
 import { trustOf } from '../../wire/trust.ts'
 import { responseTo } from './admin.ts'
 import type { Told } from './finding.ts'
@@ -55,7 +56,7 @@ async function secondsAhead(issuer: Issuer, { dialer, clock }: Site, signal: Abo
 /** What the Date field leaves out, on average. */
 const HALF_A_SECOND = 500
 
-function requestFor({ host, pathname, search }: URL): http.RequestOptions {
+function requestFor({ host, pathname, search }: URL): RequestOptions {
   return { path: `${pathname}${search}`, headers: { host, connection: 'close' } }
 }
 

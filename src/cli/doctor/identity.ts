@@ -1,4 +1,4 @@
-import http from 'node:http'
+import { http } from '../../wire/node-http.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { responseTo } from './admin.ts'
 import { environmentLine } from './environment-line.ts'

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { shakeHands } from '../../listeners/handshake.ts'
+import { http } from '../../wire/node-http.ts'
 
 /** How the TLS of one client ended: with a request, or with what it thought of the certificate, in words. */
 export type Verdict = 'trusts' | { readonly says: string }

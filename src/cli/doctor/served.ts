@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import http from 'node:http'
+import type { ClientRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { connect } from 'node:tls'
 import { certificatesIn } from '../../ca/pem.ts'
+import { http } from '../../wire/node-http.ts'
 import { codeOf, opening } from '../../wire/opening.ts'
 import type { Found } from './authority.ts'
 import { examine, type Told } from './finding.ts'
@@ -58,7 +59,7 @@ async function openTunnel({ place, host, port, caller, key }: Visit, signal: Abo
   }
 }
 
-function tunnelOf(asked: http.ClientRequest): Promise<Answer> {
+function tunnelOf(asked: ClientRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     asked.once('error', reject).once('connect', ({ statusCode, headers }, socket) => {
       if (statusCode === 200) return resolve({ socket })

@@ -1,7 +1,8 @@
-import http from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { z } from '../../forms/zod.ts'
+import { http } from '../../wire/node-http.ts'
 import { codeOf } from '../../wire/opening.ts'
 import type { OperatorDoor } from './door.ts'
 
@@ -73,7 +74,7 @@ async function send(
   { place, token, said }: OperatorDoor,
   { method = 'GET', path, query = {}, body }: Request,
   signal: AbortSignal,
-): Promise<http.IncomingMessage> {
+): Promise<IncomingMessage> {
   const to = place.kind === 'unix' ? { socketPath: place.path } : { host: place.host, port: place.port }
   const payload = body === undefined ? undefined : JSON.stringify(body)
   const headers = {

@@ -1,14 +1,6 @@
 import type { Command } from 'commander'
-import { z } from '../../forms/zod.ts'
 import { BASH_COMPLETION } from './bash-completion.ts'
-import { ask } from './client.ts'
-import { type DoorOptions, findDoor } from './door.ts'
-
-/** Names that a shell can complete, as the running sidecar has them. */
-interface Names {
-  readonly callers: readonly string[]
-  readonly connections: readonly string[]
-}
+import type { DoorOptions } from './door.ts'
 
 /**
  * Adds `sallyport complete SHELL`, which prints a script for that shell, and what the script asks: words, and names from
@@ -22,6 +14,7 @@ export async function addCompletion(program: Command, argv: readonly string[]): 
   const completion = tab(program)
   // The script asks by `complete -- WORDS`; nobody else waits for names.
   if (argv[1] !== '--') return
+  const { namesFrom } = await import('./names.ts')
   const { callers, connections } = await namesFrom(doorIn(argv.slice(2)))
   const holders = callers.map(String)
   for (const [command, option, names] of [
@@ -80,23 +73,5 @@ function doorIn(words: readonly string[]): DoorOptions {
     config: valueOf('--config') ?? process.env['SALLYPORT_CONFIG'],
     admin: valueOf('--admin') ?? process.env['SALLYPORT_ADMIN'],
     tokenFile: valueOf('--token-file') ?? process.env['SALLYPORT_ADMIN_TOKEN_FILE'],
-  }
-}
-
-const page = z.object({ items: z.array(z.object({ name: z.string() })) })
-
-/** No names, where no sidecar is found: a shell that completes says nothing of errors. */
-async function namesFrom(options: DoorOptions): Promise<Names> {
-  try {
-    const door = await findDoor(options)
-    const [callers, connections] = await Promise.all(
-      ['/v1/callers', '/v1/connections'].map(async (path) => ask(door, page, { path, query: { limit: 1000 } })),
-    )
-    return {
-      callers: callers?.items.map(({ name }) => name) ?? [],
-      connections: connections?.items.map(({ name }) => name) ?? [],
-    }
-  } catch {
-    return { callers: [], connections: [] }
   }
 }

@@ -1,14 +1,7 @@
 import { type Command, Option } from 'commander'
 import { EXIT } from '../exit-codes.ts'
-import { type AuditOptions, blastRadius, exportAudit, search, tail } from './audit.ts'
-import { addCaller, listCallers, removeCaller, rotateKey } from './callers.ts'
-import { disableConnection, enableConnection, listConnections, showConnection } from './connections.ts'
-import { grant, grants, revoke } from './grants.ts'
-import { inventory } from './inventory.ts'
-import { login, logout } from './logins.ts'
-import { replay, suggest } from './policy.ts'
-import { listSecrets, removeSecret, rotateSecret, setSecret } from './secrets.ts'
-import { verify } from './verify.ts'
+import { lazily } from '../lazily.ts'
+import type { AuditOptions } from './audit.ts'
 
 /** Adds the verbs that ask a running sidecar, at its operator's door. */
 export function registerOperatorVerbs(program: Command): void {
@@ -24,7 +17,7 @@ export function registerOperatorVerbs(program: Command): void {
   operator(program.command('inventory'))
     .description('who holds which connection, when it was used last, unused grants, the age of each long-lived secret')
     .option('--since <time>', 'count uses from then on, as in 30d; 90 days without it')
-    .action(inventory)
+    .action(lazily(async () => (await import('./inventory.ts')).inventory))
 }
 
 /** What every one of these verbs takes. */
@@ -56,31 +49,33 @@ function registerGrants(program: Command): void {
     .option('--openapi <file>', 'an API description, read here; with --operations, instead of methods and paths')
     .option('--operations <ids>', 'as in listContacts,getContact: what is let through of it', listOf)
     .option('--until <time>', 'as in 30d, 12h or 2027-06-30T00:00:00Z')
-    .action(grant)
+    .action(lazily(async () => (await import('./grants.ts')).grant))
   operator(program.command('revoke'))
     .description('take it back: the very next request is refused, what is under way is cut')
     .argument('[connection]')
     .option('--from <holder>', 'name of a caller, or group:NAME')
     .option('--id <id>', 'that grant alone, as `grants` lists it; instead of a connection and --from')
-    .action(revoke)
+    .action(lazily(async () => (await import('./grants.ts')).revoke))
   operator(program.command('grants'))
     .description('list grants, those of the settings file and those made while running')
     .option('--caller <name>')
     .option('--group <name>')
     .option('--connection <name>')
-    .action(grants)
+    .action(lazily(async () => (await import('./grants.ts')).grants))
 }
 
 function registerCallers(caller: Command): void {
   operator(caller.command('add'))
     .description('add a caller; prints its key, this once')
     .argument('<name>')
-    .action(addCaller)
-  operator(caller.command('list')).description('list callers').action(listCallers)
+    .action(lazily(async () => (await import('./callers.ts')).addCaller))
+  operator(caller.command('list'))
+    .description('list callers')
+    .action(lazily(async () => (await import('./callers.ts')).listCallers))
   operator(caller.command('remove'))
     .description('remove a caller, with its keys and grants')
     .argument('<name>')
-    .action(removeCaller)
+    .action(lazily(async () => (await import('./callers.ts')).removeCaller))
   operator(caller.command('rotate-key'))
     .description('give a caller another key; prints it, this once')
     .argument('<name>')
@@ -88,18 +83,26 @@ function registerCallers(caller: Command): void {
       '--overlap <duration>',
       'how long the key before it goes on being good, as in 1h; without it, it ends at once',
     )
-    .action(rotateKey)
+    .action(lazily(async () => (await import('./callers.ts')).rotateKey))
 }
 
 function registerConnections(connection: Command): void {
-  operator(connection.command('list')).description('list connections').action(listConnections)
-  operator(connection.command('show')).description('one connection').argument('<name>').action(showConnection)
+  operator(connection.command('list'))
+    .description('list connections')
+    .action(lazily(async () => (await import('./connections.ts')).listConnections))
+  operator(connection.command('show'))
+    .description('one connection')
+    .argument('<name>')
+    .action(lazily(async () => (await import('./connections.ts')).showConnection))
   operator(connection.command('disable'))
     .description('switch a connection off for everybody, at once')
     .argument('<name>')
     .option('--reason <text>', 'why, for whoever finds it switched off')
-    .action(disableConnection)
-  operator(connection.command('enable')).description('switch it on again').argument('<name>').action(enableConnection)
+    .action(lazily(async () => (await import('./connections.ts')).disableConnection))
+  operator(connection.command('enable'))
+    .description('switch it on again')
+    .argument('<name>')
+    .action(lazily(async () => (await import('./connections.ts')).enableConnection))
 }
 
 function registerLogins(program: Command): void {
@@ -108,12 +111,12 @@ function registerLogins(program: Command): void {
     .argument('<connection>')
     .option('--caller <name>', 'for whom, where each caller has a login of its own')
     .option('--no-browser', 'print the address, and read the one that the browser ends at from standard input')
-    .action(login)
+    .action(lazily(async () => (await import('./logins.ts')).login))
   operator(program.command('logout'))
     .description('forget that consent: the very next request is refused')
     .argument('<connection>')
     .option('--caller <name>', 'whose, where each caller has its own')
-    .action(logout)
+    .action(lazily(async () => (await import('./logins.ts')).logout))
 }
 
 function registerSecrets(secret: Command): void {
@@ -121,13 +124,18 @@ function registerSecrets(secret: Command): void {
     .description('seal a secret from standard input')
     .argument('<name>')
     .option('--offline', 'open the store of --config by itself, where no sidecar can start without this secret')
-    .action(setSecret)
-  operator(secret.command('rotate')).description('seal its next version').argument('<name>').action(rotateSecret)
+    .action(lazily(async () => (await import('./secrets.ts')).setSecret))
+  operator(secret.command('rotate'))
+    .description('seal its next version')
+    .argument('<name>')
+    .action(lazily(async () => (await import('./secrets.ts')).rotateSecret))
   operator(secret.command('remove'))
     .description('remove a secret that the settings of the sidecar do not name')
     .argument('<name>')
-    .action(removeSecret)
-  operator(secret.command('list')).description('list secrets, without them').action(listSecrets)
+    .action(lazily(async () => (await import('./secrets.ts')).removeSecret))
+  operator(secret.command('list'))
+    .description('list secrets, without them')
+    .action(lazily(async () => (await import('./secrets.ts')).listSecrets))
 }
 
 function registerAudit(audit: Command): void {
@@ -136,13 +144,13 @@ function registerAudit(audit: Command): void {
     .option('--id <uuid>', 'what an app was refused with: the "instance" of its problem')
     .option('--would-refuse <code>', 'what report mode let through; reads every record of that time, so use --since')
     .option('--limit <count>', 'records at most; 1000 is the most', '100')
-    .action(search)
+    .action(lazily(async () => (await import('./audit.ts')).search))
   filters(operator(audit.command('tail')))
     .description('records as they are written, as JSON lines')
-    .action(tail)
+    .action(lazily(async () => (await import('./audit.ts')).tail))
   period(filters(operator(audit.command('export'))))
     .description('records exactly as they were written, oldest first, as JSON lines')
-    .action(exportAudit)
+    .action(lazily(async () => (await import('./audit.ts')).exportAudit))
   operator(audit.command('verify'))
     .description(`whether an audit is whole and unaltered; exit ${EXIT.refused} with the first thing that is wrong`)
     .argument(
@@ -156,12 +164,17 @@ function registerAudit(audit: Command): void {
     )
     .option('--partial', 'it is a part, as `audit export --since` gives it: lines may be missing, none may be altered')
     .option('--from-start', `exit ${EXIT.refused} where it begins later than with the first line ever written`)
-    .action(verify)
+    .action(lazily(async () => (await import('./verify.ts')).verify))
   operator(audit.command('blast-radius'))
     .description('every request that spent a credential, or any credential of a long-lived secret')
     .option('--fingerprint <fingerprint>', 'of the credential, as the audit names it')
     .option('--secret <name@version>', 'the long-lived secret behind it')
-    .action((options: AuditOptions) => blastRadius(options))
+    .action(
+      lazily(async () => {
+        const { blastRadius } = await import('./audit.ts')
+        return (options: AuditOptions) => blastRadius(options)
+      }),
+    )
 }
 
 function filters(command: Command): Command {
@@ -185,13 +198,13 @@ function registerPolicy(policy: Command): void {
     .description(`decide anew what was asked, by other settings; exit ${EXIT.refused} when anything would change`)
     .requiredOption('--candidate <file>', 'settings file')
     .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
-    .action(replay)
+    .action(lazily(async () => (await import('./policy.ts')).replay))
   operator(policy.command('suggest'))
     .description('print the allowlist and the rules that what was asked needs, and what of them is missing')
     .option('--since <time>', 'as in 7d or 2027-06-30T00:00:00Z', '7d')
     .option('--refused', 'what was refused lacked, or would have but for report mode; beside what is there')
     .option('--whole', 'the settings file of --config with it in place, as replay takes it')
-    .action(suggest)
+    .action(lazily(async () => (await import('./policy.ts')).suggest))
 }
 
 function collect(one: string, before: readonly string[] = []): readonly string[] {
