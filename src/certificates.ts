@@ -5,12 +5,13 @@ import { pathText } from './settings/fault.ts'
 import { referencesIn } from './settings/open.ts'
 import type { Settings } from './settings/schema.ts'
 
-/** A certificate that we show, where the settings name it, and when it ends: ms since the epoch. */
+/** A certificate that we show, where the settings name it, and its time: ms since the epoch. */
 export interface ShownCertificate {
   /** `door`: to whoever calls; `client`: to an upstream or an issuer. */
   readonly use: 'door' | 'client'
   /** `connections.crm.tls.certificate` */
   readonly place: string
+  readonly validFrom: number
   readonly expiresAt: number
 }
 
@@ -24,26 +25,29 @@ export function shownCertificates(
     .flatMap(({ path, reference }) =>
       path.at(-1) === 'certificate' && reference instanceof FileReference ? [{ path, reference }] : [],
     )
-  const read = new Map<string, number | undefined>()
+  const read = new Map<string, Life | undefined>()
   return function shown() {
     return places.flatMap(({ path, reference }) => {
       const text = references.file(reference)
       if (!read.has(text)) {
         // What was there before is not shown again.
         if (read.size > 2 * places.length) read.clear()
-        read.set(text, endOf(text))
+        read.set(text, lifeOf(text))
       }
-      const expiresAt = read.get(text)
+      const life = read.get(text)
       const use = path[0] === 'listeners' ? 'door' : 'client'
-      return expiresAt === undefined ? [] : [{ use, place: pathText(path), expiresAt }]
+      return life ? [{ use, place: pathText(path), ...life }] : []
     })
   }
 }
 
-/** Of the first in the file, which is ours. */
-function endOf(pem: string): number | undefined {
+type Life = Pick<ShownCertificate, 'validFrom' | 'expiresAt'>
+
+/** Of the first certificate in a PEM text, which is ours; undefined where there is none. */
+export function lifeOf(pem: string): Life | undefined {
   try {
-    return new X509Certificate(pem).validToDate.getTime()
+    const { validFromDate, validToDate } = new X509Certificate(pem)
+    return { validFrom: validFromDate.getTime(), expiresAt: validToDate.getTime() }
   } catch {
     return undefined
   }

@@ -2,7 +2,7 @@ import about from '../package.json' with { type: 'json' }
 import { summaryOf } from './admin/login-view.ts'
 import type { Audit } from './audit/audit.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
-import { shownCertificates } from './certificates.ts'
+import { lifeOf, shownCertificates } from './certificates.ts'
 import type { Clock } from './core/clock.ts'
 import { readTokens } from './credential-readings.ts'
 import type { Connection, Snapshot } from './gate/snapshot.ts'
@@ -31,7 +31,8 @@ export function houseReadings(parts: ReadingParts): HouseReadings {
   const { loaded, clock, references, store, doors } = parts
   const { settings } = loaded
   const loadedAt = clock.now()
-  const certificates = shownCertificates(settings, references)
+  const shown = shownCertificates(settings, references)
+  const certificates = () => [...shown(), ...ownAuthority(parts.authority())]
   const all = () => [...parts.snapshot().connections.values()]
   const perConnection = (read: (connection: Connection) => number) =>
     all().map((connection) => [{ connection: connection.name }, read(connection)] as const)
@@ -77,11 +78,10 @@ export function houseReadings(parts: ReadingParts): HouseReadings {
     sallyport_store_unconfirmed_seconds: () => ofStore((one) => (clock.monotonic() - one.confirmedAt()) / 1000),
     sallyport_store_stale_limit_seconds: () => ofStore(() => (settings.store?.staleMs ?? 0) / 1000),
     sallyport_store_revision: () => ofStore((one) => one.holdings().revision),
-    sallyport_certificate_expiry_timestamp_seconds: () => {
-      const ca = parts.authority()
-      const own = ca ? [{ use: 'authority', place: 'ca', expiresAt: ca.expiresAt }] : []
-      return [...certificates(), ...own].map(({ use, place, expiresAt }) => [{ use, place }, expiresAt / 1000])
-    },
+    sallyport_certificate_expiry_timestamp_seconds: () =>
+      certificates().map(({ use, place, expiresAt }) => [{ use, place }, expiresAt / 1000]),
+    sallyport_certificate_valid_from_timestamp_seconds: () =>
+      certificates().map(({ use, place, validFrom }) => [{ use, place }, validFrom / 1000]),
     sallyport_secret_changed_timestamp_seconds: async () => {
       const facts = new Map((await secretFacts(loaded)).map(({ name, since }) => [name, since]))
       return [...facts].flatMap(([secret, since]) => (since === undefined ? [] : [[{ secret }, since / 1000] as const]))
@@ -90,6 +90,11 @@ export function houseReadings(parts: ReadingParts): HouseReadings {
     sallyport_memory_limit_bytes: () => memoryLimit(),
     sallyport_event_loop_busy_seconds_total: () => single(performance.eventLoopUtilization().active / 1000),
   }
+}
+
+function ownAuthority(ca: CertificateAuthority | undefined) {
+  const life = ca && lifeOf(ca.certificatePem)
+  return life ? [{ use: 'authority', place: 'ca', ...life }] : []
 }
 
 type Single = readonly (readonly [labels: Readonly<Record<never, string>>, value: number])[]

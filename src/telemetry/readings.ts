@@ -88,6 +88,10 @@ export const readings = {
     help: 'When a certificate of ours expires: of a door, of a client towards an upstream or issuer, our own authority',
     labels: ['use', 'place'],
   },
+  sallyport_certificate_valid_from_timestamp_seconds: {
+    help: 'Since when it is good: with its end, how long it was made for',
+    labels: ['use', 'place'],
+  },
   sallyport_secret_changed_timestamp_seconds: {
     help: 'When the file of a secret that a connection uses was last written',
     labels: ['secret'],
