@@ -31,7 +31,7 @@ export async function openObservedSite(): Promise<ObservedSite> {
   issuer.answer(({ target }) => {
     if (target === '/fails') return { status: 503 }
     // One token that has to be refreshed soon, and no other.
-    if (target === '/dies') return dying++ === 0 ? tokenAnswer({ expires_in: 65 }) : { status: 503 }
+    if (target === '/dies') return dying++ === 0 ? tokenAnswer({ expires_in: 12 }) : { status: 503 }
     return tokenAnswer()
   })
   const directory = crmDirectory()
