@@ -1,4 +1,4 @@
-import { C, I, mean, quantile, type Row, rate } from './panel.ts'
+import { C, I, mean, quantile, type Row } from './panel.ts'
 
 /** Whose time it takes. */
 export const latency: Row = {

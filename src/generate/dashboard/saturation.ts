@@ -1,4 +1,4 @@
-import { C, I, type Row, rate } from './panel.ts'
+import { C, I, type Row } from './panel.ts'
 
 /** What runs out first. */
 export const saturation: Row = {
