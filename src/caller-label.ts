@@ -13,10 +13,11 @@ const MAX_REMEMBERED = 1000
  * was removed meanwhile.
  */
 export function callerLabels(
-  callers: Readonly<Record<string, CallerSettings>>,
+  declared: () => Readonly<Record<string, CallerSettings>>,
   stored: () => readonly StoredCaller[],
 ): (name: string | undefined) => string {
-  const makers = new Map(Object.entries(callers).map(([name, settings]) => [settings, name]))
+  // Not asked for before the first ask: there may be no house yet.
+  let callers: ReturnType<typeof declared> = {}
   const made = new Map<string, string>()
   let known: { readonly of: readonly StoredCaller[]; readonly names: ReadonlySet<string> } | undefined
 
@@ -30,14 +31,21 @@ export function callerLabels(
     const remembered = made.get(name)
     if (remembered !== undefined) return remembered
     const settings = settingsOfCaller(name, callers)
-    const label = (settings && makers.get(settings)) ?? OTHERS
+    const label = Object.entries(callers).find(([, one]) => one === settings)?.[0] ?? OTHERS
     if (made.size >= MAX_REMEMBERED) made.clear()
     made.set(name, label)
     return label
   }
 
+  /** The settings are others: what a template made may be another's now. */
+  function forget(): void {
+    callers = declared()
+    made.clear()
+  }
+
   return function labelOf(name) {
     if (name === undefined) return UNKNOWN
+    if (declared() !== callers) forget()
     return Object.hasOwn(callers, name) || isStored(name) ? name : makerOf(name)
   }
 }

@@ -3,7 +3,6 @@ import { FileReference } from './forms/network.ts'
 import type { References } from './secrets/reference.ts'
 import { pathText } from './settings/fault.ts'
 import { referencesIn } from './settings/open.ts'
-import type { Settings } from './settings/schema.ts'
 
 /** A certificate that we show, where the settings name it, and its time: ms since the epoch. */
 export interface ShownCertificate {
@@ -15,33 +14,33 @@ export interface ShownCertificate {
   readonly expiresAt: number
 }
 
-/** Reads, at each call, the certificates that these settings let us show; parses a text once. */
-export function shownCertificates(
-  settings: Pick<Settings, 'listeners' | 'connections'>,
-  references: Pick<References, 'file'>,
-): () => readonly ShownCertificate[] {
-  const places = Object.entries({ listeners: settings.listeners, connections: settings.connections })
-    .flatMap(([name, part]) => referencesIn(part, [name]))
-    .flatMap(({ path, reference }) =>
-      path.at(-1) === 'certificate' && reference instanceof FileReference ? [{ path, reference }] : [],
-    )
-  const read = new Map<string, Life | undefined>()
-  return function shown() {
-    return places.flatMap(({ path, reference }) => {
-      const text = references.file(reference)
-      if (!read.has(text)) {
-        // What was there before is not shown again.
-        if (read.size > 2 * places.length) read.clear()
-        read.set(text, lifeOf(text))
-      }
-      const life = read.get(text)
+type Life = Pick<ShownCertificate, 'validFrom' | 'expiresAt'>
+
+/** Texts that are remembered: those of all files, and some that were there before. */
+const MAX_TEXTS = 500
+
+/** The certificates that settings let us show, as their files stand; a text is parsed once. */
+export class ShownCertificates {
+  readonly #lives = new Map<string, Life | undefined>()
+
+  /** Of one part of the settings, or several. */
+  of(parts: object, references: Pick<References, 'file'>): readonly ShownCertificate[] {
+    return referencesIn(parts).flatMap(({ path, reference }) => {
+      if (path.at(-1) !== 'certificate' || !(reference instanceof FileReference)) return []
+      const life = this.#lifeOf(references.file(reference))
       const use = path[0] === 'listeners' ? 'door' : 'client'
       return life ? [{ use, place: pathText(path), ...life }] : []
     })
   }
-}
 
-type Life = Pick<ShownCertificate, 'validFrom' | 'expiresAt'>
+  #lifeOf(text: string): Life | undefined {
+    if (this.#lives.has(text)) return this.#lives.get(text)
+    if (this.#lives.size >= MAX_TEXTS) this.#lives.clear()
+    const life = lifeOf(text)
+    this.#lives.set(text, life)
+    return life
+  }
+}
 
 /** Of the first certificate in a PEM text, which is ours; undefined where there is none. */
 export function lifeOf(pem: string): Life | undefined {

@@ -2,7 +2,8 @@ import about from '../package.json' with { type: 'json' }
 import { summaryOf } from './admin/login-view.ts'
 import type { Audit } from './audit/audit.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
-import { lifeOf, shownCertificates } from './certificates.ts'
+import { lifeOf, ShownCertificates } from './certificates.ts'
+import type { Configured } from './configured.ts'
 import type { Clock } from './core/clock.ts'
 import { readTokens } from './credential-readings.ts'
 import type { Connection, Snapshot } from './gate/snapshot.ts'
@@ -15,11 +16,14 @@ import type { HouseReadings } from './telemetry/metrics.ts'
 
 /** What the metrics of a house are read from; what is a function may not be there before the house is. */
 export interface ReadingParts {
+  /** Of the start: by these the doors go, the store and the audit. */
   readonly loaded: Loaded
-  readonly clock: Clock
   readonly references: OpenReferences
+  readonly clock: Clock
   readonly store: Store | undefined
   readonly doors: readonly Door[]
+  /** The settings that connections go by. */
+  current(): Pick<Configured, 'loaded' | 'references'>
   audit(): Audit
   snapshot(): Snapshot
   authority(): CertificateAuthority | undefined
@@ -30,9 +34,17 @@ export interface ReadingParts {
 export function houseReadings(parts: ReadingParts): HouseReadings {
   const { loaded, clock, references, store, doors } = parts
   const { settings } = loaded
-  const loadedAt = clock.now()
-  const shown = shownCertificates(settings, references)
-  const certificates = () => [...shown(), ...ownAuthority(parts.authority())]
+  const shown = new ShownCertificates()
+  const certificates = () => {
+    const now = parts.current()
+    const { listeners } = settings
+    const doors = shown.of({ listeners }, references)
+    return [
+      ...doors,
+      ...shown.of({ connections: now.loaded.settings.connections }, now.references),
+      ...ownAuthority(parts.authority()),
+    ]
+  }
   const all = () => [...parts.snapshot().connections.values()]
   const perConnection = (read: (connection: Connection) => number) =>
     all().map((connection) => [{ connection: connection.name }, read(connection)] as const)
@@ -44,8 +56,8 @@ export function houseReadings(parts: ReadingParts): HouseReadings {
   const ofStore = (read: (store: Store) => number) => (store ? single(read(store)) : [])
   return {
     sallyport_build_info: () => [[{ version: about.version, node: process.versions.node }, 1]],
-    sallyport_settings_info: () => [[{ digest: loaded.digest }, 1]],
-    sallyport_settings_loaded_timestamp_seconds: () => single(loadedAt / 1000),
+    sallyport_settings_info: () => [[{ digest: parts.current().loaded.digest }, 1]],
+    sallyport_settings_loaded_timestamp_seconds: () => single(parts.current().loaded.readAt / 1000),
     sallyport_ready: () => single(Number(parts.isReady())),
     sallyport_open_sockets: () => countSockets(doors),
     sallyport_requests_under_way: () =>
@@ -83,10 +95,14 @@ export function houseReadings(parts: ReadingParts): HouseReadings {
     sallyport_certificate_valid_from_timestamp_seconds: () =>
       certificates().map(({ use, place, validFrom }) => [{ use, place }, validFrom / 1000]),
     sallyport_secret_changed_timestamp_seconds: async () => {
-      const facts = new Map((await secretFacts(loaded)).map(({ name, since }) => [name, since]))
+      const facts = new Map((await secretFacts(parts.current().loaded)).map(({ name, since }) => [name, since]))
       return [...facts].flatMap(([secret, since]) => (since === undefined ? [] : [[{ secret }, since / 1000] as const]))
     },
-    sallyport_file_reload_failing: () => [...references.files()].map(([file, failing]) => [{ file }, Number(failing)]),
+    sallyport_file_reload_failing: () => {
+      // What connections no longer name is still watched, for the doors.
+      const files = new Map([...references.files(), ...parts.current().references.files()])
+      return [...files].map(([file, failing]) => [{ file }, Number(failing)])
+    },
     sallyport_memory_limit_bytes: () => memoryLimit(),
     sallyport_event_loop_busy_seconds_total: () => single(performance.eventLoopUtilization().active / 1000),
   }

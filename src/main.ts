@@ -87,6 +87,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const metrics = createMetrics(
     houseReadings({
       ...{ loaded, clock, references, store, doors },
+      current: () => reloading.current,
       audit: () => audit,
       snapshot: () => live.snapshot(),
       authority: () => authority,
@@ -96,7 +97,10 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
   const links = new LoginLinks(clock)
-  const labelOf = callerLabels(settings.callers, () => store?.holdings().callers ?? NO_HOLDINGS.callers)
+  const labelOf = callerLabels(
+    () => reloading.current.loaded.settings.callers,
+    () => store?.holdings().callers ?? NO_HOLDINGS.callers,
+  )
   const { record, change, unrecordable } = createRecorder({ audit, metrics, log, labelOf, onEntry: site.onEntry })
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }

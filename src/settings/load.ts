@@ -17,6 +17,8 @@ export interface Loaded {
   readonly warnings: readonly string[]
   /** The first 12 hex digits of the SHA-256 of its text. */
   readonly digest: string
+  /** When it was read; ms since the epoch. */
+  readonly readAt: number
   /** Each as `file:line:col path: message`, in the order of the file. */
   locateAll(faults: readonly SettingsFault[]): string[]
 }
@@ -46,9 +48,10 @@ export async function parseSettings(text: string, file: string): Promise<Loaded>
   const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
   const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(explain(faults)))
-  const warnings = document.locateAll(crossWarnings(settings, Date.now()))
+  const readAt = Date.now()
+  const warnings = document.locateAll(crossWarnings(settings, readAt))
   const digest = hash('sha256', text).slice(0, 12)
-  return { file: resolve(file), settings, warnings, digest, locateAll: document.locateAll }
+  return { file: resolve(file), settings, warnings, digest, readAt, locateAll: document.locateAll }
 }
 
 async function textOf(file: string): Promise<string> {

@@ -213,6 +213,13 @@ export const CASES: readonly AlertCase[] = [
     fires: 17,
   },
   {
+    alert: 'SallyportSettingsStale',
+    severity: 'warning',
+    series: { [`sallyport_settings_stale{${AT}}`]: '0x10 1x20' },
+    quiet: 14,
+    fires: 17,
+  },
+  {
     alert: 'SallyportOverheadHigh',
     severity: 'warning',
     series: {

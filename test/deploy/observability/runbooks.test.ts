@@ -35,8 +35,8 @@ test.each(books)('$file is a page: what it means, what to look at, what mends it
     '## Escalate',
   ])
   expect(text.split('\n').length).toBeLessThanOrEqual(45)
-  const links = [...text.matchAll(/\]\((\w+\.md)\)/g)].map(([, target]) => target)
-  for (const target of links) expect(files).toContain(target)
+  const links = [...text.matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, target]) => target)
+  for (const target of links) expect(readdirSync(RUNBOOKS)).toContain(target)
 })
 
 test('codes that they name are codes that there are', () => {
