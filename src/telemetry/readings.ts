@@ -12,10 +12,10 @@ interface Row {
 export const readings = {
   sallyport_build_info: { help: 'Always 1: which Sallyport runs, on which Node', labels: ['version', 'node'] },
   sallyport_settings_info: {
-    help: 'Always 1: the first 12 hex digits of the SHA-256 of the settings file, as it was read at start',
+    help: 'Always 1: the first 12 hex digits of the SHA-256 of the settings file that is served',
     labels: ['digest'],
   },
-  sallyport_settings_loaded_timestamp_seconds: { help: 'When the settings file was read', labels: [] },
+  sallyport_settings_loaded_timestamp_seconds: { help: 'When the settings that are served were read', labels: [] },
   sallyport_ready: { help: '1 while the doors are open and nothing shuts down, as /readyz says', labels: [] },
   sallyport_open_sockets: { help: 'Sockets open at a door', labels: ['door'] },
   sallyport_requests_under_way: {

@@ -22,8 +22,8 @@ export interface FiredAlert {
 
 /** A real Prometheus, in a directory of its own, that scrapes every second. */
 export interface RunningPrometheus {
-  /** An instant query. @throws Error with what the server says against it */
-  query(expression: string): Promise<readonly Found[]>
+  /** An instant query; `at`: Unix seconds, now without it. @throws Error with what the server says against it */
+  query(expression: string, at?: number): Promise<readonly Found[]>
   alerts(): Promise<readonly FiredAlert[]>
   stop(): Promise<void>
 }
@@ -63,8 +63,9 @@ export async function startPrometheus({ targets, rules, externalLabels = {} }: W
     return answer?.ok ? true : undefined
   }, 'prometheus to be ready')
   return {
-    async query(expression) {
-      const data = await ask(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`)
+    async query(expression, at) {
+      const time = at === undefined ? '' : `&time=${at}`
+      const data = await ask(`${url}/api/v1/query?query=${encodeURIComponent(expression)}${time}`)
       return found(data)
     },
     async alerts() {
