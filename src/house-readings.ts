@@ -13,6 +13,7 @@ import type { OpenReferences } from './settings/open.ts'
 import { secretFacts } from './settings/secret-facts.ts'
 import type { Store } from './store/store.ts'
 import type { HouseReadings } from './telemetry/metrics.ts'
+import type { Samples } from './telemetry/readings.ts'
 
 /** What the metrics of a house are read from; what is a function may not be there before the house is. */
 export interface ReadingParts {
@@ -113,7 +114,8 @@ function ownAuthority(ca: CertificateAuthority | undefined) {
   return life ? [{ use: 'authority', place: 'ca', ...life }] : []
 }
 
-type Single = readonly (readonly [labels: Readonly<Record<never, string>>, value: number])[]
+/** One value without a label, or none. */
+type Single = Samples<never>
 
 function single(value: number): Single {
   return [[{}, value]]

@@ -86,7 +86,11 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const store = await openStoreOf(site)
   const metrics = createMetrics(
     houseReadings({
-      ...{ loaded, clock, references, store, doors },
+      loaded,
+      clock,
+      references,
+      store,
+      doors,
       current: () => reloading.current,
       audit: () => audit,
       snapshot: () => live.snapshot(),

@@ -46,18 +46,20 @@ export class Negotiated implements Sender {
     else {
       this.#undecided++
       this.#choose().then(
-        (sender) => {
-          this.#undecided--
-          // Many may have waited for it, and those before have filled it.
-          if (isFull(sender)) this.dispatch(options, handler)
-          else this.#hand(options, handler, sender)
-        },
+        (sender) => this.#decided(options, handler, sender),
         (error: Error) => {
           this.#undecided--
           handler.onResponseError?.(NOT_SENT, error)
         },
       )
     }
+  }
+
+  /** Many may have waited for it, and those before have filled it. */
+  #decided(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, sender: Sender): void {
+    this.#undecided--
+    if (isFull(sender)) this.dispatch(options, handler)
+    else this.#hand(options, handler, sender)
   }
 
   /** Whoever waits for a connection still gets it. */

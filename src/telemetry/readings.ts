@@ -126,7 +126,7 @@ export type Readings = {
 }
 
 /** Nothing to read, for where there is no house. */
-export const NOTHING_READ: Readings = {
+export const NOTHING_READ = Object.fromEntries(
+  Object.keys(readings).map((name) => [name, () => []]),
   // Every row is there, because it is made of the rows.
-  ...(Object.fromEntries(Object.keys(readings).map((name) => [name, () => []])) as unknown as Readings),
-}
+) as unknown as Readings

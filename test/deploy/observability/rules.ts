@@ -26,18 +26,20 @@ interface Recording {
   readonly expr: string
 }
 
-interface RuleFile<R> {
-  readonly groups: readonly { readonly name: string; readonly rules: readonly R[] }[]
+interface RuleFile {
+  readonly groups: readonly { readonly name: string; readonly rules: readonly (Alert | Recording)[] }[]
 }
 
-function groupsIn<R>(file: string | undefined): RuleFile<R>['groups'] {
+function groupsIn(file: string | undefined): RuleFile['groups'] {
   // promtool judges the form.
-  const content = parse(readFileSync(file ?? '', 'utf8')) as RuleFile<R>
+  const content = parse(readFileSync(file ?? '', 'utf8')) as RuleFile
   return content.groups
 }
 
 /** Names of the groups, those that record first. */
 export const groups: readonly string[] = RULES.flatMap((file) => groupsIn(file).map(({ name }) => name))
 
-export const recordings: readonly Recording[] = groupsIn<Recording>(RULES[0]).flatMap(({ rules }) => rules)
-export const alerts: readonly Alert[] = groupsIn<Alert>(RULES[1]).flatMap(({ rules }) => rules)
+const rules = RULES.flatMap((file) => groupsIn(file).flatMap((group) => group.rules))
+
+export const recordings = rules.filter((rule) => 'record' in rule)
+export const alerts = rules.filter((rule) => 'alert' in rule)
