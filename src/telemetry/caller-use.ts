@@ -32,7 +32,7 @@ export const MAX_PAIRS = 1000
 export const OTHERS = '(others)'
 
 /**
- * Who used what. Counted by hand: two look-ups and three additions cost 80 ns an ask, where two labelled counters of
+ * Who used what. Counted by hand: two look-ups and three additions cost 0.1 to 0.2 µs an ask, where two labelled counters of
  * prom-client cost 2 µs, and the bound is kept where the counting is.
  */
 export class CallerUse {
