@@ -142,10 +142,11 @@ function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], reference
   return trust
 }
 
-function tellOfMint(connection: string, event: MintEvent, { metrics, log }: ConnectionTools): void {
+function tellOfMint(connection: string, event: MintEvent, { metrics, log, clock }: ConnectionTools): void {
   metrics.mints.inc({ connection, outcome: event.outcome })
   metrics.mintDurations.observe({ connection }, event.durationMs / 1000)
   if (event.outcome === 'ok') {
+    metrics.lastMints.set({ connection }, clock.now() / 1000)
     for (const warning of event.warnings) log.warn({ connection }, warning)
   } else {
     const { code, reason, cause } = event.problem

@@ -7,12 +7,15 @@ import { buildAdminDoor, buildHealthDoor } from './administration.ts'
 import type { Entry } from './audit/entry.ts'
 import { openAuthorityFor, refuseOwnTrust } from './authority.ts'
 import type { CertificateAuthority } from './ca/authority.ts'
+import { callerLabels } from './caller-label.ts'
 import { type ConfiguredTools, configure } from './configured.ts'
 import type { Clock } from './core/clock.ts'
+import { NO_HOLDINGS } from './core/holdings.ts'
 import { createRecorder } from './gate/record.ts'
-import type { Gate, Snapshot } from './gate/snapshot.ts'
+import type { Gate } from './gate/snapshot.ts'
 import { UnderWay } from './gate/under-way.ts'
 import { historyOf } from './history.ts'
+import { houseReadings } from './house-readings.ts'
 import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
 import { Crowd } from './listeners/crowd.ts'
 import type { Door } from './listeners/door.ts'
@@ -83,16 +86,28 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
   const state = { isReady: false }
   const dialer = buildDialer(settings, own)
   const store = await openStoreOf(site)
-  const metrics = createMetrics({
-    openSockets: () => countSockets(doors),
-    expiries: () => expiriesOf(live.snapshot()),
-    auditWaiting: () => audit.waitingBytes(),
-    storeAge: () => store && clock.monotonic() - store.confirmedAt(),
-  })
+  const metrics = createMetrics(
+    houseReadings({
+      loaded,
+      clock,
+      references,
+      store,
+      doors,
+      current: () => reloading.current,
+      audit: () => audit,
+      snapshot: () => live.snapshot(),
+      authority: () => authority,
+      isReady: () => state.isReady,
+    }),
+  )
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
   const links = new LoginLinks(clock)
-  const { record, change, unrecordable } = createRecorder({ audit, metrics, log, onEntry: site.onEntry })
+  const labelOf = callerLabels(
+    () => reloading.current.loaded.settings.callers,
+    () => store?.holdings().callers ?? NO_HOLDINGS.callers,
+  )
+  const { record, change, unrecordable } = createRecorder({ audit, metrics, log, labelOf, onEntry: site.onEntry })
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
   const isDisabled = (connection: string) => snapshot().policy.disabled.has(connection)
@@ -248,17 +263,6 @@ async function openForOperators(
   if (door) closers.unshift(() => door.close())
   if (address !== undefined) own.add(address)
   return address
-}
-
-function countSockets(doors: readonly Door[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>()
-  for (const door of doors) counts.set(door.kind, (counts.get(door.kind) ?? 0) + door.openSockets)
-  return counts
-}
-
-function expiriesOf({ connections }: Snapshot): ReadonlyMap<string, number> {
-  const rows = [...connections].map(([name, { supply }]) => [name, supply.state().expiresAt] as const)
-  return new Map(rows.filter((row): row is readonly [string, number] => row[1] !== undefined))
 }
 
 /** Last opened, first closed; one that fails does not keep the others open. */

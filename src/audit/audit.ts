@@ -24,6 +24,14 @@ export interface AuditParts {
   onFault(name: string, reason: string): void
 }
 
+/** How it stands with one sink. */
+export interface SinkState {
+  readonly name: string
+  readonly waitingBytes: number
+  readonly limitBytes: number
+  readonly isFull: boolean
+}
+
 /** The audit of one run: chains what is recorded, signs it from time to time, and gives the same lines to every sink. */
 export class Audit {
   readonly #parts: AuditParts
@@ -77,9 +85,14 @@ export class Audit {
     return whenFull === 'refuse' && sinks.some(({ sink }) => sink.isFull())
   }
 
-  /** By name of the sink. */
-  waitingBytes(): ReadonlyMap<string, number> {
-    return new Map(this.#parts.sinks.map(({ name, sink }) => [name, sink.waitingBytes()]))
+  /** How it stands with each sink. */
+  sinks(): readonly SinkState[] {
+    return this.#parts.sinks.map(({ name, sink }) => ({
+      name,
+      waitingBytes: sink.waitingBytes(),
+      limitBytes: sink.limitBytes(),
+      isFull: sink.isFull(),
+    }))
   }
 
   /** Signs what is there, and brings it out. */

@@ -80,6 +80,10 @@ export class Delivery implements Sink {
     return this.#waiting.isFull
   }
 
+  limitBytes(): number {
+    return this.#waiting.limitBytes
+  }
+
   waitingBytes(): number {
     return this.#waiting.bytes
   }

@@ -55,6 +55,10 @@ class JsonLines implements Sink {
     return this.#writer.isFailing || this.#writer.bytes > KEEP_BYTES
   }
 
+  limitBytes(): number {
+    return KEEP_BYTES
+  }
+
   waitingBytes(): number {
     return this.#writer.bytes
   }

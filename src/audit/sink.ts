@@ -11,6 +11,8 @@ export interface Sink {
   isFull(): boolean
   /** Bytes that have been taken, and are not where they belong yet. */
   waitingBytes(): number
+  /** How many of them there may be before it is full. */
+  limitBytes(): number
   /** The last line of an instance that is there; undefined when none is. May fail: then nobody knows. */
   latest(instance: string): Promise<AuditHead | undefined>
   /** Returns when all lines are out, or safe for the next start, or given up. */

@@ -52,6 +52,10 @@ export class Waiting {
     return this.#held.length >= lines || this.#options.spill?.hasUnread === true
   }
 
+  get limitBytes(): number {
+    return this.#options.spill?.maxBytes ?? MEMORY_BYTES
+  }
+
   get bytes(): number {
     return this.#options.spill?.waitingBytes ?? this.#heldBytes
   }

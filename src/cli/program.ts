@@ -14,7 +14,7 @@ function configOption(): Option {
 }
 
 /** The command line. */
-const program = new Command('sallyport')
+export const program = new Command('sallyport')
   .description('Mints short-lived credentials and injects them into outbound requests, so that apps never hold one.')
   .version(about.version)
   .showHelpAfterError()

@@ -68,6 +68,8 @@ export interface Supply {
    */
   rejected(credential: Credential, purpose?: Purpose): Promise<Credential | undefined>
   state(): SupplyState
+  /** The same of each, where not everybody has the same one. */
+  states?(): readonly SupplyState[]
   /** Where people log in for it; absent where nobody has to. */
   readonly desk?: LoginDesk
   /**

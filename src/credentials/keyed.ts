@@ -59,6 +59,10 @@ export class KeyedSupply implements Supply {
     return { ...last, separate: this.#supplies.size }
   }
 
+  states(): readonly SupplyState[] {
+    return [...this.#supplies.values()].map(({ supply }) => supply.state())
+  }
+
   keyOf(purpose: Purpose): string {
     return this.#keying.keyOf(purpose)
   }

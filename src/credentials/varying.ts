@@ -33,6 +33,11 @@ export class VaryingSupply implements Supply {
     return this.#supply().state()
   }
 
+  states(): readonly SupplyState[] {
+    const supply = this.#supply()
+    return supply.states?.() ?? [supply.state()]
+  }
+
   keyOf(purpose: Purpose): string | undefined {
     return this.#supply().keyOf?.(purpose)
   }

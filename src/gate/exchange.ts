@@ -75,7 +75,7 @@ export async function recorded(
     const problem = Problem.from(error)
     trace.failed(problem, answer.refuse(problem, trace.id))
   }
-  gate.record(trace.entry(), failure)
+  gate.record(trace.entry(), failure, trace.parts())
 }
 
 /** The connection that a yes names, from the snapshot by which it was said; that without any where it names none. */
@@ -151,6 +151,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     relayChallenge: connection.injection === undefined,
     onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
     wants(status: number, fields: readonly string[]) {
+      trace.heard()
       // The token is as good as it was: the same again, with the nonce that has come.
       if (nonces?.(status, fields)) return !mayRepeat
       if (status !== 401 || !credential) return true
@@ -158,6 +159,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }
+  trace.sending()
   const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
   const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
   return { outcome, replacement }

@@ -8,6 +8,7 @@ import type { Supply } from '../credentials/credential.ts'
 import type { Injection } from '../injections/injection.ts'
 import type { Upstream } from '../relay/upstream.ts'
 import type { Dialer } from '../wire/dial.ts'
+import type { TimeParts } from './trace.ts'
 import type { UnderWay } from './under-way.ts'
 
 /** One connection, ready to be used. */
@@ -48,7 +49,7 @@ export interface Gate {
   /** Tell it of every change: `underWay.policyChanged()`, once `snapshot` gives the new one. */
   readonly underWay: UnderWay
   /** Exactly once for each ask. Must not throw. */
-  record(entry: Entry, failure: unknown): void
+  record(entry: Entry, failure: unknown, parts: TimeParts): void
   /** Asked before anything is done for an ask: why it must not even begin. Whoever is asked counts and logs it. */
   unrecordable(asked: Pick<Entry, 'id' | 'door'>): Problem | undefined
 }

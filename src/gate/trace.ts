@@ -11,6 +11,14 @@ import { valuesOf } from '../wire/fields.ts'
 /** What is known of an ask when its trace begins: all of it, or as much as could be read of a malformed one. */
 export type Asked = Pick<Ask, 'id' | 'door' | 'method'> & Partial<Ask>
 
+/** Whose time an ask has taken until the head of its answer. */
+export interface TimeParts {
+  /** Ours: until it went upstream, without the wait for a credential. Absent where it never went. */
+  readonly overheadMs?: number
+  /** The upstream's: from the first sending to the head of the answer that the caller got. */
+  readonly responseMs?: number
+}
+
 /** Gathers what ran for one ask; the entry is built of nothing else. */
 export class Trace {
   #asked: Asked
@@ -24,6 +32,10 @@ export class Trace {
   #outcome: Outcome | undefined
   #credential: CredentialUsed | undefined
   #mintMs = 0
+  /** On the monotonic clock; of the first sending, and of the head of the last answer. */
+  #sentAt: number | undefined
+  #answeredAt: number | undefined
+  #waitedBefore = 0
   #resends = 0
 
   constructor(asked: Asked, clock: Clock) {
@@ -68,6 +80,18 @@ export class Trace {
     this.#resends++
   }
 
+  /** It goes upstream now. Told at each sending. */
+  sending(): void {
+    if (this.#sentAt !== undefined) return
+    this.#sentAt = this.#clock.monotonic()
+    this.#waitedBefore = this.#mintMs
+  }
+
+  /** The head of an answer has come. Told at each of them. */
+  heard(): void {
+    this.#answeredAt = this.#clock.monotonic()
+  }
+
   relayed(outcome: Outcome): void {
     this.#outcome = outcome
     if (outcome.problem) this.#problem = outcome.problem
@@ -77,6 +101,13 @@ export class Trace {
   failed(problem: Problem, status: number | undefined): void {
     this.#problem = problem
     this.#answered = status
+  }
+
+  /** Whose time it took, as far as it came. */
+  parts(): TimeParts {
+    if (this.#sentAt === undefined) return {}
+    const overheadMs = this.#sentAt - this.#start - this.#waitedBefore
+    return this.#answeredAt === undefined ? { overheadMs } : { overheadMs, responseMs: this.#answeredAt - this.#sentAt }
   }
 
   entry(): Entry {

@@ -1,5 +1,6 @@
 import { openApiDocument } from '../admin/openapi.ts'
 import { routes } from '../admin/routes.ts'
+import { dashboard } from './dashboard/dashboard.ts'
 import { settingsJsonSchema } from './json-schema.ts'
 import { problemReference } from './problem-reference.ts'
 import { reference } from './reference.ts'
@@ -16,6 +17,7 @@ export function generatedFiles(): GeneratedFile[] {
   return [
     { path: 'config/schema.json', text: `${JSON.stringify(schema, null, 2)}\n` },
     { path: 'config/README.md', text: reference(schema) },
+    { path: 'deploy/observability/grafana/sallyport.json', text: `${JSON.stringify(dashboard(), null, 2)}\n` },
     { path: 'config/problems.md', text: problemReference() },
     { path: 'config/openapi.json', text: `${JSON.stringify(openApiDocument(routes), null, 2)}\n` },
   ]

@@ -51,6 +51,10 @@ export class Http2Session implements Sender {
     this.#idle = this.#startIdle()
   }
 
+  get stats(): Sender['stats'] {
+    return { connected: this.isOpen ? 1 : 0, pending: 0 }
+  }
+
   /**
    * Resolves when the upstream has said how many streams it takes: before that, a burst would wait in line here.
    * @throws Problem `upstream-timeout`, `upstream-unreachable`

@@ -26,6 +26,8 @@ export class Negotiated implements Sender {
   /** Dialled to find out; the pool's first connection when it turned out to be HTTP/1. */
   #spare: Socket | undefined
   #choosing: Promise<Sender> | undefined
+  /** Requests that wait until it is known what is spoken. */
+  #undecided = 0
   #isDestroyed = false
 
   constructor(negotiation: Negotiation) {
@@ -33,16 +35,31 @@ export class Negotiated implements Sender {
     this.#http1 = negotiation.http1((_options, callback) => void this.#connectHttp1(callback))
   }
 
+  get stats(): Sender['stats'] {
+    const { connected, pending } = this.#http1.stats
+    return { connected: connected + this.#sessions.size, pending: pending + this.#undecided }
+  }
+
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
     const ready = this.#ready()
     if (ready) this.#hand(options, handler, ready)
     else {
+      this.#undecided++
       this.#choose().then(
-        // Many may have waited for it, and those before have filled it.
-        (sender) => (isFull(sender) ? this.dispatch(options, handler) : this.#hand(options, handler, sender)),
-        (error: Error) => handler.onResponseError?.(NOT_SENT, error),
+        (sender) => this.#decided(options, handler, sender),
+        (error: Error) => {
+          this.#undecided--
+          handler.onResponseError?.(NOT_SENT, error)
+        },
       )
     }
+  }
+
+  /** Many may have waited for it, and those before have filled it. */
+  #decided(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, sender: Sender): void {
+    this.#undecided--
+    if (isFull(sender)) this.dispatch(options, handler)
+    else this.#hand(options, handler, sender)
   }
 
   /** Whoever waits for a connection still gets it. */

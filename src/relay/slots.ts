@@ -19,6 +19,16 @@ export class Slots {
     return this.#taken.size === 0
   }
 
+  /** Of all callers. */
+  get taken(): number {
+    return this.#taken.values().reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Share of the limit that the caller with most of them has. */
+  get highestShare(): number {
+    return this.#taken.values().reduce((most, count) => Math.max(most, count), 0) / this.#limit
+  }
+
   /**
    * Counts one in; call what it returns when it is over, once.
    * @throws Problem `too-many-requests`

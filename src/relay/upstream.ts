@@ -33,6 +33,20 @@ export interface UpstreamTerms {
   readonly limits: Limits
 }
 
+/** How busy the way to an upstream is. */
+export interface UpstreamLoad {
+  /** Under way, unopened tunnels included. */
+  readonly requests: number
+  /** Opened tunnels. */
+  readonly tunnels: number
+  /** Of `maxConcurrent`, by the caller that has most under way. */
+  readonly highestShare: number
+  /** Connections of the pools; those of tunnels and WebSockets are not among them. */
+  readonly sockets: number
+  /** Requests without a connection yet. */
+  readonly waiting: number
+}
+
 /** A name under a wildcard costs a pool; callers choose names. */
 const MAX_POOLS = 256
 
@@ -125,6 +139,18 @@ export class Upstream {
     this.#requests.emptied = leave
     this.#tunnels.emptied = leave
     leave()
+  }
+
+  /** How busy it is just now. */
+  get load(): UpstreamLoad {
+    const stats = [...this.#pools.values()].map((pool) => pool.stats)
+    return {
+      requests: this.#requests.taken,
+      tunnels: this.#tunnels.taken,
+      highestShare: this.#requests.highestShare,
+      sockets: stats.reduce((sum, { connected }) => sum + connected, 0),
+      waiting: stats.reduce((sum, { pending }) => sum + pending, 0),
+    }
   }
 
   /** Cuts every socket; idempotent. */

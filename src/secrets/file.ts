@@ -59,6 +59,10 @@ class FileSecret implements OpenSecret {
     return { secret: value, version }
   }
 
+  get isFailing(): boolean {
+    return this.#watch.isFailing
+  }
+
   onChange(listener: () => void): void {
     this.#watch.onChange(listener)
   }

@@ -7,6 +7,8 @@ export interface OpenSecret extends HeldSecret {
   onChange(listener: () => void): void
   /** Stops looking for changes; `current()` goes on giving the last value. Idempotent. */
   close(): void
+  /** Whether what is there now cannot be used, and the value before it is. Absent where that cannot be. */
+  readonly isFailing?: boolean
 }
 
 /** Secrets that the store keeps, as references need them. */

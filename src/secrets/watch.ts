@@ -30,6 +30,7 @@ export class Watch<T> {
   #candidate: Look<T> | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
+  #isFailing = false
 
   constructor(value: T, watched: Watched<T>, pollMs = 1000) {
     this.#watched = watched
@@ -40,6 +41,11 @@ export class Watch<T> {
 
   current(): { readonly value: T; readonly version: number } {
     return this.#held
+  }
+
+  /** Whether what is there now cannot be used, and the value before it is. */
+  get isFailing(): boolean {
+    return this.#isFailing
   }
 
   onChange(listener: () => void): void {
@@ -76,6 +82,7 @@ export class Watch<T> {
 
   #settle(look: Look<T>): void {
     this.#settled = look.stamp
+    this.#isFailing = 'fault' in look
     if ('fault' in look) this.#watched.onFault(look.fault)
     else if (!this.#watched.isSame(look.value, this.#held.value)) this.#accept(look.value)
   }

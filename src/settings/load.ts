@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { inWords } from '../forms/words.ts'
@@ -14,6 +15,10 @@ export interface Loaded {
   readonly file: string
   readonly settings: Settings
   readonly warnings: readonly string[]
+  /** The first 12 hex digits of the SHA-256 of its text. */
+  readonly digest: string
+  /** When it was read; ms since the epoch. */
+  readonly readAt: number
   /** Each as `file:line:col path: message`, in the order of the file. */
   locateAll(faults: readonly SettingsFault[]): string[]
 }
@@ -43,8 +48,10 @@ export async function parseSettings(text: string, file: string): Promise<Loaded>
   const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
   const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(explain(faults)))
-  const warnings = document.locateAll(crossWarnings(settings, Date.now()))
-  return { file: resolve(file), settings, warnings, locateAll: document.locateAll }
+  const readAt = Date.now()
+  const warnings = document.locateAll(crossWarnings(settings, readAt))
+  const digest = hash('sha256', text).slice(0, 12)
+  return { file: resolve(file), settings, warnings, digest, readAt, locateAll: document.locateAll }
 }
 
 async function textOf(file: string): Promise<string> {

@@ -17,6 +17,8 @@ export interface OpenReferences extends References {
   readonly left: readonly string[]
   /** Opens those. @throws SettingsError with everything that could not be opened */
   openStored(stored: StoredSecrets): Promise<void>
+  /** Each file of a secret, or of text that is read again, and whether it cannot be used as it stands. */
+  files(): ReadonlyMap<string, boolean>
   close(): void
 }
 
@@ -45,6 +47,7 @@ export async function openReferences(
     ...lookingUpIn(opened),
     left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
     openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
+    files: () => filesIn(opened),
     close: () => opened.reading.close(),
   }
 }
@@ -60,6 +63,7 @@ interface Opened {
 interface OpenFile {
   current(): string
   close(): void
+  readonly isFailing: boolean
 }
 
 interface Opening {
@@ -99,6 +103,15 @@ function lookingUpIn({ secrets, files }: Opened): References {
   }
 }
 
+/** As the settings spell their paths. */
+function filesIn({ secrets, files }: Opened): ReadonlyMap<string, boolean> {
+  const texts = [...files].filter(([{ faultOfText }]) => faultOfText).map(([{ file }, one]) => [file, one] as const)
+  const kept = [...secrets].flatMap(([{ settings }, one]) =>
+    typeof settings['file'] === 'string' ? [[settings['file'], one] as const] : [],
+  )
+  return new Map([...texts, ...kept].map(([file, { isFailing = false }]) => [file, isFailing]))
+}
+
 /** What opens the store cannot be in it, and without a store nothing is: both are told when they are opened. */
 function isStored({ path, reference }: Found, { settings }: Loaded): boolean {
   const isOfStore = reference instanceof SecretReference && Object.hasOwn(reference.settings, 'store')
@@ -118,7 +131,7 @@ async function openFile(reference: FileReference, base: SecretBase, reading: Rea
     return reading.hold(key, () => openText(path, { faultOfText, whenGone, onFault }))
   }
   const pem = await readCertificates(path)
-  return { current: () => pem, close: () => undefined }
+  return { current: () => pem, close: () => undefined, isFailing: false }
 }
 
 const ids = new WeakMap<object, number>()

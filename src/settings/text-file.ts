@@ -12,6 +12,8 @@ export interface OpenText {
   onChange(listener: () => void): void
   /** Stops looking for changes; `current` goes on giving the last text. Idempotent. */
   close(): void
+  /** Whether what is there now cannot be used, and the text before it is. */
+  readonly isFailing: boolean
 }
 
 interface Judges {
@@ -55,6 +57,9 @@ export async function openText(path: string, judges: Judges): Promise<OpenText> 
     current: () => watch.current().value,
     onChange: (listener) => watch.onChange(listener),
     close: () => watch.close(),
+    get isFailing() {
+      return watch.isFailing
+    },
   }
 }
 

@@ -1,14 +1,21 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, type Registry } from 'prom-client'
+import { CallerUse } from './caller-use.ts'
+import { type Readings, readings } from './readings.ts'
+import { SteppedRegistry } from './stepped-registry.ts'
 
 /** Labels come from registries and settings, never from a caller's input: the number of series is bounded by the config. */
 export interface Metrics {
   readonly registry: Registry
   readonly requests: Counter<'door' | 'connection' | 'status'>
   readonly durations: Histogram<'door' | 'connection'>
+  readonly overheads: Histogram<'door'>
+  readonly responses: Histogram<'connection'>
   readonly refusals: Counter<'code' | 'connection'>
   readonly wouldRefuse: Counter<'code' | 'connection'>
+  readonly callers: CallerUse
   readonly mints: Counter<'connection' | 'outcome'>
   readonly mintDurations: Histogram<'connection'>
+  readonly lastMints: Gauge<'connection'>
   readonly auditDropped: Counter<'sink'>
   readonly reloads: Counter<'outcome'>
   /** 1 where the settings file says something else than what is served. */
@@ -16,28 +23,30 @@ export interface Metrics {
   readonly socketsRefused: Counter<'door'>
 }
 
-/** What is read at the moment of a scrape. */
-export interface Gauges {
-  openSockets(): ReadonlyMap<string, number>
-  /** ms since the epoch, by connection; absent where nothing expires. */
-  expiries(): ReadonlyMap<string, number>
-  /** Bytes of the audit that are not where they belong yet, by sink. */
-  auditWaiting(): ReadonlyMap<string, number>
-  /** Ms since the store was known to be confirmed; undefined where there is none. */
-  storeAge(): number | undefined
-}
+/** What is read at a scrape besides what is counted here. */
+export type HouseReadings = Omit<Readings, 'sallyport_caller_requests_total' | 'sallyport_caller_bytes_total'>
 
 const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 1, 5, 30]
+const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
+const RESPONSE_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30]
 const MINT_BUCKETS = [0.025, 0.1, 0.25, 1, 2.5, 10]
 
-/** One registry for each process; `gauges` is asked at each scrape. */
-export function createMetrics(gauges: Gauges): Metrics {
-  const registry = new Registry()
-  const registers = [registry]
+/** One registry for each process; `house` is asked at each scrape. */
+export function createMetrics(house: HouseReadings): Metrics {
+  const registry = new SteppedRegistry()
   collectDefaultMetrics({ register: registry })
-  registerGauges(registry, gauges)
+  const callers = new CallerUse()
+  const counted = {
+    sallyport_caller_requests_total: () => callers.requests(),
+    sallyport_caller_bytes_total: () => callers.bytes(),
+  }
+  registerReadings(registry, { ...house, ...counted })
+  return { registry, callers, ...measuresIn(registry) }
+}
+
+function measuresIn(registry: Registry): Omit<Metrics, 'registry' | 'callers'> {
+  const registers = [registry]
   return {
-    registry,
     requests: new Counter({
       name: 'sallyport_requests_total',
       help: 'Asks by door, connection and class of the status answered',
@@ -49,6 +58,20 @@ export function createMetrics(gauges: Gauges): Metrics {
       help: 'From the head of an ask to the last byte of its answer',
       labelNames: ['door', 'connection'],
       buckets: REQUEST_BUCKETS,
+      registers,
+    }),
+    overheads: new Histogram({
+      name: 'sallyport_overhead_seconds',
+      help: 'Our own part: from the head of an ask until it goes upstream, without the wait for a credential',
+      labelNames: ['door'],
+      buckets: OVERHEAD_BUCKETS,
+      registers,
+    }),
+    responses: new Histogram({
+      name: 'sallyport_upstream_response_seconds',
+      help: 'The upstream’s part: from sending, a dial included, to the head of its answer',
+      labelNames: ['connection'],
+      buckets: RESPONSE_BUCKETS,
       registers,
     }),
     refusals: new Counter({
@@ -74,6 +97,12 @@ export function createMetrics(gauges: Gauges): Metrics {
       help: 'Time an issuer took to answer',
       labelNames: ['connection'],
       buckets: MINT_BUCKETS,
+      registers,
+    }),
+    lastMints: new Gauge({
+      name: 'sallyport_mint_last_success_timestamp_seconds',
+      help: 'When a mint last went well; absent before the first',
+      labelNames: ['connection'],
       registers,
     }),
     auditDropped: new Counter({
@@ -102,43 +131,29 @@ export function createMetrics(gauges: Gauges): Metrics {
   }
 }
 
-function registerGauges(registry: Registry, gauges: Gauges): void {
-  const sockets = new Gauge({
-    name: 'sallyport_open_sockets',
-    help: 'Sockets open at a door',
-    labelNames: ['door'],
+/** Not as gauges that are set at each scrape: to hash the labels of 2500 series costs more than to print them. */
+function registerReadings(registry: Registry, read: Readings): void {
+  const failures = new Counter({
+    name: 'sallyport_reading_failures_total',
+    help: 'Times that a metric was left out of a scrape because it could not be read',
+    labelNames: ['metric'],
     registers: [registry],
-    collect() {
-      for (const [door, count] of gauges.openSockets()) sockets.set({ door }, count)
-    },
   })
-  const expiries = new Gauge({
-    name: 'sallyport_credential_expiry_timestamp_seconds',
-    help: 'When the current credential of a connection expires',
-    labelNames: ['connection'],
-    registers: [registry],
-    collect() {
-      expiries.reset()
-      for (const [connection, at] of gauges.expiries()) expiries.set({ connection }, at / 1000)
-    },
-  })
-  const storeAge = new Gauge({
-    name: 'sallyport_store_unconfirmed_seconds',
-    help: 'How long ago what operators have granted was last known to be the newest; absent without a store',
-    registers: [registry],
-    collect() {
-      const age = gauges.storeAge()
-      if (age === undefined) storeAge.remove()
-      else storeAge.set(age / 1000)
-    },
-  })
-  const waiting = new Gauge({
-    name: 'sallyport_audit_waiting_bytes',
-    help: 'Bytes of the audit that a sink has not brought to their place yet',
-    labelNames: ['sink'],
-    registers: [registry],
-    collect() {
-      for (const [sink, bytes] of gauges.auditWaiting()) waiting.set({ sink }, bytes)
-    },
-  })
+  for (const [name, row] of Object.entries(readings)) {
+    const { help, labels } = row
+    const type = 'isCounter' in row ? 'counter' : 'gauge'
+    const get = async () => ({ name, help, type, aggregator: 'sum', values: await valuesOf(name) })
+    // The registry calls `get` of whatever it holds, and nothing else; its types know its own classes alone.
+    registry.registerMetric({ name, help, type, labelNames: labels, get } as unknown as Metric)
+  }
+
+  async function valuesOf(name: string): Promise<{ readonly labels: object; readonly value: number }[]> {
+    try {
+      // A key of the same rows.
+      return Array.from(await read[name as keyof Readings](), ([labels, value]) => ({ labels, value }))
+    } catch {
+      failures.inc({ metric: name })
+      return []
+    }
+  }
 }

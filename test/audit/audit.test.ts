@@ -13,6 +13,7 @@ test.each(['refuse', 'drop'] as const)(
       write: (line: AuditLine) => void lines.push(line),
       isFull: () => false,
       waitingBytes: () => 0,
+      limitBytes: () => 1,
       latest: () => Promise.resolve(undefined),
       close: () => Promise.resolve(),
     }

@@ -59,6 +59,7 @@ function sinkInto(lines: AuditLine[]): Sink {
     write: (line) => void lines.push(line),
     isFull: () => false,
     waitingBytes: () => 0,
+    limitBytes: () => 1,
     latest: async () => undefined,
     close: async () => undefined,
   }

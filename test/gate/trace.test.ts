@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
 import { Trace } from '../../src/gate/trace.ts'
+import { HandClock } from '../support/hand-clock.ts'
 
 const clock = { now: () => Date.parse('2027-01-02T03:04:05.678Z'), monotonic: () => 10 }
 
@@ -43,4 +44,35 @@ test('a refusal tells its code and reason', () => {
     status: 403,
     ended: 'complete',
   })
+})
+
+test('whose time it took: ours without the wait for a credential, theirs until the head of the answer', () => {
+  const hand = new HandClock()
+  const trace = new Trace({ id: 'one', door: 'd', method: 'GET' }, hand)
+  expect(trace.parts()).toEqual({})
+  hand.advance(2)
+  trace.waited(100)
+  hand.advance(100)
+  trace.sending()
+  expect(trace.parts()).toEqual({ overheadMs: 2 })
+  hand.advance(30)
+  trace.heard()
+  // A body may take for ever, and is nobody's.
+  hand.advance(10_000)
+  expect(trace.parts()).toEqual({ overheadMs: 2, responseMs: 30 })
+})
+
+test('an ask that is sent twice was ours until it was sent first, and theirs until the last answer', () => {
+  const hand = new HandClock()
+  const trace = new Trace({ id: 'one', door: 'd', method: 'GET' }, hand)
+  hand.advance(1)
+  trace.sending()
+  hand.advance(5)
+  trace.heard()
+  trace.waited(50)
+  hand.advance(50)
+  trace.sending()
+  hand.advance(7)
+  trace.heard()
+  expect(trace.parts()).toEqual({ overheadMs: 1, responseMs: 62 })
 })

@@ -30,6 +30,8 @@ export const TOOLS = {
     },
     package: 'postgresql',
   },
+  prometheus: { file: '/usr/bin/prometheus', package: 'prometheus' },
+  promtool: { file: '/usr/bin/promtool', package: 'prometheus' },
   python3: { file: '/usr/bin/python3', package: 'python3' },
   requests: { file: '/usr/lib/python3/dist-packages/requests/__init__.py', package: 'python3-requests' },
   sqlite3: { file: '/usr/bin/sqlite3', package: 'sqlite3' },

@@ -12,6 +12,7 @@ import { compilePolicy } from '../../src/settings/policy.ts'
 import { settingsSchema } from '../../src/settings/schema.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { NOTHING_READ } from '../../src/telemetry/readings.ts'
 import { createDialer, type Destination } from '../../src/wire/dial.ts'
 import { createResolver } from '../../src/wire/resolve.ts'
 import { systemClock } from '../../src/wire/system-clock.ts'
@@ -31,12 +32,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   const settings = settingsSchema.parse({ listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }], ...given })
   const references = new References(secret)
   const log = createLogger('silent')
-  const metrics = createMetrics({
-    openSockets: () => new Map(),
-    expiries: () => new Map(),
-    auditWaiting: () => new Map(),
-    storeAge: () => undefined,
-  })
+  const metrics = createMetrics(NOTHING_READ)
   const strict = createDialer({ resolver: createResolver({ hosts: settings.dns.hosts }) })
   const relaxed = (to: Destination) => ({ ...to, allowPrivate: toBlockList(['127.0.0.0/8']) })
   const dialer: Gate['dialer'] = {

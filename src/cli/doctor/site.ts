@@ -9,6 +9,7 @@ import { openReferences } from '../../settings/open.ts'
 import type { ConnectionSettings, Settings } from '../../settings/schema.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
+import { NOTHING_READ } from '../../telemetry/readings.ts'
 import { createDialer, type Dialer } from '../../wire/dial.ts'
 import { type ListenAddress, parseListen } from '../../wire/listen.ts'
 import { OwnListeners } from '../../wire/own-listeners.ts'
@@ -100,12 +101,7 @@ function withNeeded(name: string, settings: Settings, found: Set<string> = new S
 function silence() {
   return {
     log: createLogger('silent'),
-    metrics: createMetrics({
-      openSockets: () => new Map(),
-      expiries: () => new Map(),
-      auditWaiting: () => new Map(),
-      storeAge: () => undefined,
-    }),
+    metrics: createMetrics(NOTHING_READ),
   }
 }
 

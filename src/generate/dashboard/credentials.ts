@@ -1,0 +1,136 @@
+import { C, I, type Row, rate } from './panel.ts'
+
+/** Age, expiry, mints, logins; and the files that all of it rests on. */
+export const credentials: Row = {
+  title: 'Credentials',
+  height: 8,
+  panels: [
+    {
+      title: 'What they do',
+      description:
+        'fresh and held are good; stale is good and cannot be renewed; failed is none. Where each caller has its own there are several.',
+      kind: 'table',
+      unit: 'none',
+      width: 6,
+      queries: [[`sum by (connection, phase) (sallyport_credentials{${C}})`, '']],
+      runbook: 'SallyportMintFailing',
+    },
+    {
+      title: 'Left until expiry',
+      description:
+        'Of the token that ends first. It is renewed at 75 to 85 % of its life, when somebody asks; unused, it just ends.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [`min by (connection) (sallyport_credential_expiry_timestamp_seconds{${C}} - time())`, '{{connection}}'],
+      ],
+      runbook: 'SallyportTokenExpiring',
+    },
+    {
+      title: 'Age of tokens',
+      description: 'Of the oldest.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [`max by (connection) (time() - sallyport_credential_minted_timestamp_seconds{${C}})`, '{{connection}}'],
+      ],
+    },
+    {
+      title: 'Left until expiry, and no refresh',
+      description: 'Tokens that will end without another one: below ten minutes somebody is called. Empty is good.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [`min by (connection) (sallyport_credential_stale_expiry_timestamp_seconds{${C}} - time())`, '{{connection}}'],
+      ],
+      warn: 1800,
+      bad: 600,
+      runbook: 'SallyportTokenExpiring',
+    },
+    {
+      title: 'Mints',
+      description: 'How often issuers are asked, and what comes of it.',
+      kind: 'timeseries',
+      unit: 'ops',
+      width: 6,
+      queries: [[rate('sallyport_mints_total', C, 'connection, outcome'), '{{connection}} {{outcome}}']],
+      runbook: 'SallyportMintFailing',
+    },
+    {
+      title: 'Issuers',
+      description: 'Time that a mint takes, on average over 15 minutes.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [
+          `sum by (connection) (rate(sallyport_mint_duration_seconds_sum{${C}}[15m])) / sum by (connection) (rate(sallyport_mint_duration_seconds_count{${C}}[15m]))`,
+          '{{connection}}',
+        ],
+      ],
+      warn: 1,
+      bad: 2,
+      runbook: 'SallyportIssuerSlow',
+    },
+    {
+      title: 'Since the last good mint',
+      description: 'A connection that nobody uses mints nothing, so that a long time alone says little.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [`max by (connection) (time() - sallyport_mint_last_success_timestamp_seconds{${C}})`, '{{connection}}'],
+      ],
+    },
+    {
+      title: 'Issuer left alone for',
+      description: 'Backoff and breaker after failures: up to 60 s, up to 10 min where asking again ends the same way.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [[`max by (connection) (sallyport_mint_pause_seconds{${C}})`, '{{connection}}']],
+    },
+    {
+      title: 'Logins',
+      description: '1: somebody has to log in: sallyport login CONNECTION.',
+      kind: 'table',
+      unit: 'none',
+      width: 6,
+      queries: [[`max by (connection) (sallyport_login_needed{${C}})`, '']],
+      warn: 1,
+      runbook: 'SallyportLoginNeeded',
+    },
+    {
+      title: 'Certificates, left',
+      description: 'Of doors, of clients, of our own authority.',
+      kind: 'table',
+      unit: 's',
+      width: 9,
+      queries: [[`min by (use, place) (sallyport_certificate_expiry_timestamp_seconds{${I}} - time())`, '']],
+      warn: 1209600,
+      bad: 86400,
+      runbook: 'SallyportCertificateExpiring',
+    },
+    {
+      title: 'Age of secrets',
+      description: 'Since their files were written. How to rotate one: deploy/runbooks/rotate-a-secret.md.',
+      kind: 'table',
+      unit: 's',
+      width: 5,
+      queries: [[`max by (secret) (time() - sallyport_secret_changed_timestamp_seconds{${I}})`, '']],
+    },
+    {
+      title: 'Files out of order',
+      description: 'What they held before stays in use; a restart would fail. 0 is good.',
+      kind: 'stat',
+      unit: 'none',
+      width: 4,
+      queries: [[`sum(sallyport_file_reload_failing{${I}})`, '']],
+      warn: 1,
+      runbook: 'SallyportFileReloadFailing',
+    },
+  ],
+}

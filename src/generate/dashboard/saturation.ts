@@ -1,0 +1,166 @@
+import { C, I, type Row } from './panel.ts'
+
+/** What runs out first. */
+export const saturation: Row = {
+  title: 'Saturation',
+  height: 8,
+  panels: [
+    {
+      title: 'Event loop',
+      description: 'Share of the one core that a sidecar can use.',
+      kind: 'timeseries',
+      unit: 'percentunit',
+      width: 6,
+      queries: [
+        [`sum by (instance) (rate(sallyport_event_loop_busy_seconds_total{${I}}[$__rate_interval]))`, '{{instance}}'],
+      ],
+      min: 0,
+      max: 1,
+      bad: 0.85,
+      runbook: 'SallyportEventLoopSaturated',
+    },
+    {
+      title: 'Event loop lag, p99',
+      description: 'How late timers are, since the scrape before.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 6,
+      queries: [
+        [
+          `max by (instance) (nodejs_eventloop_lag_p99_seconds{${I}} and on (job, instance) sallyport_build_info)`,
+          '{{instance}}',
+        ],
+      ],
+    },
+    {
+      title: 'Memory',
+      description: 'Resident, heap in use, and the limit of the control group where there is one.',
+      kind: 'timeseries',
+      unit: 'bytes',
+      width: 6,
+      queries: [
+        [`process_resident_memory_bytes{${I}} and on (job, instance) sallyport_build_info`, '{{instance}} resident'],
+        [`nodejs_heap_size_used_bytes{${I}} and on (job, instance) sallyport_build_info`, '{{instance}} heap'],
+        [`sallyport_memory_limit_bytes{${I}}`, '{{instance}} limit'],
+      ],
+      runbook: 'SallyportMemoryHigh',
+    },
+    {
+      title: 'File descriptors',
+      description: 'Share in use: each socket of a caller and each to an upstream is one.',
+      kind: 'timeseries',
+      unit: 'percentunit',
+      width: 6,
+      queries: [
+        [`process_open_fds{${I}} / process_max_fds{${I}} and on (job, instance) sallyport_build_info`, '{{instance}}'],
+      ],
+      min: 0,
+      bad: 0.8,
+      runbook: 'SallyportFileDescriptors',
+    },
+    {
+      title: 'Under way',
+      description: 'Asks and tunnels that are not over.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 6,
+      queries: [[`sum by (connection, kind) (sallyport_requests_under_way{${C}})`, '{{connection}} {{kind}}']],
+    },
+    {
+      title: 'Busiest caller',
+      description: 'Its share of limits.maxConcurrent; at 100 % it gets 429.',
+      kind: 'timeseries',
+      unit: 'percentunit',
+      width: 6,
+      queries: [[`max by (connection) (sallyport_busiest_caller_ratio{${C}})`, '{{connection}}']],
+      min: 0,
+      max: 1,
+      bad: 0.9,
+      runbook: 'SallyportCallerSaturated',
+    },
+    {
+      title: 'Connections to upstreams',
+      description: 'Open, and asks that wait for one.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 6,
+      queries: [
+        [`sum by (connection) (sallyport_upstream_sockets{${C}})`, '{{connection}} open'],
+        [`sum by (connection) (sallyport_upstream_waiting_requests{${C}})`, '{{connection}} waiting'],
+      ],
+    },
+    {
+      title: 'Connections at doors',
+      description: 'Sockets of callers, idle ones included.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 6,
+      queries: [[`sum by (door) (sallyport_open_sockets{${I}})`, '{{door}}']],
+    },
+  ],
+}
+
+/** The audit, and the store. */
+export const record: Row = {
+  title: 'Audit and store',
+  height: 8,
+  panels: [
+    {
+      title: 'Audit, waiting',
+      description: 'What a sink has not brought to its place, of what may wait before requests are refused.',
+      kind: 'timeseries',
+      unit: 'percentunit',
+      width: 6,
+      queries: [
+        [
+          `max by (instance, sink) (sallyport_audit_waiting_bytes{${I}} / sallyport_audit_waiting_limit_bytes{${I}})`,
+          '{{instance}} {{sink}}',
+        ],
+      ],
+      min: 0,
+      max: 1,
+      warn: 0.5,
+      bad: 0.8,
+      runbook: 'SallyportAuditWaiting',
+    },
+    {
+      title: 'Audit, full',
+      description: '1: nothing goes out, or lines are dropped.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 6,
+      queries: [[`max by (sink) (sallyport_audit_full{${I}})`, '{{sink}}']],
+      bad: 1,
+      runbook: 'SallyportAuditFull',
+    },
+    {
+      title: 'Audit, lost',
+      description: 'Lines that a sink has lost. Empty is good.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 4,
+      queries: [[`sum by (sink) (increase(sallyport_audit_dropped_total{${I}}[$__range]))`, '{{sink}}']],
+      bad: 1,
+      runbook: 'SallyportAuditDropped',
+    },
+    {
+      title: 'Store unconfirmed',
+      description: 'How old what operators have changed may be. Empty without a store.',
+      kind: 'timeseries',
+      unit: 's',
+      width: 4,
+      queries: [[`max by (instance) (sallyport_store_unconfirmed_seconds{${I}})`, '{{instance}}']],
+      bad: 30,
+      runbook: 'SallyportStoreUnconfirmed',
+    },
+    {
+      title: 'Store revision',
+      description: 'The same at every sidecar of a fleet, within a second.',
+      kind: 'timeseries',
+      unit: 'none',
+      width: 4,
+      queries: [[`max by (instance) (sallyport_store_revision{${I}})`, '{{instance}}']],
+      runbook: 'SallyportStoreUnconfirmed',
+    },
+  ],
+}

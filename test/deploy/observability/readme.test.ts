@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { hasTool, pathOf } from '../../support/debian.ts'
+import { alerts, README, RULES } from './rules.ts'
+
+const readme = readFileSync(README, 'utf8')
+const folder = dirname(README)
+const root = join(folder, '../..')
+
+test('the table of alerts has each alert, once, with how bad it can be', () => {
+  const rows = [...readme.matchAll(/^\| \[(\w+)\]\(\.\.\/runbooks\/(\w+)\.md\) \| ([\w, ]+) \|/gm)]
+  const severities = Map.groupBy(alerts, ({ alert }) => alert)
+  expect(rows.map(([, name, file, words]) => [name, file, words])).toEqual(
+    [...severities].map(([name, all]) => [name, name, all.map(({ labels }) => labels.severity).join(', ')]),
+  )
+})
+
+test('its links lead somewhere', () => {
+  const targets = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => target)
+  expect(targets.filter((target) => !existsSync(join(folder, target)))).toEqual([])
+})
+
+test.skipIf(!hasTool('promtool'))('promtool takes the configuration of one machine, with the rules it names', () => {
+  const file = 'deploy/observability/prometheus/prometheus.yml'
+  expect(readme).toContain(`prometheus --config.file=${file}\n`)
+  const said = execFileSync(pathOf('promtool'), ['check', 'config', file], { cwd: root, encoding: 'utf8' })
+  expect(said.match(/SUCCESS: \d+ rules found/g)).toHaveLength(RULES.length)
+})
+
+test.skipIf(!hasTool('promtool'))('its command that checks the rules works as it is printed', () => {
+  const line = /^ *promtool (.*)$/m.exec(readme)?.[1]?.split(' ') ?? []
+  expect(execFileSync(pathOf('promtool'), line, { cwd: root, encoding: 'utf8' })).toContain('SUCCESS')
+})
+
+test('the PodMonitor goes by the name that alerts look for, and by the port of the health door', () => {
+  const monitor = parse(readFileSync(join(folder, 'prometheus/podmonitor.yaml'), 'utf8'))
+  expect(monitor).toMatchObject({ apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' })
+  const [endpoint] = monitor.spec.podMetricsEndpoints
+  expect(endpoint).toMatchObject({ port: 'sp-health', path: '/metrics' })
+  expect(endpoint.relabelings).toEqual([{ action: 'replace', targetLabel: 'job', replacement: 'sallyport' }])
+  expect(alerts[0]?.expr).toContain('up{job="sallyport"}')
+})
+
+test('what is provisioned is where the file says, and is no secret', () => {
+  const provisioning = parse(readFileSync(join(folder, 'grafana/provisioning.yaml'), 'utf8'))
+  expect(provisioning).toMatchObject({ apiVersion: 1, providers: [{ type: 'file', name: 'sallyport' }] })
+})
