@@ -71,7 +71,5 @@ test.skipIf(noTools)('the sizes of the table are those of the manifests', () => 
 
 test('every link leads to something', () => {
   const links = [...text.matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link = '']) => link)
-  // The chart and the injection come from another branch.
-  const awaited = ['helm/sallyport', 'injection']
-  expect(links.filter((link) => !awaited.includes(link) && !existsSync(join(KUBERNETES, link)))).toEqual([])
+  expect(links.filter((link) => !existsSync(join(KUBERNETES, link)))).toEqual([])
 })
