@@ -3,7 +3,7 @@ import { z } from '../../src/forms/zod.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'
 import { secretReference } from '../../src/secrets/registry.ts'
 
-const REMEDY = 'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file'
+const REMEDY = 'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }; a secret itself never stands in a settings file'
 
 test.each([[{ file: 'secrets/crm' }], [{ env: 'CRM_SECRET' }], [{ store: 'crm' }]])('takes %j', (settings) => {
   const reference = secretReference.parse(settings)
