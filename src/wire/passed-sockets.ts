@@ -90,7 +90,7 @@ export async function adopt(server: Server, fd: number, where: string): Promise<
     const fail = (cause: unknown) =>
       reject(new ListenError('not-bound', `${where}, of systemd, cannot be listened on (${codeOf(cause)})`, cause))
     server.once('error', fail)
-    server.listen({ fd, backlog: BACKLOG }, () => {
+    server.listen({ fd }, BACKLOG, () => {
       server.off('error', fail)
       resolve()
     })
