@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../support/sallyport.ts'
 import { canBoot, type Machine } from '../support/systemd/machine.ts'
 import { bootSallyport } from '../support/systemd/sallyport.ts'
 
@@ -88,7 +89,7 @@ onMachine('a request that is under way when it restarts is answered', async () =
 onMachine('a drain that is longer than TimeoutStopSec= is waited for', async () => {
   const conf = `printf '[Service]\\nTimeoutStopSec=1\\n' > ${DROP_INS}/short.conf && systemctl daemon-reload && systemctl restart sallyport`
   await machine.must(conf)
-  const out = await machine.must(`${REQUEST} -H 'x-wait: 4000' & sleep 1; systemctl stop sallyport; wait`)
+  const out = await machine.must(`${REQUEST} -H 'x-wait: 4000' & sleep 1; systemctl stop sallyport 2>/dev/null; wait`)
   const result = await machine.must(
     `systemctl show -P Result sallyport; rm ${DROP_INS}/short.conf; systemctl daemon-reload`,
   )
@@ -107,7 +108,7 @@ onMachine('one that hangs is ended by the watchdog, and started again', async ()
   await machine.must('kill -STOP $(systemctl show -P MainPID sallyport)')
   // It waits in the backlog until the next one is up.
   expect(await machine.must(REQUEST)).toBe('Bearer the-long-lived-secret\n')
-  expect(await machine.must('journalctl -u sallyport | grep -c "Watchdog timeout"')).toBe('1\n')
+  expect(await machine.must('systemctl show -P NRestarts sallyport')).toBe('1\n')
   await machine.must(`rm ${DROP_INS}/watch.conf; systemctl daemon-reload; systemctl restart sallyport`)
 })
 
@@ -146,21 +147,24 @@ onMachine('an upgrade is a link and a restart, and so is the way back', async ()
 })
 
 onMachine('an app with the drop-in reaches 127.0.0.1 alone, whatever it does about its proxy', async () => {
-  const get = (url: string) => `curl -s -m 2 -o /dev/null -w "%%{http_code} " ${url}`
+  const get = (words: string) => `curl -s -m 2 -o /dev/null -w "%{http_code} " ${words}`
   // 198.51.100.1 stands for the world, 127.0.0.53 for the resolver of this machine.
-  const script = [
-    get('http://198.51.100.1:8099/'),
-    get('http://127.0.0.53:8099/'),
-    get('http://api.crm.example.com/'),
-  ].join('; ')
+  const past = ['198.51.100.1', '127.0.0.53'].map((address) => `--noproxy '*' http://${address}:8099/`)
   await machine.must(`ip addr add 198.51.100.1/32 dev lo
-    for at in 198.51.100.1 127.0.0.53; do (python3 -m http.server --bind $at 8099 >/dev/null 2>&1 &); until curl -s -o /dev/null http://$at:8099/; do :; done; done
+    for at in 198.51.100.1 127.0.0.53; do (python3 -m http.server --bind $at 8099 >/dev/null 2>&1 &); done
     mkdir -p /etc/systemd/system/app.service.d
     cp /opt/sallyport/current/systemd/app.service.d/sallyport.conf /etc/systemd/system/app.service.d/
     echo http_proxy=http://127.0.0.1:15001 > /etc/sallyport/apps/checkout.env
-    printf '%s\\n' '[Service]' Type=oneshot "ExecStart=sh -c '${script.replaceAll('http://198', '--noproxy * http://198').replaceAll('http://127.0.0.53', '--noproxy * http://127.0.0.53')}; true'" > /etc/systemd/system/app.service
-    systemctl daemon-reload; systemctl start app`)
-  expect(await machine.must('journalctl -u app -o cat --no-pager | grep 407')).toBe('000 000 407 \n')
+    printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh /etc/app.sh\\n' > /etc/systemd/system/app.service
+    systemctl daemon-reload`)
+  await machine.must(`cat > /etc/app.sh <<'END'
+${[...past, 'http://api.crm.example.com/'].map(get).join('\n')}
+echo
+END`)
+  // Without the drop-in, everything is there.
+  await eventually(async () => /^200 200 /.test((await machine.run('sh /etc/app.sh')).out) || undefined, 'the servers')
+  await machine.must('systemctl start app')
+  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000 000 407 ')
 })
 
 onMachine('settings that are wrong end it once, with the reason in the journal', async () => {
