@@ -152,7 +152,11 @@ async function furnish(site: Furnishing): Promise<House> {
     current,
   }
   const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, passed, tools: proving }))
-  const health = await openForOperators(site, own, buildHealthDoor(loaded, { metrics: metrics.registry, isReady, passed }))
+  const health = await openForOperators(
+    site,
+    own,
+    buildHealthDoor(loaded, { metrics: metrics.registry, isReady, passed }),
+  )
   passed.expectNone()
   links.open(settings.admin?.url ?? (admin === undefined || admin.startsWith('unix:') ? undefined : `http://${admin}`))
   // Not before anything can be asked: what does not open is no run.

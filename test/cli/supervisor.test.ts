@@ -49,6 +49,8 @@ test.skipIf(!hasTool('python3')).each([
   // From the process itself, so that NotifyAccess=main is enough.
   expect(Number(pid)).toBe(running.pid)
   await eventually(() => count(/'WATCHDOG=1'/g) >= 3 || undefined, 'three signs of life')
+  process.kill(running.pid, 'SIGHUP')
+  await until(/'RELOADING=1\\nMONOTONIC_USEC=\d+'\n(?:\d+ 'WATCHDOG=1'\n)*\d+ 'READY=1'\n/)
   await running.stop()
   // drainTimeoutMs, and five seconds for what comes behind it.
   await until(/'STOPPING=1\\nEXTEND_TIMEOUT_USEC=7000000\\nSTATUS=draining'/)

@@ -137,6 +137,18 @@ onMachine('a new secret is in use after a restart', async () => {
   expect(await machine.must(REQUEST)).toBe('Bearer rotated\n')
 })
 
+onMachine('a reload takes in a changed grant without a restart', async () => {
+  const edit = (from: string, to: string) =>
+    `sed -i 's#${from}#${to}#' /etc/sallyport/sallyport.yaml && systemctl reload sallyport`
+  const pid = await machine.must('systemctl show -P MainPID sallyport')
+  await machine.must(edit('/v1/contacts/', '/v2/contacts/'))
+  const refused = async () => ((await machine.must(REQUEST)).includes('rule-not-matched') ? true : undefined)
+  await eventually(refused, 'the grant to be another')
+  await machine.must(edit('/v2/contacts/', '/v1/contacts/'))
+  await eventually(async () => (await machine.must(REQUEST)).startsWith('Bearer ') || undefined, 'the grant to be back')
+  expect(await machine.must('systemctl show -P MainPID sallyport')).toBe(pid)
+})
+
 onMachine('an upgrade is a link and a restart, and so is the way back', async () => {
   const to = (version: string) =>
     `ln -sfn ${version} /opt/sallyport/current && systemctl restart sallyport && ${REQUEST}`
@@ -164,7 +176,7 @@ END`)
   // Without the drop-in, everything is there.
   await eventually(async () => /^200 200 /.test((await machine.run('sh /etc/app.sh')).out) || undefined, 'the servers')
   await machine.must('systemctl start app')
-  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000 000 407 ')
+  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000407')
 })
 
 onMachine('settings that are wrong end it once, with the reason in the journal', async () => {
