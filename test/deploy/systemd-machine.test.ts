@@ -182,6 +182,16 @@ END`)
   expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000407')
 })
 
+onMachine('an audit in the journal is whole, too, each run by itself', async () => {
+  const edit = (from: string, to: string) =>
+    `sed -i 's#${from}#${to}#' /etc/sallyport/sallyport.yaml && systemctl restart sallyport`
+  await machine.must(edit(', path: /var/log/sallyport/audit.jsonl', ''))
+  await machine.must(`for _ in $(seq 10); do ${REQUEST} -o /dev/null || exit 1; done`)
+  const lines = `journalctl -u sallyport -o cat | grep '^{"msg"' | grep -v '"msg":"ready"'`
+  expect(await machine.must(`${lines} | ${AUDIT} -`)).toMatch(/^intact: 11 lines of 1 runs/)
+  await machine.must(edit('kind: json-lines }', 'kind: json-lines, path: /var/log/sallyport/audit.jsonl }'))
+})
+
 onMachine('settings that are wrong end it once, with the reason in the journal', async () => {
   await machine.must('echo "nonsense: true" >> /etc/sallyport/sallyport.yaml')
   expect((await machine.run('systemctl restart sallyport')).code).toBe(1)
