@@ -12,8 +12,8 @@ const SETUP = `
 mkdir -p /opt/sallyport/0.1.0/systemd
 cp -r /payload/app/. /opt/sallyport/0.1.0/
 cp -r /payload/systemd/. /opt/sallyport/0.1.0/systemd/
-ln -s 0.1.0 /opt/sallyport/current
-ln -s /payload/node /usr/local/bin/node
+ln -sfn 0.1.0 /opt/sallyport/current
+ln -sf /payload/node /usr/local/bin/node
 cd /opt/sallyport/current/systemd
 cp sallyport.service sallyport-*.socket /etc/systemd/system/
 cp -r sallyport.service.d /etc/systemd/system/
