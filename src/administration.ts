@@ -13,6 +13,7 @@ import type { Loaded } from './settings/load.ts'
 import { connectionFacts, secretFacts } from './settings/secret-facts.ts'
 import type { Store } from './store/store.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
+import type { PassedSockets } from './wire/passed-sockets.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
 
 interface Parts
@@ -23,6 +24,7 @@ interface Parts
   current(): Loaded
   readonly log: Logger
   readonly tools: CallerTools
+  readonly passed: PassedSockets
   snapshot(): Snapshot
 }
 
@@ -55,9 +57,9 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     inventoryFacts: () => inventoryFacts(parts.current(), store),
     onFault: (id, error) => log.error({ id, error: describe(error) }, 'the admin API could not answer'),
   }
-  const { listen, mode, url } = admin
+  const { listen, mode, systemd, url } = admin
   const hostnames = url === undefined ? [] : [new URL(url).hostname]
-  return new AdminDoor(ports, { listen, mode, directory, peers, hostnames })
+  return new AdminDoor(ports, { listen, mode, systemd, directory, peers, hostnames, passed: parts.passed })
 }
 
 /** The answer for one reading of the settings is made once. */
@@ -73,14 +75,16 @@ function onceFor<T>(make: (loaded: Loaded) => T): (loaded: Loaded) => T {
 /** Joins the door of probes to the rest of the house; undefined where the settings have none. It is not open yet. */
 export function buildHealthDoor(
   { file, settings }: Loaded,
-  { metrics, isReady }: Pick<AdminPorts, 'metrics' | 'isReady'>,
+  { metrics, isReady, passed }: Pick<AdminPorts, 'metrics' | 'isReady'> & Pick<Parts, 'passed'>,
 ): HealthDoor | undefined {
   const { health } = settings
   if (!health) return undefined
-  const { listen, mode } = health
+  const { listen, mode, systemd } = health
   return new HealthDoor({
     listen,
     mode,
+    systemd,
+    passed,
     directory: dirname(file),
     metrics: health.metrics ? metrics : undefined,
     isReady,

@@ -33,6 +33,7 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { descriptorLimit } from './wire/descriptor-limit.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
+import { PassedSockets } from './wire/passed-sockets.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
@@ -56,13 +57,14 @@ export interface House {
 
 /**
  * The composition root: settings, then rooms, then doors. Nothing listens unless everything does. `onEntry` hears every
- * entry, besides the sinks of the settings.
+ * entry, besides the sinks of the settings; `passed` are the sockets that systemd has opened, each of which has to be of use.
  * @throws SettingsError, ListenError, Error in words
  */
 export async function openHouse(
   loaded: Loaded,
   clock: Clock = systemClock,
   onEntry: (entry: Entry) => void = () => undefined,
+  passed = new PassedSockets(),
 ): Promise<House> {
   const log = createLogger(loaded.settings.log.level)
   for (const warning of loaded.warnings) log.warn({ file: loaded.file }, warning)
@@ -71,15 +73,20 @@ export async function openHouse(
   const references = await openReferences(loaded, onFault, shared)
   const closers: (() => unknown)[] = [() => references.close()]
   try {
-    return await furnish({ loaded, log, references, shared, clock, closers, onEntry })
+    return await furnish({ loaded, log, references, shared, clock, closers, onEntry, passed })
   } catch (error) {
     await closeInReverse(closers)
     throw error
   }
 }
 
-async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }): Promise<House> {
-  const { loaded, log, references, shared, clock, closers } = site
+interface Furnishing extends Site {
+  readonly onEntry: (entry: Entry) => void
+  readonly passed: PassedSockets
+}
+
+async function furnish(site: Furnishing): Promise<House> {
+  const { loaded, log, references, shared, clock, closers, passed } = site
   const { settings } = loaded
   const doors: Door[] = []
   const own = new OwnListeners()
@@ -140,6 +147,7 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     references,
     asksForCertificates,
     directory,
+    passed,
   }
   for (const one of settings.listeners) doors.push(buildDoor(one, tools))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
@@ -158,8 +166,13 @@ async function furnish(site: Site & { readonly onEntry: (entry: Entry) => void }
     snapshot,
     current,
   }
-  const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
-  const health = await openForOperators(site, own, buildHealthDoor(loaded, { metrics: metrics.registry, isReady }))
+  const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, passed, tools: proving }))
+  const health = await openForOperators(
+    site,
+    own,
+    buildHealthDoor(loaded, { metrics: metrics.registry, isReady, passed }),
+  )
+  passed.expectNone()
   links.open(settings.admin?.url ?? (admin === undefined || admin.startsWith('unix:') ? undefined : `http://${admin}`))
   // Not before anything can be asked: what does not open is no run.
   audit.begin()

@@ -1,11 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { resolve } from 'node:path'
 import type { Peer } from '../core/ask.ts'
 import { valuesOf } from '../wire/fields.ts'
-import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import type { Bound } from '../wire/listen.ts'
 import { http } from '../wire/node-http.ts'
+import { openPlace, type Place } from '../wire/open-place.ts'
+import type { PassedSockets } from '../wire/passed-sockets.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import { faultOfSite } from '../wire/site.ts'
 import { AdminProblem } from './admin-problem.ts'
@@ -13,16 +14,15 @@ import type { Answering } from './answering.ts'
 import type { AdminPorts } from './ports.ts'
 import { refusalMessage } from './refusal.ts'
 
-interface Options {
-  readonly listen: string
-  /** Permissions of a Unix socket, as octal digits. */
-  readonly mode: string
+interface Options extends Place {
   /** Where relative paths start. */
   readonly directory: string
   /** Names besides its address under which browsers reach it. */
   readonly hostnames?: readonly string[]
   /** Asks the kernel who is at the other end of a Unix socket; absent: nobody is. */
   readonly peers: PeerReader | undefined
+  /** What systemd has opened for this process. */
+  readonly passed?: PassedSockets | undefined
 }
 
 /**
@@ -61,11 +61,7 @@ export class AdminDoor {
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
   async open(): Promise<string> {
-    const { listen, directory, mode } = this.#options
-    const where = parseListen(listen)
-    if (typeof where === 'string') throw new Error(where)
-    const at = where.kind === 'unix' ? { ...where, path: resolve(directory, where.path) } : where
-    this.#bound = await bind(this.#server, at, { mode: Number.parseInt(mode, 8) })
+    this.#bound = await openPlace(this.#server, this.#options, this.#options)
     return this.#bound.address
   }
 

@@ -1,19 +1,19 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
-import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import type { Bound } from '../wire/listen.ts'
 import { http } from '../wire/node-http.ts'
+import { openPlace, type Place } from '../wire/open-place.ts'
+import type { PassedSockets } from '../wire/passed-sockets.ts'
 
-interface Options {
-  readonly listen: string
-  /** Permissions of a Unix socket, as octal digits. */
-  readonly mode: string
+interface Options extends Place {
   /** Relative socket paths start here. */
   readonly directory: string
   /** Absent: `/metrics` is not served here. */
   readonly metrics: Registry | undefined
   /** Settings read, doors open, not shutting down. */
   isReady(): boolean
+  /** What systemd has opened for this process. */
+  readonly passed?: PassedSockets | undefined
 }
 
 /** More than any set of probes and scrapers; whoever holds them all must not have the descriptors that callers need. */
@@ -62,11 +62,7 @@ export class HealthDoor {
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
   async open(): Promise<string> {
-    const { listen, mode, directory } = this.#options
-    const where = parseListen(listen, { allowNonLoopback: true })
-    if (typeof where === 'string') throw new Error(where)
-    const at = where.kind === 'unix' ? { ...where, path: resolve(directory, where.path) } : where
-    this.#bound = await bind(this.#server, at, { mode: Number.parseInt(mode, 8) })
+    this.#bound = await openPlace(this.#server, this.#options, { ...this.#options, allowNonLoopback: true })
     return this.#bound.address
   }
 

@@ -12,7 +12,7 @@ export async function check(file: string): Promise<void> {
     const left = references.left.map((one) => `${one}, which \`check\` does not open`)
     const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
-    const { listeners, callers, connections, grants } = loaded.settings
+    const { listeners, admin, health, callers, connections, grants } = loaded.settings
     const counts = [
       inNumbers('listener', listeners),
       inNumbers('caller', callers),
@@ -20,6 +20,10 @@ export async function check(file: string): Promise<void> {
       inNumbers('grant', grants),
     ]
     process.stdout.write(`${file} is right: ${counts.join(', ')}\n`)
+    const passed = [...listeners, ...(admin ? [admin] : []), ...(health ? [health] : [])].flatMap(
+      ({ systemd, listen }) => (systemd === undefined ? [] : [`${systemd} at ${listen}`]),
+    )
+    if (passed.length > 0) process.stdout.write(`to come from systemd when it starts: ${passed.join(', ')}\n`)
   })
 }
 

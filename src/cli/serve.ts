@@ -1,25 +1,35 @@
 import { type House, openHouse } from '../main.ts'
 import { loadSettings } from '../settings/load.ts'
 import { openText } from '../settings/text-file.ts'
-import { describe } from '../telemetry/logger.ts'
+import { createLogger, describe } from '../telemetry/logger.ts'
+import { takePassedSockets } from '../wire/passed-sockets.ts'
 import { makeUndumpable } from '../wire/undumpable.ts'
 import { refuseUnsafeEnvironment } from './environment.ts'
 import { EXIT } from './exit-codes.ts'
 import { orSettingsExit } from './failing.ts'
+import { takeSupervisor } from './supervisor.ts'
 
 /** `sallyport serve`: opens the doors, says so in one line, and serves until a signal. */
 export async function serve(file: string, { watch }: { readonly watch?: true } = {}): Promise<void> {
-  const house = await orSettingsExit(async () => {
+  const supervisor = takeSupervisor(process.env, (reason) =>
+    createLogger('warn').warn({ reason }, 'who started this cannot be told how it goes'),
+  )
+  const served = await orSettingsExit(async () => {
     refuseUnsafeEnvironment(process.env)
     makeUndumpable()
-    const house = await openHouse(await loadSettings(file))
+    // Before anything that may start a child.
+    const passed = takePassedSockets(process.env)
+    const loaded = await loadSettings(file)
+    const house = await openHouse(loaded, undefined, undefined, passed)
     if (watch) await reloadWhenChanged(file, house)
-    return house
+    return { house, drainMs: loaded.settings.drainTimeoutMs }
   })
-  if (!house) return
-  obeySignals(house)
+  if (!served) return
+  const { house, drainMs } = served
+  obeySignals(house, { ...supervisor, stopping: () => supervisor.stopping(drainMs) })
   giveBack()
   process.stdout.write(readyLine(house))
+  supervisor.ready(inWords(house))
 }
 
 /**
@@ -32,8 +42,12 @@ function giveBack(): void {
 
 function readyLine({ listeners, admin, health }: House): string {
   if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', listeners, admin, health })}\n`
+  return `ready: ${inWords({ listeners, admin, health })}\n`
+}
+
+function inWords({ listeners, admin, health }: Pick<House, 'listeners' | 'admin' | 'health'>): string {
   const doors = listeners.map(({ kind, address }) => `${kind} ${address}`).join(', ')
-  return `ready: ${doors}${admin === undefined ? '' : `; admin ${admin}`}${health === undefined ? '' : `; health ${health}`}\n`
+  return `${doors}${admin === undefined ? '' : `; admin ${admin}`}${health === undefined ? '' : `; health ${health}`}`
 }
 
 /** As a ConfigMap changes its files, without anybody who could send a signal. */
@@ -44,12 +58,13 @@ async function reloadWhenChanged(file: string, house: House): Promise<void> {
 }
 
 /** A first signal to stop drains; a second one does not wait. */
-function obeySignals(house: House): void {
+function obeySignals(house: House, tell: { stopping(): void; reloading(over: Promise<void>): void }): void {
   let isStopping = false
   const stop = (signal: string, code: number) => {
     if (isStopping) process.exit(code === 0 ? 1 : code)
     isStopping = true
     house.log.info({ signal }, 'stopping')
+    tell.stopping()
     house.close().then(
       () => process.exit(code),
       () => process.exit(EXIT.software),
@@ -57,7 +72,7 @@ function obeySignals(house: House): void {
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))
-  process.on('SIGHUP', () => void house.reload('signal'))
+  process.on('SIGHUP', () => tell.reloading(house.reload('signal')))
   // No input may get here; should one, what is left is to write out the audit and let the supervisor start afresh.
   process.on('uncaughtException', (error) => {
     try {

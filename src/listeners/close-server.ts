@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { Server as NetServer, type Socket } from 'node:net'
 
 interface Closing {
   readonly deadlineMs: number
@@ -15,14 +15,23 @@ interface Closing {
 const POLL_MS = 20
 /** For what is on its way at the deadline. */
 const LEAST_MS = 100
+/**
+ * How long a connection that has just been taken in has to say something. Had it not been taken in, it would wait for the
+ * process after this one, where systemd keeps the socket: so it is answered here.
+ */
+const FIRST_WORD_MS = 500
 
 /**
- * Closes an HTTP server: no new connections at once, idle ones at once, busy ones when their answer is out, and at the
- * deadline whatever is left. Node's own `close` forgets sockets that have switched protocols.
+ * Closes an HTTP server: no new connections at once, busy ones when their answer is out, idle ones as soon as those that were
+ * just taken in have had time to ask, and at the deadline whatever is left. Node's own `close` forgets sockets that have
+ * switched protocols.
  */
 export async function closeServer(server: Server, { deadlineMs, isIdle, closeIdle, sockets }: Closing): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const deadline = performance.now() + deadlineMs
+  // The `close` of node:http would cut at once whatever has said nothing yet: measured, one caller at every restart.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
+  await firstWords(sockets, Math.min(deadline, performance.now() + FIRST_WORD_MS))
+  server.close()
   while (!isIdle() && performance.now() < deadline) {
     server.closeIdleConnections()
     closeIdle()
@@ -37,6 +46,12 @@ export async function closeServer(server: Server, { deadlineMs, isIdle, closeIdl
   await closed
   clearTimeout(late)
   await ends(sockets)
+}
+
+async function firstWords(sockets: ReadonlySet<Socket>, until: number): Promise<void> {
+  const isNew = ({ bytesRead, destroyed }: Socket) => bytesRead === 0 && !destroyed
+  while ([...sockets].some(isNew) && performance.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
 }
 
 /**

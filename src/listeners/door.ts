@@ -5,6 +5,7 @@ import type { Gate } from '../gate/snapshot.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Fault } from '../wire/framing.ts'
+import type { PassedSockets } from '../wire/passed-sockets.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import type { Challenge } from '../wire/refusal.ts'
 import type { Crowd } from './crowd.ts'
@@ -28,6 +29,8 @@ export interface DoorTools {
   onCrowded(kind: string): void
   /** Relative socket paths start here. */
   readonly directory: string
+  /** What systemd has opened for this process. */
+  readonly passed?: PassedSockets | undefined
 }
 
 /** A door that can be opened once. */

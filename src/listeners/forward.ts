@@ -6,10 +6,18 @@ import { valuesOf } from '../wire/fields.ts'
 import type { Door, DoorTools, Head, Reader } from './door.ts'
 import { HttpDoor } from './http-door.ts'
 import { proxyKeys, type ShownKeys } from './keys.ts'
-import { doorCaller, doorListen, doorTls, maxSockets, mode, refusePlace } from './settings.ts'
+import { doorCaller, doorListen, doorTls, maxSockets, mode, refusePlace, systemd } from './settings.ts'
 
 const schema = z
-  .strictObject({ kind: z.literal('forward'), listen: doorListen, mode, caller: doorCaller, tls: doorTls, maxSockets })
+  .strictObject({
+    kind: z.literal('forward'),
+    listen: doorListen,
+    mode,
+    systemd,
+    caller: doorCaller,
+    tls: doorTls,
+    maxSockets,
+  })
   .superRefine(refusePlace)
   .meta({
     description:

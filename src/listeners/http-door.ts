@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server, Socket } from 'node:net'
-import { resolve } from 'node:path'
 import type { ClientCertificate } from '../core/certificate.ts'
-import { type Bound, bind, parseListen } from '../wire/listen.ts'
+import type { Bound } from '../wire/listen.ts'
+import { openPlace, type Place } from '../wire/open-place.ts'
 import { ServerTls } from '../wire/server-tls.ts'
 import { closeServer } from './close-server.ts'
 import { Connects } from './connects.ts'
@@ -16,10 +16,10 @@ import { Tunnels } from './tunnels.ts'
 import { Turnstile } from './turnstile.ts'
 
 /** What makes one HTTP door differ from another. */
-export interface HttpDoorOptions {
+export interface HttpDoorOptions extends Place {
   readonly kind: string
-  readonly listen: string
-  readonly mode: string
+  /** Whoever can open this door is this caller. */
+  readonly caller?: string | undefined
   readonly tls?: DoorTls | undefined
   readonly maxSockets: number
   readonly reader: Reader
@@ -61,10 +61,10 @@ export class HttpDoor implements Door {
   }
 
   async open(): Promise<string> {
-    const where = parseListen(this.#options.listen, { allowNonLoopback: this.#options.tls !== undefined })
-    if (typeof where === 'string') throw new Error(where)
-    const at = where.kind === 'unix' ? { ...where, path: resolve(this.#tools.directory, where.path) } : where
-    this.#bound = await bind(this.#entry, at, { mode: Number.parseInt(this.#options.mode, 8) })
+    const { tls, caller } = this.#options
+    const { directory, passed } = this.#tools
+    const around = { directory, passed, allowNonLoopback: tls !== undefined, isProof: caller !== undefined }
+    this.#bound = await openPlace(this.#entry, this.#options, around)
     this.#intake.label = `${this.kind} ${this.#bound.address}`
     if (this.#tunnels) this.#tunnels.label = `intercept ${this.#bound.address}`
     return this.#bound.address

@@ -6,7 +6,7 @@ import { turnAway, turnAwayKnown } from '../gate/turn-away.ts'
 import { describe, type Logger } from '../telemetry/logger.ts'
 import { canonicalAddress } from '../wire/address.ts'
 import { type FirstFlight, readFirstFlight } from '../wire/first-flight.ts'
-import { bind, parseListen } from '../wire/listen.ts'
+import { openPlace, type Place } from '../wire/open-place.ts'
 import {
   createOriginalDestinationReader,
   type OriginalDestinationReader,
@@ -22,9 +22,8 @@ import { refuseOnSocket } from './socket-answer.ts'
 import { Tunnels } from './tunnels.ts'
 import { Turnstile } from './turnstile.ts'
 
-interface Options {
+interface Options extends Place {
   readonly kind: string
-  readonly listen: string
   readonly reader: Reader
   readonly maxSockets: number
 }
@@ -36,7 +35,8 @@ interface Options {
  */
 export class RedirectedDoor implements Door {
   readonly kind: string
-  readonly #listen: string
+  readonly #place: Place
+  readonly #around: Pick<DoorTools, 'directory' | 'passed'>
   readonly #log: Logger
   readonly #intake: Intake
   readonly #http1: Http1
@@ -47,9 +47,10 @@ export class RedirectedDoor implements Door {
   readonly #entry: Server
   #originals: OriginalDestinationReader | undefined
 
-  constructor({ kind, listen, reader, maxSockets }: Options, tools: DoorTools) {
+  constructor({ kind, reader, maxSockets, ...place }: Options, tools: DoorTools) {
     this.kind = kind
-    this.#listen = listen
+    this.#place = place
+    this.#around = { directory: tools.directory, passed: tools.passed }
     this.#log = tools.log
     this.#turnstile = new Turnstile(kind, maxSockets, tools)
     this.#intake = new Intake(kind, reader, tools)
@@ -71,10 +72,8 @@ export class RedirectedDoor implements Door {
   }
 
   async open(): Promise<string> {
-    const where = parseListen(this.#listen)
-    if (typeof where === 'string') throw new Error(where)
     this.#originals = createOriginalDestinationReader()
-    const { address } = await bind(this.#entry, where)
+    const { address } = await openPlace(this.#entry, this.#place, this.#around)
     this.#intake.label = `${this.kind} ${address}`
     this.#tunnels.label = `intercept ${address}`
     // Node bounds the time for a head, and knows which connections are idle, only from this event on.

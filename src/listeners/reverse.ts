@@ -13,7 +13,7 @@ import { faultOfSite } from '../wire/site.ts'
 import type { Door, DoorTools, Head, Reader, Reading } from './door.ts'
 import { HttpDoor } from './http-door.ts'
 import { originKeys } from './keys.ts'
-import { doorCaller, doorListen, doorTls, maxSockets, mode, refusePlace } from './settings.ts'
+import { doorCaller, doorListen, doorTls, maxSockets, mode, refusePlace, systemd } from './settings.ts'
 import { unityCatalogRoute } from './unity-catalog.ts'
 
 const schema = z
@@ -21,6 +21,7 @@ const schema = z
     kind: z.literal('reverse'),
     listen: doorListen,
     mode,
+    systemd,
     caller: doorCaller,
     tls: doorTls,
     maxSockets,

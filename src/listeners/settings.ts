@@ -27,8 +27,18 @@ export const listen = z
 export const mode = z
   .string()
   .regex(/^0[0-7]{3}$/, 'use four octal digits in quotes, as in "0660"')
-  .default('0600')
-  .meta({ description: 'permissions of the socket, as octal digits in quotes; who may connect' })
+  .optional()
+  .meta({ description: 'permissions of the socket, as octal digits in quotes; who may connect; without it 0600' })
+
+/** Which of the sockets that systemd passes is this one. */
+export const systemd = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/, 'use the FileDescriptorName= of the socket unit, as in "forward"')
+  .optional()
+  .meta({
+    description:
+      'systemd opens this address before Sallyport starts, in a socket unit with this `FileDescriptorName=`; what it passes has to be bound to `listen`, and its permissions are those of the unit',
+  })
 
 /** The caller that whoever can open this door is. */
 export const doorCaller = z
@@ -73,11 +83,27 @@ export const doorTls = z
 /** Settings of the TLS of a door. */
 export type DoorTls = NonNullable<z.infer<typeof doorTls>>
 
-/** What of a door's place does not go with whether it is encrypted. */
-export function refusePlace(
-  { listen: text, tls }: { readonly listen: string; readonly tls?: unknown },
-  context: { addIssue(issue: { code: 'custom'; path: string[]; message: string }): void },
+interface Told {
+  addIssue(issue: { code: 'custom'; path: string[]; message: string }): void
+}
+
+/** What only whoever opens a socket can give it. */
+export function refuseMode(
+  { systemd: name, mode: digits }: { readonly systemd?: string | undefined; readonly mode?: string | undefined },
+  context: Told,
 ): void {
+  if (name === undefined || digits === undefined) return
+  const message = `leave it out, and say SocketMode=${digits} in the socket unit: systemd opens this socket`
+  context.addIssue({ code: 'custom', path: ['mode'], message })
+}
+
+/** What of a door's place does not go with who opens it, or with whether it is encrypted. */
+export function refusePlace(
+  place: { readonly listen: string; readonly tls?: unknown } & Parameters<typeof refuseMode>[0],
+  context: Told,
+): void {
+  refuseMode(place, context)
+  const { listen: text, tls } = place
   const fault = parseListen(text)
   if (tls === undefined && typeof fault === 'string') {
     const message = `${fault}. Or encrypt it, by tls: { certificate: { file: PATH }, key: { file: PATH } }`

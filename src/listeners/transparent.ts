@@ -8,7 +8,7 @@ import type { Fault } from '../wire/framing.ts'
 import { writtenPlace } from '../wire/original-destination.ts'
 import type { Door, DoorTools, Head, Reader, Reading } from './door.ts'
 import { RedirectedDoor } from './redirected-door.ts'
-import { listen, maxSockets } from './settings.ts'
+import { listen, maxSockets, systemd } from './settings.ts'
 
 const schema = z
   .strictObject({
@@ -26,6 +26,7 @@ const schema = z
       description:
         'name of a caller of kind `socket`: whoever the redirect rules send here is that caller. TCP tells no uid, but the rules can: a listener for each user',
     }),
+    systemd,
     maxSockets,
   })
   .meta({
@@ -36,8 +37,7 @@ const schema = z
 /** The door of redirected connections: each is what a CONNECT, or an `http://` request, for the host that it names would be. */
 export const transparent: Kind<typeof schema, DoorTools, Door> = {
   schema,
-  build: ({ kind, listen: at, caller, maxSockets: max }, tools) =>
-    new RedirectedDoor({ kind, listen: at, maxSockets: max, reader: readerFor(caller) }, tools),
+  build: ({ caller, ...rest }, tools) => new RedirectedDoor({ ...rest, reader: readerFor(caller) }, tools),
 }
 
 const HTTP_PORT = 80

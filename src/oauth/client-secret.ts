@@ -20,7 +20,7 @@ export const clientSecretSettings = z.union(
   ],
   {
     error: () =>
-      'use { file: PATH }, { env: NAME } or { store: NAME }, or { current: ..., next: ... } with one of these each; a secret itself never stands in a settings file',
+      'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }, or { current: ..., next: ... } with one of these each; a secret itself never stands in a settings file',
   },
 )
 

@@ -2,7 +2,7 @@ import type { HeldSecret, LongLived } from '../core/secret.ts'
 import type { FileReference } from '../forms/network.ts'
 
 /**
- * Where a secret comes from, as a settings file says it: the settings of one kind, `file`, `env` or `store`. The value is opened
+ * Where a secret comes from, as a settings file says it: the settings of one kind, `file`, `env`, `store` or `systemd`. The value is opened
  * at start, and looked up by this very object from then on.
  */
 export class SecretReference {
@@ -23,7 +23,7 @@ export interface References {
   file(reference: FileReference): string
 }
 
-/** What the audit calls the secret of a reference: its name in the store, or `file:PATH`, `env:NAME`. */
+/** What the audit calls the secret of a reference: its name in the store, or `file:PATH`, `env:NAME`, `systemd:NAME`. */
 export function nameOfSecret({ settings }: SecretReference): string {
   const [[kind, place] = ['', '']] = Object.entries(settings)
   return kind === 'store' ? String(place) : `${kind}:${String(place)}`

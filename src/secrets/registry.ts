@@ -3,9 +3,10 @@ import { env } from './env.ts'
 import { file } from './file.ts'
 import { SecretReference } from './reference.ts'
 import { store } from './store.ts'
+import { systemd } from './systemd.ts'
 
 /** Every kind of place where a secret may be kept, by the key that its settings have. */
-export const secretKinds = { file, env, store }
+export const secretKinds = { file, env, store, systemd }
 
 /** A secret in settings: never the value, always where it is kept. The message repeats nothing of what was written. */
 export const secretReference = z
@@ -13,7 +14,7 @@ export const secretReference = z
     Object.values(secretKinds).map((kind) => kind.schema),
     {
       error: () =>
-        'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file',
+        'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }; a secret itself never stands in a settings file',
     },
   )
   .transform((settings) => new SecretReference(settings))

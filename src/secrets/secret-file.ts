@@ -12,16 +12,27 @@ export type Look =
   | { readonly stamp: string; readonly secret: Secret }
   | { readonly stamp: string; readonly fault: string; readonly isNone?: boolean }
 
+/** What is known of the place of a file. */
+export interface Placing {
+  /** systemd has put it there, for this service alone. */
+  readonly isPassed?: boolean
+}
+
 const MAX_BYTES = 65_536
 const GONE = 'ENOENT'
 /** What others may not do to a file of ours, and to one of a Kubernetes mount, whose modes are the cluster's to choose. */
 const OTHERS = 0o077
 const OTHERS_WRITING = 0o022
+/**
+ * What root must not have let others do to a file that systemd passes. That is root's, and the user of the service reads it by
+ * an ACL, whose mask stat(2) shows in the place of what the group may do: 0440. @see acl(5)
+ */
+const OTHERS_BESIDE_ACL = 0o037
 
 /** Reads a secret file, or says in words why it is refused; names the path, never the content. Does not throw. */
-export async function lookAt(path: string): Promise<Look> {
+export async function lookAt(path: string, placing: Placing = {}): Promise<Look> {
   try {
-    return await look(path)
+    return await look(path, placing)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     const fault = `${path} ${REASONS.get(code) ?? `cannot be read (${code}): check it`}`
@@ -46,14 +57,14 @@ const REASONS = new Map([
   ['ELOOP', 'is a symbolic link that leads nowhere: give the path of the file itself'],
 ])
 
-async function look(path: string): Promise<Look> {
+async function look(path: string, placing: Placing): Promise<Look> {
   const real = await realpath(path)
   // Not blocking: opening a FIFO would otherwise wait for a writer.
   const handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
   try {
     const found = await handle.stat({ bigint: true })
     const stamp = stampOf(real, found)
-    const misplaced = await faultOfPlace(path, real, found)
+    const misplaced = await faultOfPlace(path, { real, found, placing })
     if (misplaced) return { stamp, fault: `${path} ${misplaced}` }
     const wrong = faultOfSize(found)
     return wrong
@@ -69,7 +80,13 @@ export function stampOf(real: string, { dev, ino, mtimeNs, ctimeNs, size }: BigI
   return [real, dev, ino, mtimeNs, ctimeNs, size].join(' ')
 }
 
-async function faultOfPlace(path: string, real: string, { mode, uid }: BigIntStats): Promise<string | undefined> {
+interface Found extends Required<{ readonly placing: Placing }> {
+  readonly real: string
+  readonly found: BigIntStats
+}
+
+async function faultOfPlace(path: string, { real, found, placing }: Found): Promise<string | undefined> {
+  const { mode, uid } = found
   const type = Number(mode) & constants.S_IFMT
   if (type === constants.S_IFDIR) return 'is a directory: name a file in it'
   if (type !== constants.S_IFREG) return 'is no regular file: use one'
@@ -78,7 +95,11 @@ async function faultOfPlace(path: string, real: string, { mode, uid }: BigIntSta
     return 'is a symbolic link out of its directory: give the path of the file itself'
   if (uid !== 0n && Number(uid) !== process.geteuid?.())
     return `belongs to uid ${uid}: chown it to the user of Sallyport`
-  const forbidden = (await isMounted(directory, real)) ? OTHERS_WRITING : OTHERS
+  const forbidden = (await isMounted(directory, real))
+    ? OTHERS_WRITING
+    : uid === 0n && placing.isPassed
+      ? OTHERS_BESIDE_ACL
+      : OTHERS
   if ((Number(mode) & forbidden) !== 0) return `is open to other users: chmod 600 ${inShell(path)}`
   return undefined
 }

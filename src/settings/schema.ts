@@ -11,7 +11,7 @@ import { methods, paths } from '../forms/rule.ts'
 import { z } from '../forms/zod.ts'
 import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
-import { listen, mode as socketMode } from '../listeners/settings.ts'
+import { listen, refuseMode, mode as socketMode, systemd } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
 import { healthSettings } from './health.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
@@ -234,6 +234,7 @@ export const settingsSchema = z
       .strictObject({
         listen,
         mode: socketMode,
+        systemd,
         url: z.string().superRefine(checkPublicUrl).optional().meta({
           description:
             'where browsers reach this door, as in `https://sallyport.example.com`: part of the redirect URIs of logins, and taken as `Host`; without it `http://` and the address of `listen`',
@@ -243,6 +244,7 @@ export const settingsSchema = z
             'who may use the API, by a name for the audit; without any, root and the user of Sallyport itself, at a `unix:` socket alone',
         }),
       })
+      .superRefine(refuseMode)
       .optional()
       .meta({ description: 'the operator’s door: health, metrics and the admin API' }),
     health: healthSettings.optional().meta({

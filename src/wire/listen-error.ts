@@ -10,6 +10,9 @@ export type ListenErrorCode =
   | 'path-unfit'
   | 'socket-foreign'
   | 'socket-in-use'
+  | 'socket-not-passed'
+  | 'socket-unfit'
+  | 'socket-unused'
 
 /** A door that could not open. Test for `code`; the message is for the operator, and says what to do. */
 export class ListenError extends Error {

@@ -62,6 +62,11 @@ export async function bind(
   return { address: `unix:${where.path}`, release }
 }
 
+/** As a settings file would write it. */
+export function addressText(where: ListenAddress): string {
+  return where.kind === 'unix' ? `unix:${where.path}` : written(where.host, where.port)
+}
+
 function parsePath(path: string): ListenAddress | string {
   if (path.startsWith('@') || path.includes('\0')) {
     return 'use a path of the file system: an abstract socket has no owner and no mode, so anybody could be behind it'

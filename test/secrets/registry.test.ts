@@ -3,13 +3,17 @@ import { z } from '../../src/forms/zod.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'
 import { secretReference } from '../../src/secrets/registry.ts'
 
-const REMEDY = 'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file'
+const REMEDY =
+  'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }; a secret itself never stands in a settings file'
 
-test.each([[{ file: 'secrets/crm' }], [{ env: 'CRM_SECRET' }], [{ store: 'crm' }]])('takes %j', (settings) => {
-  const reference = secretReference.parse(settings)
-  expect(reference).toBeInstanceOf(SecretReference)
-  expect(reference.settings).toEqual(settings)
-})
+test.each([[{ file: 'secrets/crm' }], [{ env: 'CRM_SECRET' }], [{ store: 'crm' }], [{ systemd: 'crm' }]])(
+  'takes %j',
+  (settings) => {
+    const reference = secretReference.parse(settings)
+    expect(reference).toBeInstanceOf(SecretReference)
+    expect(reference.settings).toEqual(settings)
+  },
+)
 
 test('two references of one text are two objects, so that each can be looked up by itself', () => {
   expect(secretReference.parse({ env: 'A' })).not.toBe(secretReference.parse({ env: 'A' }))
@@ -53,6 +57,7 @@ test('becomes one named definition of the JSON Schema', () => {
       { properties: { file: { type: 'string' } }, required: ['file'], additionalProperties: false },
       { properties: { env: { type: 'string' } }, required: ['env'], additionalProperties: false },
       { properties: { store: { type: 'string' } }, required: ['store'], additionalProperties: false },
+      { properties: { systemd: { type: 'string' } }, required: ['systemd'], additionalProperties: false },
     ],
   })
 })

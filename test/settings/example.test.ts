@@ -57,7 +57,13 @@ test('the examples show every kind of every registry', async () => {
     sources: kinds(connections.map(({ credential }) => credential)),
     injections: kinds(connections.flatMap(({ inject }) => (inject ? [inject] : []))),
     sinks: kinds(settings.audit.sinks),
-    secrets: [...new Set(secretsIn(settings).flatMap((reference) => Object.keys(reference.settings)))],
+    secrets: [
+      ...new Set(
+        secretsIn([settings, ...others.map((other) => other.settings)]).flatMap((reference) =>
+          Object.keys(reference.settings),
+        ),
+      ),
+    ],
   }
   const known = {
     doors: Object.keys(doorKinds),

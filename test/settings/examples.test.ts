@@ -32,6 +32,7 @@ const ACCOUNT = JSON.stringify({
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
   identity = await makeRsaIdentity()
+  vi.stubEnv('CREDENTIALS_DIRECTORY', directory)
   vi.stubEnv('PATH', `${join(directory, 'bin')}:${process.env['PATH']}`)
 })
 
@@ -70,6 +71,7 @@ function furnish(settings: Settings): void {
     else if (path.at(-1) === 'key' && path[0] === 'connections') put(String(reference.settings['file']), identity.key)
     else if (reference instanceof SecretReference && 'file' in reference.settings)
       put(String(reference.settings['file']), 'a secret of an example')
+    else if ('systemd' in reference.settings) put(String(reference.settings['systemd']), 'a secret of an example')
     else if ('env' in reference.settings) vi.stubEnv(String(reference.settings['env']), 'a secret of an example')
   }
   for (const { credential } of Object.values(settings.connections))

@@ -6,7 +6,7 @@ import { loadSettings } from '../../src/settings/load.ts'
 import { DOOR, faultsOf, refusalOf, settingsFile, temporaryFolder } from '../support/settings-file.ts'
 
 const REFERENCE =
-  'use { file: PATH }, { env: NAME } or { store: NAME }; a secret itself never stands in a settings file'
+  'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }; a secret itself never stands in a settings file'
 const TOP = 'listeners, admin, health, allowlist, callers, connections, grants, ca, store, dns, audit, log, drainTimeoutMs'
 
 /** A connection whose credential is on line 7, and whatever else there is on line 8, both from column 5. */

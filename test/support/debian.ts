@@ -15,6 +15,7 @@ export const TOOLS = {
   'dpkg-deb': { file: '/usr/bin/dpkg-deb', package: 'dpkg' },
   git: { file: '/usr/bin/git', package: 'git' },
   'gnutls-cli': { file: '/usr/bin/gnutls-cli', package: 'gnutls-bin' },
+  logrotate: { file: '/usr/sbin/logrotate', package: 'logrotate' },
   go: { file: '/usr/bin/go', package: 'golang-go' },
   ip: { file: '/usr/sbin/ip', package: 'iproute2' },
   java: { file: '/usr/bin/java', package: 'default-jdk-headless' },
@@ -35,6 +36,8 @@ export const TOOLS = {
   python3: { file: '/usr/bin/python3', package: 'python3' },
   requests: { file: '/usr/lib/python3/dist-packages/requests/__init__.py', package: 'python3-requests' },
   sqlite3: { file: '/usr/bin/sqlite3', package: 'sqlite3' },
+  strace: { file: '/usr/bin/strace', package: 'strace' },
+  systemd: { file: '/lib/systemd/systemd', package: 'systemd' },
   wget: { file: '/usr/bin/wget', package: 'wget' },
 } as const satisfies Readonly<Record<string, Origin>>
 

@@ -65,8 +65,11 @@ async function isOpen(directory: string): Promise<boolean> {
 function expectsOthers({ callers, listeners }: Settings): boolean {
   const isOther = (caller: Settings['callers'][string]) =>
     caller.kind === 'unix-peer' && (caller.uid === undefined || caller.uid !== process.geteuid?.())
-  return (
-    Object.values(callers).some(isOther) ||
-    listeners.some((one) => 'mode' in one && (Number.parseInt(one.mode, 8) & 0o077) !== 0)
-  )
+  return Object.values(callers).some(isOther) || listeners.some(isForOthers)
+}
+
+/** Where systemd opens a socket, it is for apps that run as somebody else: its unit says who may connect. */
+function isForOthers(one: Settings['listeners'][number]): boolean {
+  if (one.kind === 'transparent') return false
+  return one.systemd !== undefined || (Number.parseInt(one.mode ?? '0600', 8) & 0o077) !== 0
 }
