@@ -1,5 +1,6 @@
 import { credentialTexts } from './prose-credentials.ts'
 import { headersText, injectionsText } from './prose-injections.ts'
+import { SYSTEMD, SYSTEMD_SECRETS } from './prose-systemd.ts'
 
 /** What the schema cannot say of itself: hand-written Markdown, one text for each section of the reference. */
 export const texts = {
@@ -71,10 +72,7 @@ A \`reverse\` door is a base URL. An app that can be told where its API is needs
 - A request that a browser sent for a page of another origin, as \`Sec-Fetch-Site\` or \`Origin\` tell, is 403 \`cross-site\`.
 - At a \`unix:\` socket neither is asked: no browser gets there, and its permissions say who may connect.
 
-With \`systemd: NAME\` systemd opens the socket, and Sallyport takes it: it is there before Sallyport starts, and callers wait in it
-while Sallyport restarts. \`listen\` stays what everything else goes by, so the socket has to be bound to that very address; one
-that is missing, unfit, or passed and named nowhere ends the start. The file of a socket is systemd's to make and to remove.
-The units are in [deploy/systemd](../deploy/systemd).`,
+${SYSTEMD}`,
 
   callers: `Who may ask, by a name of your choice. The kinds are asked in this order, and the first that knows the caller decides: a
 proof that was shown beats the place that the caller stands at.
@@ -194,8 +192,7 @@ volume: one that is mounted with \`subPath\` is **never updated**, and a rotated
 
 An environment variable is read once, at start, and other processes of the same user can read it too. Prefer a file.
 
-A credential of systemd (\`LoadCredential=\` and \`LoadCredentialEncrypted=\` of the service) is a file in memory, made for Sallyport alone, of
-one that Sallyport cannot read. It is what it was at the start of the service: rotate it by a restart.
+${SYSTEMD_SECRETS}
 
 A secret in the store is sealed under the store's own key, which itself is in a file or in the environment. A new version is
 in use at every instance within a second. \`sallyport check\` does not open the store, and says which secrets it has not seen.`,

@@ -66,9 +66,9 @@ test.skipIf(!hasSystemd)('what is left of the exposure is what the README says',
 test('every socket of the settings is that of one unit: name, address, service', async () => {
   const { settings, warnings } = await loadSettings(SETTINGS)
   const { listeners, admin } = settings
-  const said = [...listeners, ...(admin ? [admin] : [])].map(({ systemd, listen }) => [
-    systemd,
-    listen.replace('unix:', ''),
+  const said = [...listeners, ...(admin ? [admin] : [])].map((one) => [
+    'systemd' in one ? one.systemd : '',
+    one.listen.replace('unix:', ''),
   ])
   const units = SOCKETS.map((file) => readFileSync(file, 'utf8'))
   const opened = units.map((text) => [...valuesIn(text, 'FileDescriptorName'), ...valuesIn(text, 'ListenStream')])
