@@ -1,0 +1,78 @@
+import type { Fields } from '../core/ask.ts'
+import { valuesOf } from './fields.ts'
+
+/** A span, as W3C Trace Context names it: lower-case hex, 32 and 16 digits, never all zero. */
+export interface SpanId {
+  readonly traceId: string
+  readonly spanId: string
+}
+
+/** Where a request stands in a trace. */
+export interface TraceContext extends SpanId {
+  /** Whether whoever sent it records it. */
+  readonly isSampled: boolean
+  /** What vendors add, as it may travel on; undefined where there is none, or none that is well-formed. */
+  readonly state: string | undefined
+}
+
+const PARENT = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+const SAMPLED = 0x01
+
+/**
+ * What a caller says of its trace; undefined where it says nothing, or what cannot be read: then a new trace begins. A
+ * version that is not known yet is read as far as ours goes, and goes on as ours.
+ * @see https://www.w3.org/TR/trace-context-1/ sections 3.2 and 4.3
+ */
+export function readTraceContext(fields: Fields): TraceContext | undefined {
+  const parents = valuesOf(fields, 'traceparent')
+  // Two of them are nobody's: nothing says which one is meant.
+  if (parents.length !== 1) return undefined
+  const [, version, traceId, spanId, flags, more] = PARENT.exec(parents[0]?.trim() ?? '') ?? []
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
+  if (version === 'ff' || (version === '00' && more !== undefined)) return undefined
+  const isSampled = (Number.parseInt(flags, 16) & SAMPLED) !== 0
+  return { traceId, spanId, isSampled, state: readState(valuesOf(fields, 'tracestate')) }
+}
+
+/** The same for the next one down the line. Flags that are not of this version are not passed on. */
+export function traceparentOf({ traceId, spanId, isSampled }: Omit<TraceContext, 'state'>): string {
+  return `00-${traceId}-${spanId}-0${isSampled ? SAMPLED : 0}`
+}
+
+const KEY = /^(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})$/
+const VALUE = /^[ -+\--<>-~]{0,255}[!-+\--<>-~]$/
+const MAX_MEMBERS = 32
+/** At least so much has to travel on, and no more does. */
+const MAX_LENGTH = 512
+const LARGE_MEMBER = 128
+
+/** One that is wrong anywhere is dropped whole, and so is one that names a vendor twice. @see section 3.3 */
+function readState(values: readonly string[]): string | undefined {
+  if (values.length === 0) return undefined
+  const members = values
+    .join(',')
+    .split(',')
+    .map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ''))
+    .filter((member) => member !== '')
+  const keys = members.map((member) => keyOf(member))
+  const isRight = members.length <= MAX_MEMBERS && !keys.includes(undefined) && new Set(keys).size === keys.length
+  return isRight && members.length > 0 ? bounded(members) : undefined
+}
+
+function keyOf(member: string): string | undefined {
+  const at = member.indexOf('=')
+  const key = member.slice(0, Math.max(0, at))
+  return KEY.test(key) && VALUE.test(member.slice(at + 1)) ? key : undefined
+}
+
+/** What is too long loses its large members first, and then the last ones. @see section 3.3.1.5 */
+function bounded(members: readonly string[]): string | undefined {
+  const whole = members.join(',')
+  if (whole.length <= MAX_LENGTH) return whole
+  // Without a large one it is -1, which is the last.
+  const less = members.toSpliced(
+    members.findLastIndex((member) => member.length > LARGE_MEMBER),
+    1,
+  )
+  return less.length === 0 ? undefined : bounded(less)
+}
