@@ -37,8 +37,8 @@ interface Parts {
   onFault(error: unknown): void
 }
 
-/** Mints are few, and tell why asks wait; they share one rate. */
-const MINTS = 'mint'
+/** They share one rate; no caller has a name with a blank. */
+const MINTS = ' mint'
 
 /** Joins the sampler to the exporter. */
 export function createTracing({ clock, sampler, hasPaths, push, onLimited, onFault }: Parts): Tracing {

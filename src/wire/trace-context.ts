@@ -7,12 +7,10 @@ export interface SpanId {
   readonly spanId: string
 }
 
-/** Where a request stands in a trace. */
-export interface TraceContext extends SpanId {
+/** The span that a request is part of. */
+export interface TraceParent extends SpanId {
   /** Whether whoever sent it records it. */
   readonly isSampled: boolean
-  /** What vendors add, as it may travel on; undefined where there is none, or none that is well-formed. */
-  readonly state: string | undefined
 }
 
 const PARENT = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
@@ -23,19 +21,18 @@ const SAMPLED = 0x01
  * version that is not known yet is read as far as ours goes, and goes on as ours.
  * @see https://www.w3.org/TR/trace-context-1/ sections 3.2 and 4.3
  */
-export function readTraceContext(fields: Fields): TraceContext | undefined {
-  const parents = valuesOf(fields, 'traceparent')
+export function readTraceparent(fields: Fields): TraceParent | undefined {
+  const values = valuesOf(fields, 'traceparent')
   // Two of them are nobody's: nothing says which one is meant.
-  if (parents.length !== 1) return undefined
-  const [, version, traceId, spanId, flags, more] = PARENT.exec(parents[0]?.trim() ?? '') ?? []
+  if (values.length !== 1) return undefined
+  const [, version, traceId, spanId, flags, more] = PARENT.exec(values[0]?.trim() ?? '') ?? []
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
   if (version === 'ff' || (version === '00' && more !== undefined)) return undefined
-  const isSampled = (Number.parseInt(flags, 16) & SAMPLED) !== 0
-  return { traceId, spanId, isSampled, state: readState(valuesOf(fields, 'tracestate')) }
+  return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 }
 }
 
 /** The same for the next one down the line. Flags that are not of this version are not passed on. */
-export function traceparentOf({ traceId, spanId, isSampled }: Omit<TraceContext, 'state'>): string {
+export function traceparentOf({ traceId, spanId, isSampled }: TraceParent): string {
   return `00-${traceId}-${spanId}-0${isSampled ? SAMPLED : 0}`
 }
 
@@ -46,8 +43,13 @@ const MAX_MEMBERS = 32
 const MAX_LENGTH = 512
 const LARGE_MEMBER = 128
 
-/** One that is wrong anywhere is dropped whole, and so is one that names a vendor twice. @see section 3.3 */
-function readState(values: readonly string[]): string | undefined {
+/**
+ * What vendors have added to a trace, as it may travel on; undefined where there is nothing. One that is wrong anywhere is
+ * dropped whole, and so is one that names a vendor twice. Without a valid `traceparent` it means nothing.
+ * @see section 3.3
+ */
+export function readTracestate(fields: Fields): string | undefined {
+  const values = valuesOf(fields, 'tracestate')
   if (values.length === 0) return undefined
   const members = values
     .join(',')

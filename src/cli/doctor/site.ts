@@ -84,6 +84,7 @@ function onlyWith(name: string, loaded: Loaded): Loaded {
     admin: undefined,
     health: undefined,
     callers: {},
+    traces: undefined,
     audit,
   }
   return { ...loaded, settings: alone }
