@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import type { Collector } from '../otlp/collector.ts'
 import { openCollector } from '../otlp/open.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
@@ -33,13 +34,22 @@ export interface OpenTracing {
 const TICK_MS = 1_000
 const LOOPBACK = ['127.0.0.0/8', '::1/128']
 
-/** Opens what the settings say. Does no I/O: the first batch dials. */
-export function openTracing(settings: TracesSettings, tools: TracingTools): OpenTracing {
-  const { endpoint, allowPrivate, maxQueue, maxBatch, paths } = settings
-  const { clock, instance, version, onFault, onDropped } = tools
+/** The collector that spans go to. Does no I/O. */
+export function openTraceCollector(
+  settings: TracesSettings,
+  tools: Pick<TracingTools, 'references' | 'dialer'>,
+): Collector {
+  const { endpoint, allowPrivate } = settings
   // Whoever writes a loopback address means it.
   const allowed = isLoopback(endpoint) ? [...allowPrivate, ...LOOPBACK] : allowPrivate
-  const collector = openCollector({ ...settings, allowPrivate: allowed }, 'traces', tools)
+  return openCollector({ ...settings, allowPrivate: allowed }, 'traces', tools)
+}
+
+/** Opens what the settings say. Does no I/O: the first batch dials. */
+export function openTracing(settings: TracesSettings, tools: TracingTools): OpenTracing {
+  const { maxQueue, maxBatch, paths } = settings
+  const { clock, instance, version, onFault, onDropped } = tools
+  const collector = openTraceCollector(settings, tools)
   const resource = {
     'service.name': 'sallyport',
     'service.version': version,
