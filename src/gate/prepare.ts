@@ -33,7 +33,8 @@ export function prepare({ permit, ask, framing, connection, credential, pseudony
   const { injection } = connection
   const kept = endToEnd(ask.fields, dropsFor(permit, connection, traced !== undefined))
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
-  if (traced) fields.push(...traced)
+  // Where a credential is injected as one of them, it is that, and once.
+  if (traced && !(injection && slotsHold(injection)('traceparent'))) fields.push(...traced)
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (connection.scrubResponses) fields.push('Accept-Encoding', 'identity')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))

@@ -13,7 +13,9 @@ export interface TraceParent extends SpanId {
   readonly isSampled: boolean
 }
 
-const PARENT = /^([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+const PARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/
+/** Of the only version that there is, which has nothing more. */
+const LENGTH = 55
 const SAMPLED = 0x01
 
 /**
@@ -25,10 +27,10 @@ export function readTraceparent(fields: Fields): TraceParent | undefined {
   const values = valuesOf(fields, 'traceparent')
   // Two of them are nobody's: nothing says which one is meant.
   if (values.length !== 1) return undefined
-  const [, version, traceId, spanId, flags, more] = PARENT.exec(values[0]?.trim() ?? '') ?? []
-  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined
-  if (version === 'ff' || (version === '00' && more !== undefined)) return undefined
-  return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 }
+  const value = values[0]?.trim() ?? ''
+  if (!PARENT.test(value) || (value.length > LENGTH && value.startsWith('00'))) return undefined
+  const flags = Number.parseInt(value.slice(53, LENGTH), 16)
+  return { traceId: value.slice(3, 35), spanId: value.slice(36, 52), isSampled: (flags & SAMPLED) !== 0 }
 }
 
 /** The same for the next one down the line. Flags that are not of this version are not passed on. */
