@@ -148,7 +148,11 @@ function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], reference
 
 type Minting = { readonly name: string; readonly source: string }
 
-function tellOfMint({ name: connection, source }: Minting, event: MintEvent, { metrics, log, clock, tracing }: ConnectionTools): void {
+function tellOfMint(
+  { name: connection, source }: Minting,
+  event: MintEvent,
+  { metrics, log, clock, tracing }: ConnectionTools,
+): void {
   metrics.mints.inc({ connection, outcome: event.outcome })
   metrics.mintDurations.observe({ connection }, event.durationMs / 1000)
   const { durationMs } = event

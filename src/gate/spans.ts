@@ -1,9 +1,8 @@
 import type { Entry } from '../audit/entry.ts'
 import type { Ask } from '../core/ask.ts'
 import type { Secret } from '../core/secret.ts'
-import type { Attributes } from '../otlp/attributes.ts'
 import type { Outcome } from '../relay/http.ts'
-import { newSpanId, newTraceId } from '../tracing/span.ts'
+import { newSpanId, newTraceId, type Span } from '../tracing/span.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { valuesOf } from '../wire/fields.ts'
 import { readTraceparent, readTracestate, type SpanId, type TraceParent, traceparentOf } from '../wire/trace-context.ts'
@@ -13,7 +12,9 @@ import { clientAttributes, methodAttributes, type Sending, serverAttributes, spa
 interface Try {
   readonly spanId: string
   readonly startMs: number
-  readonly attributes: Attributes
+  readonly sending: Sending
+  /** Tries before this one. */
+  readonly resends: number
   over: { readonly endMs: number; readonly outcome: Outcome } | undefined
 }
 
@@ -47,16 +48,12 @@ export class AskSpans {
   }
 
   /** The fields that the upstream is told; none where it is to learn of no trace, or the caller names none. */
-  sends({ ask, permit, connection }: Sending, startMs: number): readonly string[] {
+  sends(sending: Sending, startMs: number): readonly string[] {
+    const { ask, permit, connection } = sending
     const isSampled = this.#choose(permit.caller.name)
     const { traceId } = this.id
     const spanId = newSpanId()
-    if (isSampled) {
-      const { hasPaths } = this.#tracing
-      const resends = this.#tries.length
-      const attributes = clientAttributes({ ask, permit, connection, hasPaths, resends })
-      this.#tries.push({ spanId, startMs, attributes, over: undefined })
-    }
+    if (isSampled) this.#tries.push({ spanId, startMs, sending, resends: this.#tries.length, over: undefined })
     const isTold = connection.propagateTrace ?? valuesOf(ask.fields, 'traceparent').length > 0
     if (!isTold) return []
     const parent = ['traceparent', traceparentOf({ traceId, spanId, isSampled })]
@@ -68,12 +65,16 @@ export class AskSpans {
     if (latest) latest.over = { outcome, endMs }
   }
 
-  finish(entry: Entry, { asked, startMs, endMs }: Times): void {
+  /** Nothing is made of what is known before it is all over, and nobody waits any more. */
+  finish(entry: Entry, times: Times): void {
     if (!this.#choose(entry.caller)) return
-    const { hasPaths } = this.#tracing
+    for (const one of this.#tries) this.#tracing.export(() => this.#tryOf(one, { entry, ...times }))
+    this.#tracing.export(() => this.#own({ entry, ...times }))
+  }
+
+  #own({ entry, asked, startMs, endMs }: Ended): Span {
     const { method } = asked
-    for (const one of this.#tries) this.#exportTry(one, { entry, method, endMs })
-    this.#tracing.export({
+    return {
       ...this.id,
       parent: this.#parent && { spanId: this.#parent.spanId, isRemote: true },
       state: this.#state,
@@ -81,18 +82,19 @@ export class AskSpans {
       name: spanName(method),
       startMs,
       endMs,
-      attributes: { ...methodAttributes(method), ...serverAttributes(entry, asked, hasPaths) },
+      attributes: { ...methodAttributes(method), ...serverAttributes(entry, asked, this.#tracing.hasPaths) },
       isError: (entry.status ?? 0) >= 500 || entry.ended === 'broken',
       links: this.#mints,
-    })
+    }
   }
 
-  #exportTry({ spanId, startMs, attributes, over }: Try, { entry, method, endMs }: Ended): void {
+  #tryOf({ spanId, startMs, sending, resends, over }: Try, { entry, endMs }: Ended): Span {
+    const { method } = sending.ask
     const status = over?.outcome.status || undefined
     // One without an outcome has ended the ask.
     const code = over ? over.outcome.problem?.code : entry.code
     const errorType = code ?? (status !== undefined && status >= 400 ? String(status) : undefined)
-    this.#tracing.export({
+    return {
       traceId: this.id.traceId,
       spanId,
       parent: { spanId: this.id.spanId, isRemote: false },
@@ -103,14 +105,14 @@ export class AskSpans {
       endMs: over?.endMs ?? endMs,
       attributes: {
         ...methodAttributes(method),
-        ...attributes,
+        ...clientAttributes({ ...sending, hasPaths: this.#tracing.hasPaths, resends }),
         'http.response.status_code': status,
         'network.peer.address': over?.outcome.upstreamAddress,
         'network.protocol.version': over?.outcome.protocol,
         'error.type': errorType,
       },
       isError: errorType !== undefined,
-    })
+    }
   }
 
   /** Once, and not before it is known who asks where that becomes known at all: the rate is a caller's. */
@@ -121,8 +123,6 @@ export class AskSpans {
   }
 }
 
-interface Ended {
+interface Ended extends Times {
   readonly entry: Entry
-  readonly method: string
-  readonly endMs: number
 }

@@ -4,8 +4,8 @@ import { healthText } from './prose-health.ts'
 import { presetsText } from './prose-presets.ts'
 import { reloadText } from './prose-reload.ts'
 import { subjectsText } from './prose-subjects.ts'
-import { transparentText } from './prose-transparent.ts'
 import { tracesText } from './prose-traces.ts'
+import { transparentText } from './prose-transparent.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
 export interface Section {

@@ -12,7 +12,8 @@ export interface Tracing {
   readonly hasPaths: boolean
   /** Call it once for each trace. */
   isRecorded(candidate: Candidate): boolean
-  export(span: Span): void
+  /** `make`: called at once; what it throws is told, and ends nothing. */
+  export(make: () => Span): void
   /** A mint is nobody's: a trace of its own, to which asks that waited for it can link. */
   minted(mint: MintTold): void
   /** The mint that this came from, where that is recorded. */
@@ -50,9 +51,9 @@ export function createTracing({ clock, sampler, hasPaths, push, onLimited, onFau
     return choice === 'yes'
   }
 
-  function send(span: Span): void {
+  function send(make: () => Span): void {
     try {
-      push(spanInJson(span))
+      push(spanInJson(make()))
     } catch (error) {
       // Whatever is wrong with a span, the ask that it is about has been answered.
       onFault(error)
@@ -68,7 +69,7 @@ export function createTracing({ clock, sampler, hasPaths, push, onLimited, onFau
       if (!isRecorded({ traceId: id.traceId, isParentSampled: undefined, caller: MINTS })) return
       const endMs = clock.now()
       const isError = secret === undefined
-      send({ ...id, kind: 'internal', name: 'mint', startMs: endMs - durationMs, endMs, attributes, isError })
+      send(() => ({ ...id, kind: 'internal', name: 'mint', startMs: endMs - durationMs, endMs, attributes, isError }))
       if (secret) mints.set(secret, id)
     },
     mintOf: (secret) => mints.get(secret),

@@ -54,7 +54,7 @@ function open(changes: Readonly<Record<string, unknown>> = {}) {
   })
   onTestFinished(() => opened.close(0))
   const send = (count: number) => {
-    for (let at = 0; at < count; at++) opened.tracing.export(span({ 'sallyport.id': `ask ${sent++}` }))
+    for (let at = 0; at < count; at++) opened.tracing.export(() => span({ 'sallyport.id': `ask ${sent++}` }))
   }
   let sent = 0
   return { ...opened, faults, dropped, send }
@@ -80,8 +80,8 @@ test('sends spans as the schema of OTLP has them, zipped, with what identifies u
     { text: 'ä"\\\u2028', number: 200, absent: undefined, long: 'x'.repeat(5000) },
     { parent: { spanId: newSpanId(), isRemote: true }, state: 'foo=1', isError: true, links: [link], kind: 'client' },
   )
-  tracing.export(whole)
-  tracing.export(span({ one: 1 }))
+  tracing.export(() => whole)
+  tracing.export(() => span({ one: 1 }))
   const [one, two] = await spans(2)
   expect(collector.requests).toMatchObject([
     {
@@ -112,6 +112,16 @@ test('sends spans as the schema of OTLP has them, zipped, with what identifies u
   expect(two).toMatchObject({ flags: 0x101, kind: 2 })
   expect(two).not.toHaveProperty('parentSpanId')
   expect(faults).toEqual([])
+})
+
+test('a span that cannot be made is told of, and ends nothing', async () => {
+  const { tracing, faults } = open()
+  tracing.export(() => {
+    throw new Error('nobody foresaw it')
+  })
+  tracing.export(() => span({ one: 1 }))
+  await spans(1)
+  expect(faults).toEqual(['nobody foresaw it'])
 })
 
 test.each([429, 502, 503, 504])('sends again after %i, not before Retry-After', async (status) => {
