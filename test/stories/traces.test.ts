@@ -32,7 +32,10 @@ afterEach(() => {
 })
 
 async function entryOf(path: string) {
-  return eventually(async () => (await site.running.audit(0)).find((entry) => entry['path'] === path), `${path}`)
+  return eventually(
+    async () => (await site.running.audit(0)).find((entry) => entry['path'] === path),
+    `the entry of ${path}`,
+  )
 }
 
 test('a trace goes through: below the span of the caller is ours, below ours a try, and below that the upstream', async () => {
@@ -42,8 +45,12 @@ test('a trace goes through: below the span of the caller is ours, below ours a t
   const [server, client, ...more] = await spansOf(site, path)
   expect(more).toEqual([])
   expect(server).toMatchObject({
-    ...{ traceId: CALLER.traceId, parentSpanId: CALLER.spanId, traceState: 'foo=1,bar=2' },
-    ...{ name: 'GET', kind: 2, flags: 0x301 },
+    traceId: CALLER.traceId,
+    parentSpanId: CALLER.spanId,
+    traceState: 'foo=1,bar=2',
+    name: 'GET',
+    kind: 2,
+    flags: 0x301,
     attributes: {
       'http.request.method': 'GET',
       'url.scheme': 'http',
@@ -62,8 +69,12 @@ test('a trace goes through: below the span of the caller is ours, below ours a t
   })
   expect(server).not.toHaveProperty('status')
   expect(client).toMatchObject({
-    ...{ traceId: CALLER.traceId, parentSpanId: server?.spanId, traceState: 'foo=1,bar=2' },
-    ...{ name: 'GET', kind: 3, flags: 0x101 },
+    traceId: CALLER.traceId,
+    parentSpanId: server?.spanId,
+    traceState: 'foo=1,bar=2',
+    name: 'GET',
+    kind: 3,
+    flags: 0x101,
     attributes: {
       'http.request.method': 'GET',
       'url.full': `https://said.crm.test:${site.upstream.port}${path}?REDACTED`,
