@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import type { Dialled } from '../forms/kind.ts'
 import type { Collector } from '../otlp/collector.ts'
 import { openCollector } from '../otlp/open.ts'
 import type { References } from '../secrets/reference.ts'
@@ -39,10 +40,17 @@ export function openTraceCollector(
   settings: TracesSettings,
   tools: Pick<TracingTools, 'references' | 'dialer'>,
 ): Collector {
-  const { endpoint, allowPrivate } = settings
-  // Whoever writes a loopback address means it.
-  const allowed = isLoopback(endpoint) ? [...allowPrivate, ...LOOPBACK] : allowPrivate
-  return openCollector({ ...settings, allowPrivate: allowed }, 'traces', tools)
+  return openCollector({ ...settings, allowPrivate: allowedFor(settings) }, 'traces', tools)
+}
+
+/** Whom these settings make us dial, for a network's own policy. */
+export function dialledByTraces(settings: TracesSettings): Dialled {
+  return [{ url: settings.endpoint, what: 'collector', allowPrivate: allowedFor(settings) }]
+}
+
+/** Whoever writes a loopback address means it. */
+function allowedFor({ endpoint, allowPrivate }: TracesSettings): string[] {
+  return isLoopback(endpoint) ? [...allowPrivate, ...LOOPBACK] : allowPrivate
 }
 
 /** Opens what the settings say. Does no I/O: the first batch dials. */
