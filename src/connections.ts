@@ -14,6 +14,7 @@ import { portOf } from './settings/policy.ts'
 import { type ConnectionSettings, DEFAULT_LIMITS, type Settings } from './settings/schema.ts'
 import { describe, type Logger } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './tracing/tracing.ts'
 import { LiveIdentity } from './wire/client-identity.ts'
 import type { Dialer } from './wire/dial.ts'
 import { trustShowing } from './wire/trust.ts'
@@ -24,6 +25,8 @@ export interface ConnectionTools {
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Logger
+  /** Absent where there are no traces. */
+  readonly tracing?: Tracing | undefined
   readonly dialer: Dialer
   /** Aborts when everything closes. */
   readonly ending: AbortSignal
@@ -58,7 +61,7 @@ interface NeighbourlyTools extends ConnectionTools {
 }
 
 function buildConnection(name: string, settings: ConnectionSettings, tools: NeighbourlyTools): Connection {
-  const { credential, inject, scrubResponses, websocket, tunnel } = settings
+  const { credential, inject, scrubResponses, websocket, tunnel, propagateTrace } = settings
   const { references, clock, dialer, ending, logins } = tools
   const supply = buildSupply(credential, {
     secret: (reference) => references.secret(reference),
@@ -70,7 +73,7 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Neig
     logins,
     loginUrl: (connection, caller) => tools.loginUrl?.(connection, caller) ?? 'the address that the operator names',
     random: Math.random,
-    onMint: (event) => tellOfMint(name, event, tools),
+    onMint: (event) => tellOfMint({ name, source: credential.kind }, event, tools),
     connection: (other) => tools.supply(other),
     neighbour: (other) => tools.neighbour(other),
   })
@@ -84,6 +87,7 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Neig
     scrubResponses,
     websocket,
     tunnel,
+    propagateTrace,
   }
 }
 
@@ -142,14 +146,24 @@ function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], reference
   return trust
 }
 
-function tellOfMint(connection: string, event: MintEvent, { metrics, log, clock }: ConnectionTools): void {
+type Minting = { readonly name: string; readonly source: string }
+
+function tellOfMint(
+  { name: connection, source }: Minting,
+  event: MintEvent,
+  { metrics, log, clock, tracing }: ConnectionTools,
+): void {
   metrics.mints.inc({ connection, outcome: event.outcome })
   metrics.mintDurations.observe({ connection }, event.durationMs / 1000)
+  const { durationMs } = event
+  const about = { 'sallyport.connection': connection, 'sallyport.source': source }
   if (event.outcome === 'ok') {
     metrics.lastMints.set({ connection }, clock.now() / 1000)
+    tracing?.minted({ durationMs, attributes: about, secret: event.secret })
     for (const warning of event.warnings) log.warn({ connection }, warning)
   } else {
     const { code, reason, cause } = event.problem
+    tracing?.minted({ durationMs, attributes: { ...about, 'error.type': code, 'sallyport.problem': code } })
     log.warn(
       { connection, code, reason, ...(cause !== undefined && { error: describe(cause) }) },
       'a credential could not be minted',

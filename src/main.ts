@@ -30,6 +30,8 @@ import { Shared } from './settings/shared.ts'
 import type { Store } from './store/store.ts'
 import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { openTracesOf } from './traces.ts'
+import type { Tracing } from './tracing/tracing.ts'
 import { descriptorLimit } from './wire/descriptor-limit.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
@@ -90,7 +92,7 @@ async function furnish(site: Furnishing): Promise<House> {
   const { settings } = loaded
   const doors: Door[] = []
   const own = new OwnListeners()
-  const state = { isReady: false }
+  const state = { isReady: false, closedAt: Number.POSITIVE_INFINITY }
   const dialer = buildDialer(settings, own)
   const store = await openStoreOf(site)
   const metrics = createMetrics(
@@ -109,6 +111,7 @@ async function furnish(site: Furnishing): Promise<House> {
   )
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
+  const tracing = openTracesOf(site, { metrics, dialer, closingFor: () => clock.monotonic() - state.closedAt })
   const links = new LoginLinks(clock)
   const labelOf = callerLabels(
     () => reloading.current.loaded.settings.callers,
@@ -118,7 +121,7 @@ async function furnish(site: Furnishing): Promise<House> {
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
   const isDisabled = (connection: string) => snapshot().policy.disabled.has(connection)
-  const making = { proving, connecting: connectingWith(site, { metrics, dialer, isDisabled, store, links }) }
+  const making = { proving, connecting: connectingWith(site, { metrics, dialer, isDisabled, store, links, tracing }) }
   const configured = configure(loaded, references, making)
   const live = new Live(configured, { store, clock })
   const { snapshot } = live
@@ -128,7 +131,7 @@ async function furnish(site: Furnishing): Promise<House> {
   const reloading = new Reloading({ first: configured, tools: making, shared, live, ...told })
   closers.push(() => reloading.close())
   closers.push(() => live.close())
-  const gate = buildGate(site, { dialer, record, unrecordable, snapshot })
+  const gate = buildGate(site, { dialer, record, unrecordable, snapshot, tracing })
   live.onChange(() => gate.underWay.policyChanged())
   // It may be the key of a caller: what the one before it has begun ends.
   shared.onChange(() => gate.underWay.policyChanged())
@@ -180,6 +183,7 @@ async function furnish(site: Furnishing): Promise<House> {
   let closing: Promise<void> | undefined
   const close = () => {
     state.isReady = false
+    state.closedAt = Math.min(state.closedAt, clock.monotonic())
     closing ??= closeInReverse(closers)
     return closing
   }
@@ -222,7 +226,7 @@ function buildDialer({ dns }: Settings, own: OwnListeners): Dialer {
 
 function buildGate(
   { loaded, log, references, clock }: Site,
-  parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot'>,
+  parts: Pick<Gate, 'dialer' | 'record' | 'unrecordable' | 'snapshot' | 'tracing'>,
 ): Gate {
   const key = loaded.settings.audit.fingerprintKey
   return {
@@ -253,6 +257,7 @@ interface Outfit {
   readonly metrics: Metrics
   readonly dialer: Dialer
   readonly store: Store | undefined
+  readonly tracing: Tracing | undefined
   readonly links: LoginLinks
 }
 

@@ -161,7 +161,14 @@ export class Reloading {
 /** Of the rest nothing is opened anew, because it is as it was. */
 function liveParts(loaded: Loaded): Loaded {
   const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
-  const settings: Settings = { ...loaded.settings, listeners: [], admin: undefined, health: undefined, audit }
+  const settings: Settings = {
+    ...loaded.settings,
+    listeners: [],
+    admin: undefined,
+    health: undefined,
+    traces: undefined,
+    audit,
+  }
   return { ...loaded, settings }
 }
 

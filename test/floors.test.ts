@@ -7,8 +7,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['core'],
   ['wire', 'telemetry', 'forms'],
   ['secrets', 'ca'],
-  ['oauth'],
-  ['callers', 'credentials', 'injections', 'relay', 'audit', 'store'],
+  ['oauth', 'otlp'],
+  ['callers', 'credentials', 'injections', 'relay', 'audit', 'store', 'tracing'],
   ['gate', 'review'],
   ['listeners', 'admin'],
   ['settings'],
@@ -21,7 +21,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['settings'],
   pino: ['telemetry'],
   'prom-client': ['telemetry', 'admin'],
-  undici: ['relay', 'credentials', 'wire', 'callers', 'audit'],
+  undici: ['relay', 'credentials', 'wire', 'callers', 'otlp'],
   'http-proxy': ['relay'],
   oauth4webapi: ['oauth'],
   hono: ['admin'],
@@ -131,7 +131,7 @@ test('a kind is imported by the registry of its room alone', () => {
 
 test('a secret is revealed where it is spent, nowhere else', () => {
   // In callers a token is taken apart, and shown to whoever vouches for it.
-  const rooms = new Set(['injections', 'credentials', 'oauth', 'store', 'audit', 'callers'])
+  const rooms = new Set(['injections', 'credentials', 'oauth', 'store', 'audit', 'callers', 'otlp'])
   const revealing = files.filter((file) => readFileSync(file, 'utf8').includes('.reveal()') && !rooms.has(roomOf(file)))
   expect(revealing).toEqual([])
 })

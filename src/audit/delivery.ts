@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { AuditHead, AuditLine } from '../core/audit-line.ts'
+import { SendError, type Sent } from '../otlp/collector.ts'
 import { Dropped } from './dropped.ts'
 import { laterOf } from './last-line.ts'
 import type { Sink, SinkTools } from './sink.ts'
@@ -18,24 +19,6 @@ export interface Route {
   readonly maxLines: number
   /** How long fewer than that wait for more; ms. */
   readonly tickMs: number
-}
-
-/** What became of them. `rejected`: so many were not taken, and will not be if they are sent again. */
-export interface Sent {
-  readonly rejected: number
-  readonly reason?: string | undefined
-}
-
-/** Lines were not taken, and may be later. */
-export class SendError extends Error {
-  override readonly name = 'SendError'
-  /** Not before that; ms from now. */
-  readonly retryAfterMs: number | undefined
-
-  constructor(message: string, retryAfterMs?: number, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
-    this.retryAfterMs = retryAfterMs
-  }
 }
 
 const FIRST_RETRY_MS = 250

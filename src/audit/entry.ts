@@ -49,6 +49,7 @@ export interface Entry {
   /** How often the ask was sent again, after a 401 or a closed idle connection. */
   readonly resends: number
   readonly credential: CredentialUsed | undefined
+  /** Our own span where there are traces, whether it is recorded or not; else the one that the caller names. */
   readonly traceId: string | undefined
   readonly spanId: string | undefined
 }

@@ -1,7 +1,5 @@
 import type { AuditKind, AuditLine } from '../core/audit-line.ts'
-
-/** Attributes of the resource, by name. */
-export type Resource = Readonly<Record<string, string>>
+import { type Attributes, attributesOf, nanoseconds, type Resource, type Value } from '../otlp/attributes.ts'
 
 /**
  * Lines as one request of OTLP for logs. The body of each record is the line itself, to the byte, so that the chain can be
@@ -41,9 +39,6 @@ function logRecord(line: AuditLine, now: number): object {
   }
 }
 
-type Value = string | number | undefined
-type Attributes = Readonly<Record<string, Value>>
-
 function chainOf({ instance, run, seq, hash }: AuditLine): Attributes {
   return { 'sallyport.instance': instance, 'sallyport.run': run, 'sallyport.seq': seq, 'sallyport.hash': hash }
 }
@@ -75,16 +70,4 @@ const DETAILS: Readonly<Record<AuditKind, (body: Readonly<Record<string, Value>>
   start: () => ({}),
   checkpoint: () => ({}),
   gap: (body) => ({ 'sallyport.sink': body['sink'] }),
-}
-
-/** 64-bit integers are strings in the JSON of OTLP; what is absent is left out. */
-function attributesOf(attributes: Attributes): object[] {
-  return Object.entries(attributes).flatMap(([key, value]) => {
-    if (value === undefined || value === null) return []
-    return [{ key, value: typeof value === 'number' ? { intValue: String(value) } : { stringValue: value } }]
-  })
-}
-
-function nanoseconds(ms: number): string {
-  return `${Number.isFinite(ms) ? Math.trunc(ms) : 0}000000`
 }

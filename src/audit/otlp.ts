@@ -1,8 +1,7 @@
 import type { AuditLine } from '../core/audit-line.ts'
 import type { Kind } from '../forms/kind.ts'
-import { toBlockList } from '../forms/network.ts'
-import { trustOf } from '../wire/trust.ts'
-import { Collector } from './collector.ts'
+import type { Collector } from '../otlp/collector.ts'
+import { openCollector } from '../otlp/open.ts'
 import { Delivery } from './delivery.ts'
 import { exportRequest } from './otlp-records.ts'
 import { type OtlpSettings, otlpSettings } from './otlp-settings.ts'
@@ -22,7 +21,7 @@ class Otlp extends Delivery {
   readonly #collector: Collector
 
   constructor(settings: OtlpSettings, tools: SinkTools) {
-    const collector = collectorOf(settings, tools)
+    const collector = openCollector(settings, 'logs', tools)
     const resource = { 'service.name': 'sallyport', 'service.instance.id': tools.instance, ...settings.resource }
     const route = {
       send: (lines: readonly AuditLine[]) => collector.send(exportRequest(lines, resource, Date.now()), lines.length),
@@ -38,18 +37,4 @@ class Otlp extends Delivery {
     await super.close()
     await this.#collector.close()
   }
-}
-
-function collectorOf(settings: OtlpSettings, { references, dialer }: SinkTools): Collector {
-  const { endpoint, headers, compression, timeoutMs, tls, allowPrivate } = settings
-  const held = Object.entries(headers).map(([name, reference]) => [name, references.secret(reference)] as const)
-  return new Collector({
-    endpoint: new URL(endpoint),
-    headers: Object.fromEntries(held),
-    compression,
-    timeoutMs,
-    dialer,
-    trust: trustOf(tls.ca && references.file(tls.ca)),
-    allowPrivate: toBlockList(allowPrivate),
-  })
 }

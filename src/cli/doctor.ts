@@ -2,6 +2,7 @@ import { systemClock } from '../wire/system-clock.ts'
 import { makeUndumpable } from '../wire/undumpable.ts'
 import { examineAdmin } from './doctor/admin.ts'
 import { examineCaller } from './doctor/caller.ts'
+import { examineCollectors } from './doctor/collectors.ts'
 import { examineDoors } from './doctor/doors.ts'
 import { type Finding, failure, type Told } from './doctor/finding.ts'
 import { examineGrants } from './doctor/grants.ts'
@@ -30,6 +31,7 @@ const CHECKS: Readonly<Record<string, (site: Site) => Promise<readonly Told[]> |
   trust: examineTrust,
   upstreams: examineUpstreams,
   issuers: examineIssuers,
+  collectors: examineCollectors,
 }
 
 /**

@@ -165,7 +165,8 @@ export class MintedSupply implements Supply {
       const minted = await this.#from.mint(purpose)
       if (era !== this.#era) throw new Problem('credential-unavailable', FORGOTTEN)
       const { credential } = this.#accept(minted)
-      this.#report({ outcome: 'ok', version: credential.version, warnings: minted.warnings ?? [] }, startedAt)
+      const { version, secret } = credential
+      this.#report({ outcome: 'ok', version, secret, warnings: minted.warnings ?? [] }, startedAt)
       return credential
     } catch (error) {
       if (era !== this.#era || isToldElsewhere(error)) throw asMintProblem(error)

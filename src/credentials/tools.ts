@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
+import type { Secret } from '../core/secret.ts'
 import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
@@ -18,6 +19,7 @@ export type MintEvent =
       readonly outcome: 'ok'
       readonly durationMs: number
       readonly version: string
+      readonly secret: Secret
       /** What an operator should know although it went well. Our own words. */
       readonly warnings: readonly string[]
     }

@@ -6,6 +6,7 @@ import { dialledBySource } from '../credentials/registry.ts'
 import type { Dialled } from '../forms/kind.ts'
 import { allowlistOf, compileDeclared } from '../settings/policy.ts'
 import type { Settings } from '../settings/schema.ts'
+import { dialledByTraces } from '../tracing/open.ts'
 import { addressesOf, type Need, type NeedOf, together } from './need.ts'
 import { type Resolver, resolverOf } from './resolver.ts'
 
@@ -82,7 +83,7 @@ function upstreamNeeds(settings: Settings, notes: string[]): NeedOf[] {
 }
 
 /** Whom Sallyport asks and tells by itself: for tokens, for keys, about callers, of what has happened. */
-function ownNeeds({ connections, callers, admin, audit }: Settings, notes: string[]): NeedOf[] {
+function ownNeeds({ connections, callers, admin, audit, traces }: Settings, notes: string[]): NeedOf[] {
   const on = Object.entries(connections).filter(([, { disabled }]) => !disabled)
   const rows: readonly (readonly [whose: string, dialled: Dialled])[] = [
     ...on.map(([name, { credential }]) => [`of ${name}`, dialledBySource(credential)] as const),
@@ -91,6 +92,7 @@ function ownNeeds({ connections, callers, admin, audit }: Settings, notes: strin
       ([name, { proof }]) => [`of operator ${name}`, dialledByCaller(proof)] as const,
     ),
     ...audit.sinks.map((sink) => ['of the audit', dialledBySink(sink)] as const),
+    ...(traces ? [['of traces', dialledByTraces(traces)] as const] : []),
   ]
   return rows.flatMap(([whose, dialled]) => needsOf(whose, dialled, notes))
 }

@@ -30,7 +30,7 @@ export interface Knock {
  * takes the path of every other ask; one that passes unopened is recorded at its end. Never rejects, records exactly once.
  */
 export async function exchangeConnect(asked: AskedPassage, knock: Knock, gate: Gate): Promise<void> {
-  const trace = new Trace(asked, gate.clock)
+  const trace = new Trace(asked, gate.clock, gate.tracing)
   await recorded(trace, knock, gate, async () => {
     const caller = await identify(asked.evidence, { trace, gate })
     const snapshot = gate.snapshot()

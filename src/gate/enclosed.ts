@@ -32,7 +32,7 @@ export async function exchangeEnclosed(
   answer: RefusingAnswer,
   gate: Gate,
 ): Promise<void> {
-  const trace = new Trace(outer, gate.clock)
+  const trace = new Trace(outer, gate.clock, gate.tracing)
   await recorded(trace, answer, gate, async () => {
     const enclosed = unfold(await readFirst({ ask: outer, incoming }, { trace, gate }))
     if ('code' in enclosed) throw new Problem(enclosed.code, { reason: enclosed.reason })

@@ -19,7 +19,7 @@ import { Trace } from './trace.ts'
 
 /** The path of one ask, at whichever door it came in. Never rejects, and records exactly once. */
 export async function exchange(ask: Ask, incoming: Incoming, answer: RefusingAnswer, gate: Gate): Promise<void> {
-  const trace = new Trace(ask, gate.clock)
+  const trace = new Trace(ask, gate.clock, gate.tracing)
   await recorded(trace, answer, gate, () => pass({ ask, incoming }, answer, { trace, gate }))
 }
 
@@ -75,7 +75,9 @@ export async function recorded(
     const problem = Problem.from(error)
     trace.failed(problem, answer.refuse(problem, trace.id))
   }
-  gate.record(trace.entry(), failure, trace.parts())
+  const entry = trace.entry()
+  gate.record(entry, failure, trace.parts())
+  trace.finish(entry)
 }
 
 /** The connection that a yes names, from the snapshot by which it was said; that without any where it names none. */
@@ -140,6 +142,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     connection,
     credential,
     pseudonym: gate.pseudonym,
+    traced: trace.sends(errand),
   })
   const outbound = {
     ...prepared,
@@ -162,6 +165,7 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
   trace.sending()
   const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
   const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
+  trace.came(outcome)
   return { outcome, replacement }
 }
 

@@ -69,11 +69,13 @@ function unlessOver<T>(coming: Promise<T>, { onGone, stay }: Ending): Promise<T>
   return Promise.race([coming, over])
 }
 
-async function timed<T>(coming: Promise<T>, { trace, gate }: Where): Promise<T> {
+async function timed<T extends Credential | undefined>(coming: Promise<T>, { trace, gate }: Where): Promise<T> {
   const before = gate.clock.monotonic()
+  let credential: T | undefined
   try {
-    return await coming
+    credential = await coming
+    return credential
   } finally {
-    trace.waited(gate.clock.monotonic() - before)
+    trace.waited(gate.clock.monotonic() - before, credential)
   }
 }

@@ -21,16 +21,20 @@ interface Materials {
   readonly connection: Connection
   readonly credential: Credential | undefined
   readonly pseudonym: string
+  /** The fields of our own trace, in place of the caller's; undefined where there are no traces. */
+  readonly traced?: readonly string[] | undefined
 }
 
 /**
  * Builds the outgoing request fresh from the ask: strips first, injects last. What a caller names in `Connection` is gone
  * before the credential comes in, so no caller can have it stripped (CVE-2021-33197, CVE-2022-31813).
  */
-export function prepare({ permit, ask, framing, connection, credential, pseudonym }: Materials): Prepared {
+export function prepare({ permit, ask, framing, connection, credential, pseudonym, traced }: Materials): Prepared {
   const { injection } = connection
-  const kept = endToEnd(ask.fields, dropsFor(permit, connection))
+  const kept = endToEnd(ask.fields, dropsFor(permit, connection, traced !== undefined))
   const fields = ['Host', connection.upstream.authority(permit.host, permit.port), ...kept, 'Via', via(ask, pseudonym)]
+  // Where a credential is injected as one of them, it is that, and once.
+  if (traced && !(injection && slotsHold(injection)('traceparent'))) fields.push(...traced)
   if (connection.upstream.http2 && takesTrailers(ask)) fields.push('TE', 'trailers')
   if (connection.scrubResponses) fields.push('Accept-Encoding', 'identity')
   if (framing.body === 'length' && framing.length > 0) fields.push('Content-Length', String(framing.length))
@@ -73,16 +77,23 @@ const SPOOFED_PREFIX = /^x-(?:forwarded|original|rewrite)-/
 /** They ask for an answer that nobody can look through: packed, or in parts that have half a credential each. */
 const UNSCRUBBABLE = new Set(['accept-encoding', 'grpc-accept-encoding', 'range', 'if-range'])
 
-function dropsFor(permit: Permit | Waiver, connection: Connection): (key: string) => boolean {
+/** Where a request stands in a trace: ours to say where we have spans. @see W3C Trace Context */
+const OWN_TRACE = new Set(['traceparent', 'tracestate'])
+/** What else goes along with it tells of the caller's users, as `baggage` does. @see W3C Baggage */
+const TRACES = new Set([...OWN_TRACE, 'baggage'])
+
+function dropsFor(permit: Permit | Waiver, connection: Connection, isTraced: boolean): (key: string) => boolean {
   const inSlot = connection.injection && slotsHold(connection.injection)
   // Where we inject, a credential of the caller's own would be a second one; where it showed us a key in the upstream's
   // place, that key is a proof and stays here.
   const dropsAuthorization = connection.injection !== undefined || permit.caller.keyIsProof === true
+  const ofTraces = connection.propagateTrace === false ? TRACES : isTraced ? OWN_TRACE : undefined
   return (key) =>
     OWN.has(key) ||
     SPOOFED.has(key) ||
     SPOOFED_PREFIX.test(key) ||
     inSlot?.(key) ||
+    ofTraces?.has(key) ||
     (dropsAuthorization && key === 'authorization') ||
     (connection.scrubResponses && UNSCRUBBABLE.has(key))
 }

@@ -7,6 +7,7 @@ import type { Problem } from '../core/problem.ts'
 import type { Supply } from '../credentials/credential.ts'
 import type { Injection } from '../injections/injection.ts'
 import type { Upstream } from '../relay/upstream.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import type { Dialer } from '../wire/dial.ts'
 import type { TimeParts } from './trace.ts'
 import type { UnderWay } from './under-way.ts'
@@ -25,6 +26,8 @@ export interface Connection {
   readonly websocket: boolean
   /** What an unopened tunnel may carry: TLS for the host of CONNECT, or any bytes. */
   readonly tunnel: 'tls' | 'any'
+  /** Whether the upstream learns of traces: yes, no, or as the caller has it. */
+  readonly propagateTrace?: boolean | undefined
 }
 
 /** One configuration, whole and frozen. An ask sees the same one from start to end; a reload makes the next. */
@@ -45,6 +48,8 @@ export interface Gate {
   readonly pseudonym: string
   /** Keys the fingerprints of credentials in the audit. */
   readonly fingerprintKey: Buffer
+  /** Absent where the settings have no traces. */
+  readonly tracing?: Tracing | undefined
   snapshot(): Snapshot
   /** Tell it of every change: `underWay.policyChanged()`, once `snapshot` gives the new one. */
   readonly underWay: UnderWay

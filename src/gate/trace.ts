@@ -5,8 +5,12 @@ import type { Permit, Refusal } from '../core/decide.ts'
 import type { Passage } from '../core/passage.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Waiver } from '../core/waiver.ts'
+import type { Credential } from '../credentials/credential.ts'
 import type { Outcome } from '../relay/http.ts'
-import { valuesOf } from '../wire/fields.ts'
+import type { Tracing } from '../tracing/tracing.ts'
+import { readTraceparent } from '../wire/trace-context.ts'
+import type { Sending } from './span-attributes.ts'
+import { AskSpans } from './spans.ts'
 
 /** What is known of an ask when its trace begins: all of it, or as much as could be read of a malformed one. */
 export type Asked = Pick<Ask, 'id' | 'door' | 'method'> & Partial<Ask>
@@ -37,12 +41,15 @@ export class Trace {
   #answeredAt: number | undefined
   #waitedBefore = 0
   #resends = 0
+  /** Absent where there are no traces: then nothing is kept for them. */
+  readonly #spans: AskSpans | undefined
 
-  constructor(asked: Asked, clock: Clock) {
+  constructor(asked: Asked, clock: Clock, tracing?: Tracing) {
     this.#asked = asked
     this.#clock = clock
     this.#time = clock.now()
     this.#start = clock.monotonic()
+    if (tracing) this.#spans = new AskSpans(asked.fields ?? [], tracing)
   }
 
   get id(): string {
@@ -66,9 +73,10 @@ export class Trace {
     this.#decision = decision
   }
 
-  /** For a credential; an ask that found a fresh one never waits. */
-  waited(ms: number): void {
+  /** For a credential, which came or did not; an ask that found a fresh one never waits. */
+  waited(ms: number, credential?: Credential): void {
     this.#mintMs += ms
+    if (credential) this.#spans?.waitedFor(credential.secret)
   }
 
   /** What goes upstream now. Told at each sending, so that the entry names the last one that really went. */
@@ -90,6 +98,26 @@ export class Trace {
   /** The head of an answer has come. Told at each of them. */
   heard(): void {
     this.#answeredAt = this.#clock.monotonic()
+  }
+
+  /** A try upstream begins. The fields by which it is traced there; undefined where there are no traces. */
+  sends(sending: Sending): readonly string[] | undefined {
+    return this.#spans?.sends(sending, this.#wall())
+  }
+
+  /** That try is over. One that failed before it had an answer is over with the ask. */
+  came(outcome: Outcome): void {
+    this.#spans?.came(outcome, this.#wall())
+  }
+
+  /** Once the entry is written: what ran for it, as spans. */
+  finish(entry: Entry): void {
+    this.#spans?.finish(entry, { asked: this.#asked, startMs: this.#time, endMs: this.#wall() })
+  }
+
+  /** Ms since the epoch, and never back within one ask. */
+  #wall(): number {
+    return this.#time + this.#clock.monotonic() - this.#start
   }
 
   relayed(outcome: Outcome): void {
@@ -115,7 +143,7 @@ export class Trace {
     const decision = this.#decision
     const permit = decision?.permitted ? decision : undefined
     const outcome = this.#outcome
-    const { traceId, spanId } = traceIds(fields ?? [])
+    const traced = this.#spans?.id ?? readTraceparent(fields ?? [])
     return {
       time: isoTime(this.#time),
       id,
@@ -148,8 +176,8 @@ export class Trace {
       upstreamAddress: outcome?.upstreamAddress,
       resends: this.#resends,
       credential: this.#credential,
-      traceId,
-      spanId,
+      traceId: traced?.traceId,
+      spanId: traced?.spanId,
     }
   }
 }
@@ -179,13 +207,4 @@ function milliseconds(value: number): number {
 /** JSON escapes C0; DEL, C1 and whatever else a terminal may act on is escaped here. Nothing is cut. */
 function printable(text: string): string {
   return /^[ -~]*$/.test(text) ? text : text.replace(/[^ -~]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
-}
-
-const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/
-
-/** @see W3C Trace Context section 3.2 */
-function traceIds(fields: readonly string[]): { traceId: string | undefined; spanId: string | undefined } {
-  const [value = ''] = valuesOf(fields, 'traceparent')
-  const [, traceId, spanId] = TRACEPARENT.exec(value) ?? []
-  return { traceId, spanId }
 }

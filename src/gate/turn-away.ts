@@ -9,7 +9,7 @@ type Refusing = Pick<RefusingAnswer, 'refuse'>
 
 /** Answers what cannot become an ask, and records it like every other. */
 export function turnAway(asked: Asked, problem: Problem, answer: Refusing, gate: Gate): Promise<void> {
-  return recorded(new Trace(asked, gate.clock), answer, gate, () => Promise.reject(problem))
+  return recorded(new Trace(asked, gate.clock, gate.tracing), answer, gate, () => Promise.reject(problem))
 }
 
 /** The same for what is refused whoever asks, after asking who: a caller that shows no proof learns nothing more. */
@@ -19,7 +19,7 @@ export function turnAwayKnown(
   answer: Refusing,
   gate: Gate,
 ): Promise<void> {
-  const trace = new Trace(asked, gate.clock)
+  const trace = new Trace(asked, gate.clock, gate.tracing)
   return recorded(trace, answer, gate, async () => {
     await identify(asked.evidence, { trace, gate })
     throw problem

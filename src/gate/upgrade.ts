@@ -33,7 +33,7 @@ export interface Switching {
 
 /** The path of one WebSocket handshake: the same as `exchange`, up to the relay. Never rejects, records exactly once. */
 export async function exchangeUpgrade(ask: Ask, switching: Switching, gate: Gate): Promise<void> {
-  const trace = new Trace(ask, gate.clock)
+  const trace = new Trace(ask, gate.clock, gate.tracing)
   await recorded(trace, switching, gate, async () => {
     const caller = await identify(ask.evidence, { trace, gate })
     const snapshot = gate.snapshot()
@@ -71,7 +71,9 @@ async function hand(errand: Errand, credential: Credential | undefined): Promise
   const { framing } = switching
   const nonces = credential && watchNonces(credential, connection.upstream.origin(permit.host, permit.port))
   let isNonceWanted = false
-  const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym: gate.pseudonym })
+  const { pseudonym } = gate
+  const traced = trace.sends(errand)
+  const prepared = prepare({ permit, ask, framing, connection, credential, pseudonym, traced })
   const upstream = await dialUnlessCut(errand)
   if (credential) trace.spent(lineageOf(credential, connection, gate))
   const outcome = await relayUpgrade({
@@ -87,6 +89,7 @@ async function hand(errand: Errand, credential: Credential | undefined): Promise
     switched: () => switching.switched(),
     answered: (status, fields) => (isNonceWanted = nonces?.(status, fields) ?? false),
   })
+  trace.came(outcome)
   // The handshake is gone with its socket; the next one gets a credential that may still be good.
   if (outcome.status === 401 && credential && !isNonceWanted)
     void connection.supply.rejected(credential, purposeOf(permit, ask))

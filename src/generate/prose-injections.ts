@@ -30,6 +30,7 @@ export const headersText = `A request goes upstream as the caller sent it, but f
 | taken out: they tell who asked, or ask for another method, behind our back | \`Forwarded\`, \`X-Forwarded-*\`, \`X-Real-IP\`, \`X-HTTP-Method-Override\`, \`X-HTTP-Method\`, \`X-Method-Override\` |
 | written anew | \`Host\`, \`Content-Length\`; \`Expect\` and \`Max-Forwards\` end here |
 | with \`scrubResponses\` | \`Accept-Encoding: identity\` in place of the caller's; no \`Grpc-Accept-Encoding\`, \`Range\`, \`If-Range\` |
+| with [\`traces\`](#traces), or \`propagateTrace: false\` | \`traceparent\` and \`tracestate\` of our own, or none |
 | added | \`Via\`, with a name made up at each start, by which a loop is noticed |
 
 \`_\` counts as \`-\` in a name, because many servers cannot tell the two apart. \`TE: trailers\` is sent anew to an upstream that is

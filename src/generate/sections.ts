@@ -4,6 +4,7 @@ import { healthText } from './prose-health.ts'
 import { presetsText } from './prose-presets.ts'
 import { reloadText } from './prose-reload.ts'
 import { subjectsText } from './prose-subjects.ts'
+import { tracesText } from './prose-traces.ts'
 import { transparentText } from './prose-transparent.ts'
 
 /** A part of the reference: what it is about, in words, and which parts of the schema it lists. */
@@ -35,6 +36,7 @@ export const sections: readonly Section[] = [
   { title: 'Store', text: texts.store, parts: ['Store'] },
   { title: 'dns', text: texts.dns, parts: ['dns'] },
   { title: 'audit', text: texts.audit, parts: ['audit', 'Sink'] },
+  { title: 'traces', text: tracesText, parts: ['traces'] },
   { title: 'log', text: texts.log, parts: ['log'] },
   { title: 'admin', text: texts.admin, parts: ['admin', 'Operator'] },
   { title: 'health', text: healthText, parts: ['health'] },

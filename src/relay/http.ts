@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Dispatcher } from 'undici'
 import { Problem } from '../core/problem.ts'
 import type { Answer, Incoming } from './answer.ts'
@@ -38,6 +39,8 @@ export interface Outcome {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly upstreamAddress?: string | undefined
+  /** The version of HTTP that the upstream was spoken to in. */
+  readonly protocol?: '1.1' | '2' | undefined
   readonly problem?: Problem
   /** What a reader of the record should know, where nothing failed for certain. */
   readonly note?: string
@@ -81,6 +84,7 @@ class Relaying implements Dispatcher.DispatchHandler {
   #isUnwanted = false
   #socket: Socket | undefined
   #upstreamAddress: string | undefined
+  #protocol: Outcome['protocol']
   #isReused = false
   #stall: NodeJS.Timeout | undefined
 
@@ -101,6 +105,7 @@ class Relaying implements Dispatcher.DispatchHandler {
     onSocketOf((socket, isReused) => {
       this.#socket = socket
       this.#upstreamAddress = socket.remoteAddress
+      this.#protocol = socket instanceof TLSSocket && socket.alpnProtocol === 'h2' ? '2' : '1.1'
       this.#isReused = isReused
     })
   }
@@ -212,7 +217,8 @@ class Relaying implements Dispatcher.DispatchHandler {
 
   #outcome(ended: Outcome['ended']): Outcome {
     const bytesIn = this.#body?.bytes ?? 0
-    return { ended, status: this.#status, bytesIn, bytesOut: this.#bytesOut, upstreamAddress: this.#upstreamAddress }
+    const upstreamAddress = this.#upstreamAddress
+    return { ended, status: this.#status, bytesIn, bytesOut: this.#bytesOut, upstreamAddress, protocol: this.#protocol }
   }
 }
 

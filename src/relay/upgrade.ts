@@ -212,7 +212,7 @@ class Handover {
     const now = counts(this.#handshake.caller)
     const bytesIn = isRelayed ? now.bytesIn - this.#before.bytesIn : 0
     const bytesOut = isRelayed ? now.bytesOut - this.#before.bytesOut : 0
-    return { ended, status: this.#status, bytesIn, bytesOut, upstreamAddress: this.#upstreamAddress }
+    return { ended, status: this.#status, bytesIn, bytesOut, upstreamAddress: this.#upstreamAddress, protocol: '1.1' }
   }
 }
 

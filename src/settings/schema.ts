@@ -13,6 +13,7 @@ import { injectionSettings } from '../injections/registry.ts'
 import { doorSettings } from '../listeners/registry.ts'
 import { listen, refuseMode, mode as socketMode, systemd } from '../listeners/settings.ts'
 import { storeSettings } from '../store/registry.ts'
+import { tracesSettings } from '../tracing/settings.ts'
 import { healthSettings } from './health.ts'
 import { apiReference, checkOperations, operationIds } from './operation-settings.ts'
 import { presetSettings } from './presets/registry.ts'
@@ -112,6 +113,10 @@ const connection = z
     }),
     disabled: z.boolean().default(false).meta({
       description: 'refuses everybody, whatever the grants say; `sallyport connection disable` does it while running',
+    }),
+    propagateTrace: z.boolean().optional().meta({
+      description:
+        'whether the upstream learns of traces: `true` always, where there are `traces`; `false` never, and no `baggage` either; without it as the caller has it: one that sends a `traceparent` has it passed on, with our span in place of its own where there are `traces`',
     }),
     limits,
     unsafeAllowPlaintextUpstream: z
@@ -265,6 +270,9 @@ export const settingsSchema = z
     }),
     dns: dns.meta({ description: 'name resolution' }),
     audit: auditSettings,
+    traces: tracesSettings.optional().meta({
+      description: 'spans of each ask, for a collector that speaks OTLP over HTTP; none without it',
+    }),
     log: z
       .strictObject({
         level: z

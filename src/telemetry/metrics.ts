@@ -21,6 +21,7 @@ export interface Metrics {
   /** 1 where the settings file says something else than what is served. */
   readonly settingsStale: Gauge
   readonly socketsRefused: Counter<'door'>
+  readonly spansDropped: Counter<'reason'>
 }
 
 /** What is read at a scrape besides what is counted here. */
@@ -126,6 +127,12 @@ function measuresIn(registry: Registry): Omit<Metrics, 'registry' | 'callers'> {
       name: 'sallyport_sockets_refused_total',
       help: 'Sockets that were closed because there were too many at a door, or at all doors together',
       labelNames: ['door'],
+      registers,
+    }),
+    spansDropped: new Counter({
+      name: 'sallyport_spans_dropped_total',
+      help: 'Spans that a collector never gets, and, by the reason rate, asks that have none because there were too many',
+      labelNames: ['reason'],
       registers,
     }),
   }

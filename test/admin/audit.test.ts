@@ -143,6 +143,43 @@ describe('by what report mode would have refused', () => {
   )
 })
 
+describe('by a trace', () => {
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const traced = (seq: number, more: object) => {
+    const line = lineOf(seq, { caller: 'checkout' })
+    return { ...line, line: JSON.stringify({ ...JSON.parse(line.line), ...more }) }
+  }
+  const lines = [
+    traced(1, { traceId: trace }),
+    traced(2, { path: `/"traceId":"${trace}"` }),
+    traced(3, { traceId: trace.replace('4', '5') }),
+    traced(4, { traceId: trace, wouldRefuse: 'grant-missing' }),
+    ...Array.from({ length: 1500 }, (_, at) => lineOf(10 + at)),
+    traced(5000, { traceId: trace }),
+  ]
+
+  test('asks of it are found among all others, a part at a time', async () => {
+    const door = await withLines(lines)
+    const one = await door.ask('GET', `/v1/audit?trace=${trace}&limit=2`, { as: 'viewer' })
+    expect(seqs(one.json['items'])).toEqual([5000, 4])
+    const two = await door.ask('GET', `/v1/audit?trace=${trace}&limit=2&cursor=${one.json['cursor']}`)
+    expect([seqs(two.json['items']), two.json['cursor']]).toEqual([[1], undefined])
+    const both = await door.ask('GET', `/v1/audit?trace=${trace}&wouldRefuse=grant-missing`)
+    expect(seqs(both.json['items'])).toEqual([4])
+  })
+
+  test.each([
+    `trace=${'0'.repeat(32)}`,
+    'trace=4BF92F3577B34DA6A3CE929D0E0E4736',
+    'trace=4bf9',
+    `trace=${trace}&id=0199c6e0-7c11-7d3e-9d27-5d2a4f0f8a11`,
+  ])('%s is refused', async (query) => {
+    const door = await openTestDoor()
+    const { status, json } = await door.ask('GET', `/v1/audit?${query}`)
+    expect([status, json['errors']?.[0]]).toMatchObject([422, { pointer: 'trace' }])
+  })
+})
+
 test.each(['x', '!', 'k'.repeat(1000)])('a cursor like %j is refused', async (cursor) => {
   const door = await openTestDoor()
   const { status, json } = await door.ask('GET', `/v1/audit?cursor=${cursor}`)

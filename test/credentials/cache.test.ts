@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
 import { MintedSupply } from '../../src/credentials/cache.ts'
 import { HandClock } from '../support/hand-clock.ts'
 import { lasting, passing, settled } from '../support/hand-mint.ts'
@@ -38,7 +39,9 @@ describe('minting', () => {
     void supply.obtain()
     clock.advance(250)
     await issuer.land('first', HOUR)
-    expect(events).toEqual([{ outcome: 'ok', durationMs: 250, version: 'token 1', warnings: [] }])
+    expect(events).toEqual([
+      { outcome: 'ok', durationMs: 250, version: 'token 1', secret: expect.any(Secret), warnings: [] },
+    ])
   })
 
   test('gives all who wait the failure of the mint', async () => {

@@ -64,6 +64,7 @@ const ROWS: Readonly<Record<string, Dials | string>> = {
   'Credential.http-mint.connection': 'a name of settings, and its hosts are reached as its own',
   'Grant.connection': 'a name of settings',
   'Store.postgres.url': 'a secret, read by the command: test/cli/export.test.ts',
+  'settings.traces.endpoint': { from: 'traces: { endpoint: "https://a.test:4318/v1/traces" }', to: 'a.test:4318' },
   'Sink.otlp.endpoint': {
     from: 'audit: { sinks: [ { kind: otlp, endpoint: "https://a.test:4318/v1/logs" } ] }',
     to: 'a.test:4318',

@@ -50,6 +50,8 @@ function connectionWith(inject: object | undefined): Connection {
 }
 
 interface Given {
+  readonly traced?: readonly string[] | undefined
+  readonly propagateTrace?: boolean | undefined
   readonly fields?: readonly string[]
   readonly query?: string
   readonly inject?: object | 'nothing'
@@ -63,6 +65,8 @@ function prepared({
   inject = { kind: 'bearer' },
   proof = 'api-key',
   keysAre = 'certain',
+  traced,
+  propagateTrace,
 }: Given) {
   const ask: Ask = {
     id: 'id',
@@ -74,7 +78,7 @@ function prepared({
     fields,
     evidence: { keys: [], keysAre },
   }
-  const connection = connectionWith(inject === 'nothing' ? undefined : inject)
+  const connection = { ...connectionWith(inject === 'nothing' ? undefined : inject), propagateTrace }
   const credential = inject === 'nothing' ? undefined : { secret: new Secret('T'), version: 'token 1', generation: 1 }
   return prepare({
     permit: permitFor(proof, proof !== 'socket' && keysAre === 'maybe' ? true : undefined),
@@ -83,6 +87,7 @@ function prepared({
     connection,
     credential,
     pseudonym: 'sp-1',
+    traced,
   })
 }
 
@@ -189,4 +194,23 @@ test('where nothing is injected, Authorization passes; but not where it was the 
 
 test('Via of the caller is continued', () => {
   expect(prepared({ fields: ['Via', '1.0 other'] }).fields).toContain('1.0 other, 1.1 sp-1')
+})
+
+test.each([
+  { traced: undefined, propagateTrace: undefined, expected: ['p', 's', 'b'] },
+  { traced: undefined, propagateTrace: true, expected: ['p', 's', 'b'] },
+  { traced: undefined, propagateTrace: false, expected: [] },
+  { traced: [], propagateTrace: undefined, expected: ['b'] },
+  { traced: [], propagateTrace: false, expected: [] },
+  { traced: ['traceparent', 'ours'], propagateTrace: true, expected: ['b', 'ours'] },
+])('of a trace that came along, with ours $traced and propagateTrace $propagateTrace, $expected goes on', (given) => {
+  const fields = ['TraceParent', 'p', 'TRACESTATE', 's', 'Baggage', 'b']
+  const { fields: sent } = prepared({ fields, inject: 'nothing', ...given })
+  const values = sent.filter((_, at) => at % 2 === 1).slice(1)
+  expect(values.filter((value) => value !== '1.1 sp-1')).toEqual(given.expected)
+})
+
+test('a credential that is injected as a field of traces goes before ours', () => {
+  const { fields } = prepared({ inject: { kind: 'header', name: 'traceparent' }, traced: ['traceparent', 'ours'] })
+  expect(fields).toEqual(['Host', 'api.test', 'Via', '1.1 sp-1', 'traceparent', 'T'])
 })

@@ -8,7 +8,7 @@ import { DOOR, faultsOf, refusalOf, settingsFile, temporaryFolder } from '../sup
 const REFERENCE =
   'use { file: PATH }, { env: NAME }, { store: NAME } or { systemd: NAME }; a secret itself never stands in a settings file'
 const TOP =
-  'listeners, admin, health, allowlist, callers, connections, grants, ca, store, dns, audit, log, drainTimeoutMs'
+  'listeners, admin, health, allowlist, callers, connections, grants, ca, store, dns, audit, traces, log, drainTimeoutMs'
 
 /** A connection whose credential is on line 7, and whatever else there is on line 8, both from column 5. */
 function crm(setting: string): string {

@@ -45,6 +45,7 @@ test.each<[string, object, RegExp]>([
   ['the admin door', { admin: { listen: 'unix:other.sock' } }, /^admin: has changed/],
   ['the store', { store: { ...BASE.store, staleMs: 1000 } }, /^store: has changed/],
   ['the audit', { audit: { sinks: [{ kind: 'store' }] } }, /^audit: has changed/],
+  ['the traces', { traces: { endpoint: 'https://collector.test/v1/traces' } }, /^traces: has changed/],
   ['a door of probes', { health: { listen: '127.0.0.1:0' } }, /^health: has changed/],
   [
     'an intercepted host',

@@ -244,6 +244,16 @@ test('what report mode let through is searched for by the code that it would hav
   expect([code, stderr]).toEqual([1, expect.stringContaining('wouldRefuse: use the code of a problem')])
 })
 
+test('what a caller asked as part of a trace is searched for by that', async () => {
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const parent = `traceparent: 00-${traceId}-00f067aa0ba902b7-01\r\n`
+  const request = `GET http://api.crm.test/v1/traced HTTP/1.1\r\nHost: api.crm.test\r\n${parent}Connection: close\r\n\r\n`
+  await sendRaw(sallyport.doors[0]?.address ?? '', request)
+  const look = async () => JSON.parse((await sp('audit', 'search', '--trace', traceId, '--json')).stdout)[0]
+  expect(await eventually(look, 'the ask in the store')).toMatchObject({ path: '/v1/traced', traceId })
+  expect((await sp('audit', 'search', '--trace', traceId.replace('4', '5'))).stdout).toBe('no records\n')
+})
+
 test('a row that is filed under another name is reported, though the chain is whole', async () => {
   const { verified } = await withRow('host', 'elsewhere.example.com')
   expect(verified.code).toBe(1)

@@ -17,6 +17,24 @@ export interface LogRecord {
   readonly body: string
   readonly timeUnixNano: string
   readonly traceId: string | undefined
+  readonly spanId: string | undefined
+  readonly attributes: Readonly<Record<string, string>>
+  readonly resource: Readonly<Record<string, string>>
+}
+
+/** One span as it arrived, its attributes by name. */
+export interface ReceivedSpan {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId: string | undefined
+  readonly traceState: string | undefined
+  readonly flags: number
+  readonly name: string
+  readonly kind: number
+  readonly startTimeUnixNano: string
+  readonly endTimeUnixNano: string
+  readonly status: { readonly code: number } | undefined
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[] | undefined
   readonly attributes: Readonly<Record<string, string>>
   readonly resource: Readonly<Record<string, string>>
 }
@@ -26,24 +44,34 @@ export interface Collector {
   readonly port: number
   /** Of the requests that were answered with 200. */
   readonly records: readonly LogRecord[]
+  readonly spans: readonly ReceivedSpan[]
+  /** Of every request, whatever it was answered with: what it says, unpacked. */
+  readonly bodies: readonly string[]
   readonly requests: readonly { readonly path: string; readonly headers: IncomingHttpHeaders; readonly at: number }[]
-  answer(how: () => CollectorAnswer): void
+  answer(how: () => CollectorAnswer | Promise<CollectorAnswer>): void
   close(): Promise<void>
 }
 
 /** Starts one; with key and cert it speaks TLS. `port`: a certain one, for one that comes back. */
 export async function startCollector(options: { port?: number; key?: string; cert?: string } = {}): Promise<Collector> {
   const records: LogRecord[] = []
+  const spans: ReceivedSpan[] = []
+  const bodies: string[] = []
   const requests: { path: string; headers: IncomingHttpHeaders; at: number }[] = []
-  let answer: () => CollectorAnswer = () => ({})
+  let answer: () => CollectorAnswer | Promise<CollectorAnswer> = () => ({})
   const take = async (request: IncomingMessage, response: ServerResponse) => {
     requests.push({ path: request.url ?? '', headers: request.headers, at: performance.now() })
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
     const bytes = Buffer.concat(chunks)
     const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
-    const { status = 200, headers = {}, body = {} } = answer()
-    if (status === 200) records.push(...recordsIn(JSON.parse(text.toString())))
+    bodies.push(text.toString())
+    const { status = 200, headers = {}, body = {} } = await answer()
+    if (status === 200) {
+      const { resourceLogs = [], resourceSpans = [] } = JSON.parse(text.toString())
+      records.push(...recordsIn({ resourceLogs }))
+      spans.push(...spansIn({ resourceSpans }))
+    }
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
   }
   const listener = (request: IncomingMessage, response: ServerResponse) => void take(request, response)
@@ -53,6 +81,8 @@ export async function startCollector(options: { port?: number; key?: string; cer
   return {
     port: (server.address() as AddressInfo).port, // a TCP server has an address of this form
     records,
+    spans,
+    bodies,
     requests,
     answer: (how) => (answer = how),
     async close() {
@@ -81,6 +111,25 @@ function recordsIn(request: {
         ...record,
         body: record.body.stringValue,
         attributes: named(record.attributes),
+        resource: named(resource.attributes),
+      })),
+    ),
+  )
+}
+
+type Received<T> = Omit<T, 'attributes' | 'resource'> & { attributes: Attribute[] }
+
+function spansIn(request: {
+  resourceSpans: {
+    resource: { attributes: Attribute[] }
+    scopeSpans: { spans: Received<ReceivedSpan>[] }[]
+  }[]
+}): ReceivedSpan[] {
+  return request.resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans.flatMap(({ spans }) =>
+      spans.map((span) => ({
+        ...span,
+        attributes: named(span.attributes),
         resource: named(resource.attributes),
       })),
     ),

@@ -6,7 +6,7 @@ import { inputInvalid } from '../admin-problem.ts'
 import { findById, recordId } from '../audit-by-id.ts'
 import { exportLines } from '../audit-export.ts'
 import { auditKeys, auditPage, auditPeriod, filterOf } from '../audit-query.ts'
-import { findWaived, wouldRefuse } from '../audit-waived.ts'
+import { findUnindexed, traceId, wouldRefuse } from '../audit-unindexed.ts'
 import { blastRadiusSummary, summaryView } from '../blast-radius.ts'
 import { look, type Route, stream } from '../route.ts'
 import { listOf, named, paging } from '../shapes.ts'
@@ -50,16 +50,23 @@ export const auditRoutes: readonly Route[] = [
     path: '/v1/audit',
     summary: 'Audit records, newest first',
     role: 'viewer',
-    query: z.strictObject({ id: recordId.optional(), wouldRefuse: wouldRefuse.optional(), ...auditPage }),
+    query: z.strictObject({
+      id: recordId.optional(),
+      wouldRefuse: wouldRefuse.optional(),
+      trace: traceId.optional(),
+      ...auditPage,
+    }),
     response: list,
     problems: ['store-missing', 'store-lost'],
-    async handle({ query: { id, wouldRefuse: code, ...query } }, ports) {
+    async handle({ query: { id, wouldRefuse: code, trace, ...query } }, ports) {
       const filter = filterOf(query)
       const { audit } = storeOf(ports)
-      if (id !== undefined && code !== undefined)
-        throw inputInvalid([{ pointer: 'wouldRefuse', detail: 'use it without id' }])
+      const extra = [...(code === undefined ? [] : ['wouldRefuse']), ...(trace === undefined ? [] : ['trace'])]
+      if (id !== undefined && extra.length > 0)
+        throw inputInvalid(extra.map((pointer) => ({ pointer, detail: 'use it without id' })))
       if (id !== undefined) return listed({ lines: await findById(audit, id, filter), cursor: undefined })
-      return listed(await (code === undefined ? audit.find(filter) : findWaived(audit, code, filter)))
+      if (extra.length > 0) return listed(await findUnindexed(audit, { wouldRefuse: code, traceId: trace }, filter))
+      return listed(await audit.find(filter))
     },
   }),
   look({

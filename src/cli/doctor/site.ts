@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path'
+import type { OtlpSettings } from '../../audit/otlp-settings.ts'
 import { buildConnections } from '../../connections.ts'
 import type { Clock } from '../../core/clock.ts'
 import { needsOf } from '../../credentials/registry.ts'
@@ -10,6 +11,7 @@ import type { ConnectionSettings, Settings } from '../../settings/schema.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
 import { NOTHING_READ } from '../../telemetry/readings.ts'
+import type { TracesSettings } from '../../tracing/settings.ts'
 import { createDialer, type Dialer } from '../../wire/dial.ts'
 import { type ListenAddress, parseListen } from '../../wire/listen.ts'
 import { OwnListeners } from '../../wire/own-listeners.ts'
@@ -76,17 +78,23 @@ function onlyWith(name: string, loaded: Loaded): Loaded {
   const { settings } = loaded
   const kept = withNeeded(name, settings)
   const connections = Object.fromEntries(Object.entries(settings.connections).filter(([one]) => kept.has(one)))
-  const audit: Settings['audit'] = { sinks: [], whenFull: 'refuse' }
-  const alone: Settings = {
-    ...settings,
-    connections,
-    listeners: [],
-    admin: undefined,
-    health: undefined,
-    callers: {},
-    audit,
-  }
-  return { ...loaded, settings: alone }
+  return { ...loaded, settings: { ...settings, ...NOTHING, connections } }
+}
+
+const NOTHING = {
+  listeners: [],
+  admin: undefined,
+  health: undefined,
+  callers: {},
+  connections: {},
+  traces: undefined,
+  audit: { sinks: [], whenFull: 'refuse' },
+} satisfies Partial<Settings>
+
+/** The same settings with nothing left that refers to a secret or a file but this collector. */
+export function withNothing(loaded: Loaded, collector: TracesSettings | OtlpSettings): Loaded {
+  const one = 'kind' in collector ? { audit: { ...NOTHING.audit, sinks: [collector] } } : { traces: collector }
+  return { ...loaded, settings: { ...loaded.settings, ...NOTHING, ...one } }
 }
 
 function withNeeded(name: string, settings: Settings, found: Set<string> = new Set()): ReadonlySet<string> {

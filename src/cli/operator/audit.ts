@@ -13,6 +13,8 @@ export interface AuditOptions extends VerbOptions {
   readonly id?: string
   /** What report mode let through. */
   readonly wouldRefuse?: string
+  /** The trace that it is part of. */
+  readonly trace?: string
   readonly since?: string
   readonly until?: string
   readonly caller?: string
@@ -58,8 +60,8 @@ const page = z.object({ items: z.array(record), cursor: z.string().optional() })
 
 /** As many as are wanted: what is read through comes in parts that may be short. */
 async function searched(door: OperatorDoor, options: AuditOptions) {
-  const { id, wouldRefuse, limit } = options
-  const query = { ...filterOf(options), id, wouldRefuse }
+  const { id, wouldRefuse, trace, limit } = options
+  const query = { ...filterOf(options), id, wouldRefuse, trace }
   const items: Record[] = []
   let cursor: string | undefined
   do {

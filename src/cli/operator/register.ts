@@ -143,6 +143,10 @@ function registerAudit(audit: Command): void {
     .description('records, newest first')
     .option('--id <uuid>', 'what an app was refused with: the "instance" of its problem')
     .option('--would-refuse <code>', 'what report mode let through; reads every record of that time, so use --since')
+    .option(
+      '--trace <id>',
+      'asks of this trace, as W3C Trace Context names it; reads like --would-refuse, so use --since',
+    )
     .option('--limit <count>', 'records at most; 1000 is the most', '100')
     .action(lazily(async () => (await import('./audit.ts')).search))
   filters(operator(audit.command('tail')))

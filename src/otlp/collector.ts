@@ -7,9 +7,29 @@ import { Problem } from '../core/problem.ts'
 import type { HeldSecret } from '../core/secret.ts'
 import type { Dialer } from '../wire/dial.ts'
 import { Client } from '../wire/undici.ts'
-import { SendError, type Sent } from './delivery.ts'
 
-interface Options {
+/** What became of a batch. `rejected`: so many were not taken, and will not be if they are sent again. */
+export interface Sent {
+  readonly rejected: number
+  readonly reason?: string | undefined
+}
+
+/** A batch was not taken, and may be later. */
+export class SendError extends Error {
+  override readonly name = 'SendError'
+  /** Not before that; ms from now. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(message: string, retryAfterMs?: number, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** Where a collector is, and on what terms it is asked. */
+export interface CollectorTerms {
+  /** What is sent to it. */
+  readonly signal: keyof typeof REJECTED
   readonly endpoint: URL
   readonly headers: Readonly<Record<string, HeldSecret>>
   readonly compression: 'gzip' | 'none'
@@ -25,12 +45,15 @@ const MAX_ANSWER_BYTES = 65_536
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504])
 const zip = promisify(gzip)
 
-/** A collector that takes OTLP over HTTP, on one connection that is kept. */
+/** The member of an answer that counts what was refused of a batch, by signal. */
+const REJECTED = { logs: 'rejectedLogRecords', traces: 'rejectedSpans' } as const
+
+/** A collector that takes OTLP over HTTP in JSON, on one connection that is kept. */
 export class Collector {
-  readonly #options: Options
+  readonly #options: CollectorTerms
   readonly #client: Client
 
-  constructor(options: Options) {
+  constructor(options: CollectorTerms) {
     this.#options = options
     const { endpoint, dialer, trust, allowPrivate, timeoutMs } = options
     const isPlaintext = endpoint.protocol === 'http:'
@@ -55,8 +78,9 @@ export class Collector {
   async send(json: string, count: number): Promise<Sent> {
     const { statusCode: status, headers, body } = await this.#request(json).catch(rethrow)
     const text = await body.text().catch(rethrow)
-    if (status === 200) return partialSuccess(text)
-    const { host } = this.#options.endpoint
+    const { endpoint, signal } = this.#options
+    if (status === 200) return partialSuccess(text, REJECTED[signal])
+    const { host } = endpoint
     if (RETRYABLE.has(status)) throw new SendError(`${host} answered ${status}`, retryAfter(headers['retry-after']))
     return { rejected: count, reason: `${host} answered ${status}` }
   }
@@ -92,13 +116,11 @@ function rethrow(error: unknown): never {
 }
 
 /** @see https://opentelemetry.io/docs/specs/otlp/#partial-success-1 */
-function partialSuccess(text: string): Sent {
+function partialSuccess(text: string, member: string): Sent {
   const { partialSuccess: partial } = parse(text)
-  const { rejectedLogRecords, errorMessage } = { ...(typeof partial === 'object' ? partial : {}) } as Record<
-    string,
-    unknown
-  >
-  const rejected = Number(rejectedLogRecords ?? 0)
+  const told = { ...(typeof partial === 'object' ? partial : {}) } as Record<string, unknown>
+  const rejected = Number(told[member] ?? 0)
+  const { errorMessage } = told
   const reason = typeof errorMessage === 'string' ? errorMessage.slice(0, 200).replace(/[^ -~]/g, '?') : undefined
   return { rejected: Number.isSafeInteger(rejected) && rejected > 0 ? rejected : 0, reason }
 }
