@@ -162,3 +162,11 @@ test.each(['rotate-a-secret', 'credential-leaked', 'from-static-keys', 'upgrade-
     expect(blocksOf(guide(name))).toHaveLength(Object.entries(expected).find(([one]) => one === name)?.[1] ?? 0)
   },
 )
+
+test('the policies of deploy/README.md are exported as it says', { timeout: 60_000 }, () => {
+  const [script = ''] = blocksOf(readFileSync(join(root, 'deploy/README.md'), 'utf8'))
+  const { status, stdout } = follow(`cd ${root}\n${script}`)
+  expect(status).toBe(0)
+  for (const part of ['kind: NetworkPolicy', 'kind: CiliumNetworkPolicy', 'table inet sallyport'])
+    expect(stdout).toContain(part)
+})
