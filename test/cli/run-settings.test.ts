@@ -37,7 +37,7 @@ const run = async (text: string) => runSettings(await settingsOf(text), CALLER)
 
 test('there is one door on a free port, and one caller, known by the digest of its key', async () => {
   const { listeners, admin, callers } = await run(WHOLE)
-  expect(listeners).toEqual([{ kind: 'forward', listen: '127.0.0.1:0', mode: '0600' }])
+  expect(listeners).toEqual([{ kind: 'forward', listen: '127.0.0.1:0', mode: '0600', maxSockets: 4096 }])
   expect(admin).toBeUndefined()
   // printf %s key | sha256sum
   const digest = 'sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683'
