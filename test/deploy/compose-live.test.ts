@@ -91,14 +91,15 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     const cli = ['src/cli.ts', 'serve', '--config', join(directory, 'sallyport.yaml')]
     const [program, ...enter] = [
       ...networks.world.as(0),
+      'setpriv',
+      '--regid=65532',
+      '--clear-groups',
+      '--',
+      // The last one: a process that changes its group forgets that it is to end with its parent.
       'unshare',
       '--pid',
       '--fork',
       '--kill-child',
-      '--',
-      'setpriv',
-      '--regid=65532',
-      '--clear-groups',
       '--',
     ]
     const node = [
