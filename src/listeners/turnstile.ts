@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { Crowd, peerOf } from './crowd.ts'
+import { Crowd, peerOf } from '../wire/crowd.ts'
 import type { Line } from './line.ts'
 
 interface Tools {
