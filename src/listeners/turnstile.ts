@@ -16,7 +16,7 @@ interface Tools {
 /** Who floods a door is not to flood the log as well. */
 const LOG_EVERY_MS = 60_000
 
-/** Where every connection to a door is counted in, before anything is read of it. */
+/** Where every socket of a door is counted in, before anything is read of it. */
 export class Turnstile {
   readonly #kind: string
   readonly #own: Crowd

@@ -63,7 +63,7 @@ export class Crowd {
 }
 
 /**
- * Whose a connection is. On a Unix socket the user, by the kernel. On TCP the address: all of loopback is one peer, because a process
+ * Whose a socket is. On a Unix socket the user, by the kernel. On TCP the address: all of loopback is one peer, because a process
  * may connect from any address of it.
  */
 export function peerOf({
