@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
 import type { AdminDoor } from './admin/admin-door.ts'
 import { LoginLinks } from './admin/login-links.ts'
 import { Tail } from './admin/tail.ts'
@@ -11,15 +10,14 @@ import { callerLabels } from './caller-label.ts'
 import { type ConfiguredTools, configure } from './configured.ts'
 import type { Clock } from './core/clock.ts'
 import { NO_HOLDINGS } from './core/holdings.ts'
+import { buildDoors, openDoors } from './doors.ts'
 import { createRecorder } from './gate/record.ts'
 import type { Gate } from './gate/snapshot.ts'
 import { UnderWay } from './gate/under-way.ts'
 import { historyOf } from './history.ts'
 import { houseReadings } from './house-readings.ts'
 import { openAuditOf, openStoreOf, type Site } from './keeping.ts'
-import { Crowd } from './listeners/crowd.ts'
 import type { Door } from './listeners/door.ts'
-import { buildDoor } from './listeners/registry.ts'
 import { Live } from './live.ts'
 import { type Occasion, Reloading } from './reload.ts'
 import type { Loaded } from './settings/load.ts'
@@ -32,11 +30,9 @@ import { createLogger, describe, type Logger } from './telemetry/logger.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { openTracesOf } from './traces.ts'
 import type { Tracing } from './tracing/tracing.ts'
-import { descriptorLimit } from './wire/descriptor-limit.ts'
 import { createDialer, type Dialer } from './wire/dial.ts'
 import { OwnListeners } from './wire/own-listeners.ts'
 import { PassedSockets } from './wire/passed-sockets.ts'
-import { createPeerReader, type PeerReader } from './wire/peer.ts'
 import { createResolver } from './wire/resolve.ts'
 import { systemClock } from './wire/system-clock.ts'
 
@@ -95,20 +91,11 @@ async function furnish(site: Furnishing): Promise<House> {
   const state = { isReady: false, closedAt: Number.POSITIVE_INFINITY }
   const dialer = buildDialer(settings, own)
   const store = await openStoreOf(site)
-  const metrics = createMetrics(
-    houseReadings({
-      loaded,
-      clock,
-      references,
-      store,
-      doors,
-      current: () => reloading.current,
-      audit: () => audit,
-      snapshot: () => live.snapshot(),
-      authority: () => authority,
-      isReady: () => state.isReady,
-    }),
-  )
+  const isReady = () => state.isReady
+  // As questions: these come later.
+  const latest = { current: () => reloading.current, audit: () => audit, snapshot: () => live.snapshot() }
+  const read = { loaded, clock, references, store, doors, ...latest, authority: () => authority, isReady }
+  const metrics = createMetrics(houseReadings(read))
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
   const tracing = openTracesOf(site, { metrics, dialer, closingFor: () => clock.monotonic() - state.closedAt })
@@ -136,45 +123,15 @@ async function furnish(site: Furnishing): Promise<House> {
   // It may be the key of a caller: what the one before it has begun ends.
   shared.onChange(() => gate.underWay.policyChanged())
   const authority = await openAuthorityFor(loaded, { references, clock, log })
-  const directory = dirname(loaded.file)
-  const asksForCertificates = Object.values(settings.callers).some(({ kind }) => kind === 'spiffe')
-  const crowd = new Crowd(socketsOfAllDoors(descriptorLimit()))
-  const onCrowded = (door: string) => metrics.socketsRefused.inc({ door })
-  const tools = {
-    crowd,
-    onCrowded,
-    gate,
-    log,
-    authority,
-    peers: peerReaderFor(settings),
-    references,
-    asksForCertificates,
-    directory,
-    passed,
-  }
-  for (const one of settings.listeners) doors.push(buildDoor(one, tools))
+  doors.push(...buildDoors(site, { gate, authority, metrics, passed }))
   closers.push(() => Promise.all(doors.map((door) => door.close(settings.drainTimeoutMs))))
   const listeners = await openDoors(doors, own)
-  const isReady = () => state.isReady
   const current = () => reloading.current.loaded
-  const ports = {
-    metrics: metrics.registry,
-    isReady,
-    store,
-    change,
-    isAuditFull,
-    tail,
-    history: historyOf(current, store),
-    links,
-    snapshot,
-    current,
-  }
-  const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, passed, tools: proving }))
-  const health = await openForOperators(
-    site,
-    own,
-    buildHealthDoor(loaded, { metrics: metrics.registry, isReady, passed }),
-  )
+  const seen = { metrics: metrics.registry, isReady, passed }
+  const history = historyOf(current, store)
+  const ports = { ...seen, store, change, isAuditFull, tail, history, links, snapshot, current }
+  const admin = await openForOperators(site, own, buildAdminDoor({ ...ports, loaded, log, tools: proving }))
+  const health = await openForOperators(site, own, buildHealthDoor(loaded, seen))
   passed.expectNone()
   links.open(settings.admin?.url ?? (admin === undefined || admin.startsWith('unix:') ? undefined : `http://${admin}`))
   // Not before anything can be asked: what does not open is no run.
@@ -196,25 +153,6 @@ async function furnish(site: Furnishing): Promise<House> {
     revise: live.revise,
     reload: (why) => reloading.reload(why),
     close,
-  }
-}
-
-/** Not all at once: files, the store and the admin door need some. */
-const DESCRIPTORS_OF_OUR_OWN = 64
-
-/** What comes in at a door may need a socket to an upstream, too. */
-function socketsOfAllDoors(limit: number | undefined): number {
-  return limit === undefined ? Number.POSITIVE_INFINITY : Math.max(2, Math.floor((limit - DESCRIPTORS_OF_OUR_OWN) / 2))
-}
-
-/** Asked at every socket that it can say something about: a uid is counted by its own failures. Needed for unix-peer alone. */
-function peerReaderFor({ callers, listeners }: Settings): PeerReader | undefined {
-  if (Object.values(callers).some(({ kind }) => kind === 'unix-peer')) return createPeerReader()
-  if (!listeners.some(({ listen }) => listen.startsWith('unix:'))) return undefined
-  try {
-    return createPeerReader()
-  } catch {
-    return undefined
   }
 }
 
@@ -259,16 +197,6 @@ interface Outfit {
   readonly store: Store | undefined
   readonly tracing: Tracing | undefined
   readonly links: LoginLinks
-}
-
-async function openDoors(doors: readonly Door[], own: OwnListeners): Promise<House['listeners']> {
-  const listeners: { kind: string; address: string }[] = []
-  for (const door of doors) {
-    const address = await door.open()
-    own.add(address)
-    listeners.push({ kind: door.kind, address })
-  }
-  return listeners
 }
 
 /** First in the list, so the last to close: while the doors drain it says that this sidecar is not ready. */

@@ -59,16 +59,16 @@ export class Reloading {
   reload(occasion: Occasion): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
     this.#wanted = occasion
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    })
+    this.#running ??= this.#run()
     return this.#running
   }
 
-  /** Cuts every upstream socket, of settings before, too. */
+  /**
+   * Cuts every upstream socket, of settings before, too. A reload that is still under way comes to nothing, and is not waited
+   * for: a store that does not answer would keep everything from closing in time.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#running
     const { connections, unlisted } = this.#now
     const all = [...connections.values(), unlisted].map(({ upstream }) => upstream)
     await Promise.all([...all, ...this.#leaving].map((upstream) => upstream.destroy()))
@@ -76,11 +76,13 @@ export class Reloading {
   }
 
   async #run(): Promise<void> {
-    for (let occasion = this.#wanted; occasion !== undefined; occasion = this.#wanted) {
+    for (let occasion = this.#wanted; occasion !== undefined && !this.#isClosed; occasion = this.#wanted) {
       this.#wanted = undefined
       // One after the other is the point.
       await this.#once(occasion)
     }
+    // In the turn in which it was seen that nobody wants more: whoever asks a moment later must not count on this run.
+    this.#running = undefined
   }
 
   async #once(occasion: Occasion): Promise<void> {
@@ -89,12 +91,14 @@ export class Reloading {
     const { file } = before.loaded
     try {
       const next = await this.#read(file)
+      if (this.#isClosed) return next.references.close()
       this.#take(next)
       this.#record(occasion, { before, after: next })
       for (const warning of next.loaded.warnings) log.warn({ file }, warning)
       log.info({ file }, 'settings were read again, and hold from now on')
       this.#count('ok')
     } catch (error) {
+      if (this.#isClosed) return
       this.#record(occasion, { before, after: undefined })
       const words = error instanceof Error ? error.message : String(error)
       log.error({ file, error: words }, 'settings were read again, and are not taken in: those before go on')

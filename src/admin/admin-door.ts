@@ -44,7 +44,7 @@ export class AdminDoor {
     this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
       const fault = siteFault(request, options)
       if (fault) refuse(response, fault)
-      else this.#answer(request, response).catch(() => response.destroy())
+      else this.#answer(request, response).catch((error) => this.#fail(response, error))
     })
     this.#server.on('connection', (socket: Socket) => {
       const peer = options.peers?.read(socket)
@@ -54,9 +54,25 @@ export class AdminDoor {
   }
 
   async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    this.#answering ??= import('./answering.ts').then(({ createAnswering }) => createAnswering(this.#ports))
+    this.#answering ??= this.#load()
     const answer = await this.#answering
     await answer({ incoming, outgoing, peer: this.#peers.get(incoming.socket) })
+  }
+
+  /** What failed once, as for want of descriptors, is tried again for whoever asks next. */
+  async #load(): Promise<Answering> {
+    try {
+      const { createAnswering } = await import('./answering.ts')
+      return createAnswering(this.#ports)
+    } catch (error) {
+      this.#answering = undefined
+      throw error
+    }
+  }
+
+  #fail(response: ServerResponse, error: unknown): void {
+    this.#ports.onFault(randomUUIDv7(), error)
+    response.destroy()
   }
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */

@@ -1,5 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Registry } from 'prom-client'
+import { Crowd, peerOf } from '../wire/crowd.ts'
 import type { Bound } from '../wire/listen.ts'
 import { http } from '../wire/node-http.ts'
 import { openPlace, type Place } from '../wire/open-place.ts'
@@ -16,8 +18,13 @@ interface Options extends Place {
   readonly passed?: PassedSockets | undefined
 }
 
-/** More than any set of probes and scrapers; whoever holds them all must not have the descriptors that callers need. */
-const MAX_CONNECTIONS = 64
+/**
+ * More than any set of probes and scrapers, and few beside the descriptors that callers need. Shared out: somebody else in the
+ * network who held them all would keep the kubelet out, which then ends the sidecar.
+ */
+const MAX_SOCKETS = 64
+/** How often Node looks for sockets that have said nothing for too long; 30 s without it. */
+const LOOK_MS = 1_000
 
 /**
  * The door of a kubelet and of Prometheus, which come from other machines: it says yes or no, and the metrics where the
@@ -26,14 +33,19 @@ const MAX_CONNECTIONS = 64
 export class HealthDoor {
   readonly #options: Options
   readonly #server: Server
+  readonly #crowd = new Crowd(MAX_SOCKETS)
   #bound: Bound | undefined
 
   constructor(options: Options) {
     this.#options = options
-    this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
+    const patience = { headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: LOOK_MS }
+    this.#server = http.createServer(patience, (request, response) => {
       this.#answer(request, response).catch(() => response.destroy())
     })
-    this.#server.maxConnections = MAX_CONNECTIONS
+    this.#server.on('connection', (socket: Socket) => {
+      const peer = peerOf({ address: socket.remoteAddress })
+      if (this.#crowd.admit({ socket, peer }) === 'full') socket.destroy()
+    })
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 

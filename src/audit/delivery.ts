@@ -136,18 +136,20 @@ export class Delivery implements Sink {
 
   async close(): Promise<void> {
     this.#isClosing = true
-    await this.#running
     const end = new Promise((done) => setTimeout(done, CLOSE_MS).unref())
-    if (!this.#waiting.isEmpty) await Promise.race([this.#finish(), end])
+    await Promise.race([this.#finish(), end])
     const lost = this.#waiting.close()
     if (lost === 0) return
     this.#tools.onFault(`${lost} entries could not be delivered, and are lost: set audit.spill to keep them`)
     this.#tools.onDropped(lost)
   }
 
-  #finish(): Promise<void> {
+  /** A batch that is on its way may take as long as `send` may: that counts, too. */
+  async #finish(): Promise<void> {
+    await this.#running
+    if (this.#waiting.isEmpty) return
     this.#start()
-    return this.#running ?? Promise.resolve()
+    await this.#running
   }
 }
 

@@ -13,8 +13,8 @@ export interface Supervisor {
 /** Nobody asked. */
 const NOBODY: Supervisor = { ready: () => undefined, reloading: () => undefined, stopping: () => undefined }
 
-/** For what comes behind the drain: the last lines of the audit, the store. */
-const CLOSING_MS = 5_000
+/** For what comes behind the drain: a second for spans, five for the last lines of the audit, one for the store; and some. */
+const CLOSING_MS = 10_000
 
 /**
  * Takes what systemd says of itself out of the environment, so that no child of ours speaks for us. Where it cannot be told,

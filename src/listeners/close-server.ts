@@ -16,13 +16,13 @@ const POLL_MS = 20
 /** For what is on its way at the deadline. */
 const LEAST_MS = 100
 /**
- * How long a connection that has just been taken in has to say something. Had it not been taken in, it would wait for the
+ * How long a socket that has just been taken in has to say something. Had it not been taken in, it would wait for the
  * process after this one, where systemd keeps the socket: so it is answered here.
  */
 const FIRST_WORD_MS = 500
 
 /**
- * Closes an HTTP server: no new connections at once, busy ones when their answer is out, idle ones as soon as those that were
+ * Closes an HTTP server: no new sockets at once, busy ones when their answer is out, idle ones as soon as those that were
  * just taken in have had time to ask, and at the deadline whatever is left. Node's own `close` forgets sockets that have
  * switched protocols.
  */

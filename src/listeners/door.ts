@@ -4,11 +4,11 @@ import type { Unfold } from '../gate/enclosed.ts'
 import type { Gate } from '../gate/snapshot.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { Crowd } from '../wire/crowd.ts'
 import type { Fault } from '../wire/framing.ts'
 import type { PassedSockets } from '../wire/passed-sockets.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import type { Challenge } from '../wire/refusal.ts'
-import type { Crowd } from './crowd.ts'
 import type { Line } from './line.ts'
 
 /** What a door is built with. */

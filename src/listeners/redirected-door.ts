@@ -76,7 +76,7 @@ export class RedirectedDoor implements Door {
     const { address } = await openPlace(this.#entry, this.#place, this.#around)
     this.#intake.label = `${this.kind} ${address}`
     this.#tunnels.label = `intercept ${address}`
-    // Node bounds the time for a head, and knows which connections are idle, only from this event on.
+    // Node bounds the time for a head, and knows which sockets are idle, only from this event on.
     this.#http1.server.emit('listening')
     return address
   }
@@ -106,7 +106,7 @@ export class RedirectedDoor implements Door {
       else this.#serve({ socket, flight, line })
     } catch (error) {
       socket.destroy()
-      this.#log.error({ error: describe(error) }, 'a redirected connection could not be taken in')
+      this.#log.error({ error: describe(error) }, 'a redirected socket could not be taken in')
     }
   }
 
@@ -121,7 +121,7 @@ export class RedirectedDoor implements Door {
     // By now a dial of ours knows that it is connected: before that it says nothing.
     if (!this.#isOwnEnd(there.address, there.port)) return undefined
     return new Problem('loop-detected', {
-      reason: 'our own connection was redirected: the rules have to leave our uid out',
+      reason: 'a socket of our own was redirected: the rules have to leave our uid out',
     })
   }
 
@@ -166,7 +166,7 @@ interface Arrival {
   readonly line: Line
 }
 
-/** Both ends of a connection, as they are after a redirection. */
+/** Both ends of a socket, as they are after a redirection. */
 interface Ends {
   readonly here: SocketPlace
   readonly there: SocketPlace

@@ -34,7 +34,7 @@ const schema = z
       'for apps that know of no proxy: takes TCP that nftables has redirected (`redirect to :PORT`), and learns the host from the server name of TLS or from `Host`; Linux only',
   })
 
-/** The door of redirected connections: each is what a CONNECT, or an `http://` request, for the host that it names would be. */
+/** The door of redirected sockets: each is what a CONNECT, or an `http://` request, for the host that it names would be. */
 export const transparent: Kind<typeof schema, DoorTools, Door> = {
   schema,
   build: ({ caller, ...rest }, tools) => new RedirectedDoor({ ...rest, reader: readerFor(caller) }, tools),
@@ -72,6 +72,6 @@ function hostIn(fields: readonly string[], port: number): Extract<Reading['targe
     return { code: 'destination-unnamed', reason: 'Host names no host' }
   if (authority.port !== undefined && authority.port !== port)
     return { code: 'authority-mismatch', reason: `Host names another port than ${port}, which was connected to` }
-  // `http://host/` names no port: the connection's own is meant, as at the forward door.
+  // `http://host/` names no port: the socket's own is meant, as at the forward door.
   return { kind: 'name', host: authority.host, port: port === HTTP_PORT ? undefined : port, isSecure: false }
 }

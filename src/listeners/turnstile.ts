@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { Crowd, peerOf } from './crowd.ts'
+import { Crowd, peerOf } from '../wire/crowd.ts'
 import type { Line } from './line.ts'
 
 interface Tools {
@@ -16,7 +16,7 @@ interface Tools {
 /** Who floods a door is not to flood the log as well. */
 const LOG_EVERY_MS = 60_000
 
-/** Where every connection to a door is counted in, before anything is read of it. */
+/** Where every socket of a door is counted in, before anything is read of it. */
 export class Turnstile {
   readonly #kind: string
   readonly #own: Crowd

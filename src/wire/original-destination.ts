@@ -8,7 +8,7 @@ export interface SocketPlace {
   readonly port: number
 }
 
-/** Reads from the kernel where a connection was going before a rule of nftables or iptables redirected it here. */
+/** Reads from the kernel where a socket was going before a rule of nftables or iptables redirected it here. */
 export interface OriginalDestinationReader {
   /**
    * Undefined where connection tracking knows nothing of it. What was never redirected has its own end as the original

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { makeAuthority } from '../support/certificates.ts'
 import { eventually, privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
+import { benchSettings } from './settings.ts'
 import { startBenchUpstream } from './upstream.ts'
 
 /**
@@ -25,6 +26,11 @@ const FLOODERS = 16
 /** Of one connection, at a time: few enough that nobody waits long behind them. */
 const PIPELINED = 5
 const ANSWER = 'HTTP/1.1 '
+const MORE = {
+  admin: { listen: '127.0.0.1:0' },
+  grants: [{ caller: 'bench', connection: 'bench' }],
+  log: { level: 'error' },
+}
 
 const directory = privateDirectory()
 const key = randomBytes(24).toString('hex')
@@ -87,29 +93,8 @@ async function startAll(): Promise<void> {
       ['caller', key],
     ] as const)
       writeSecret(place, file, text)
-    writeFileSync(join(place, 'sallyport.yaml'), JSON.stringify({ ...settings(upstream), ...way }))
+    writeFileSync(join(place, 'sallyport.yaml'), JSON.stringify({ ...benchSettings(upstream, MORE), ...way }))
     sidecars.push({ name, place, ...(await start(place)), loads: [] })
-  }
-}
-
-function settings(port: number): object {
-  return {
-    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
-    admin: { listen: '127.0.0.1:0' },
-    allowlist: ['api.bench.test'],
-    callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
-    connections: {
-      bench: {
-        hosts: ['api.bench.test'],
-        port,
-        tls: { ca: { file: 'ca' } },
-        allowPrivate: ['127.0.0.0/8'],
-        credential: { kind: 'static', secret: { file: 'credential' } },
-      },
-    },
-    grants: [{ caller: 'bench', connection: 'bench' }],
-    dns: { hosts: { 'api.bench.test': ['127.0.0.1'] } },
-    log: { level: 'error' },
   }
 }
 

@@ -8,6 +8,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
 import { openTunnel, secureTunnel } from '../support/tunnel.ts'
 import { type Load, load } from './load.ts'
+import { benchSettings } from './settings.ts'
 import { BODY_BYTES, startBenchUpstream } from './upstream.ts'
 
 /**
@@ -18,6 +19,11 @@ import { BODY_BYTES, startBenchUpstream } from './upstream.ts'
  */
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 15)
 const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 1)
+const MORE = {
+  ca: { directory: 'ca.d' },
+  admin: { listen: '127.0.0.1:0' },
+  audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+}
 
 interface Contender {
   readonly name: string
@@ -47,7 +53,7 @@ async function contenders(): Promise<Contender[]> {
   const files = { ca: authority.certPem, credential: randomBytes(24).toString('hex'), caller: key }
   for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
   const port = await startBenchUpstream(identity)
-  writeFileSync(file('sallyport.yaml'), JSON.stringify(settings(port)))
+  writeFileSync(file('sallyport.yaml'), JSON.stringify(benchSettings(port, MORE)))
   const sallyport = await start(0, ['../../src/cli.ts', 'serve', '--config', file('sallyport.yaml')])
   const undici = await start(0, ['bare-undici.ts', String(port), file('ca')])
   const proxy = await start(0, ['bare-http-proxy.ts', String(port), file('ca')])
@@ -72,28 +78,6 @@ async function openInside(door: number, port: number): Promise<Socket> {
   const { socket } = await openTunnel(`127.0.0.1:${door}`, `api.bench.test:${port}`, { fields: `${proof}\r\n` })
   socket.setNoDelay(true)
   return secureTunnel(socket, 'api.bench.test', { ca: readFileSync(file('ca.d/ca.pem'), 'utf8') })
-}
-
-function settings(port: number): object {
-  return {
-    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
-    ca: { directory: 'ca.d' },
-    admin: { listen: '127.0.0.1:0' },
-    allowlist: ['api.bench.test'],
-    callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
-    connections: {
-      bench: {
-        hosts: ['api.bench.test'],
-        port,
-        tls: { ca: { file: 'ca' } },
-        allowPrivate: ['127.0.0.0/8'],
-        credential: { kind: 'static', secret: { file: 'credential' } },
-      },
-    },
-    grants: [{ caller: 'bench', connection: 'bench', rules: [{ methods: ['GET'], paths: ['/v1/*'] }] }],
-    dns: { hosts: { 'api.bench.test': ['127.0.0.1'] } },
-    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
-  }
 }
 
 function file(name: string): string {

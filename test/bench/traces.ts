@@ -8,6 +8,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { startCollector } from '../support/collector.ts'
 import { privateDirectory, remove, writeSecret } from '../support/sallyport.ts'
 import { type Load, load } from './load.ts'
+import { benchSettings } from './settings.ts'
 import { BODY_BYTES, startBenchUpstream } from './upstream.ts'
 
 /**
@@ -48,35 +49,15 @@ async function contenders(): Promise<Contender[]> {
   for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
   const port = await startBenchUpstream(await authority.issue(['api.bench.test']))
   const endpoint = `http://127.0.0.1:${collector.port}/v1/traces`
-  const off = await start('off', HERE, settings(port, {}))
+  const off = await start('off', HERE, benchSettings(port))
   const rows = [
-    ...(BASE === undefined ? [] : [await start('the one before', BASE, settings(port, {}))]),
+    ...(BASE === undefined ? [] : [await start('the one before', BASE, benchSettings(port))]),
     off,
     { ...off, name: 'off, callers with a traceparent', fields: PARENT },
-    await start('100 a second', HERE, settings(port, { traces: { endpoint } })),
-    await start('every ask', HERE, settings(port, { traces: { endpoint, sampler: { maxPerSecond: 100_000 } } })),
+    await start('100 a second', HERE, benchSettings(port, { traces: { endpoint } })),
+    await start('every ask', HERE, benchSettings(port, { traces: { endpoint, sampler: { maxPerSecond: 100_000 } } })),
   ]
   return rows
-}
-
-function settings(port: number, more: object): object {
-  return {
-    listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
-    allowlist: ['api.bench.test'],
-    callers: { bench: { kind: 'api-key', key: { file: 'caller' } } },
-    connections: {
-      bench: {
-        hosts: ['api.bench.test'],
-        port,
-        tls: { ca: { file: 'ca' } },
-        allowPrivate: ['127.0.0.0/8'],
-        credential: { kind: 'static', secret: { file: 'credential' } },
-      },
-    },
-    grants: [{ caller: 'bench', connection: 'bench', rules: [{ methods: ['GET'], paths: ['/v1/*'] }] }],
-    dns: { hosts: { 'api.bench.test': ['127.0.0.1'] } },
-    ...more,
-  }
 }
 
 async function start(name: string, checkout: string, given: object): Promise<Contender> {

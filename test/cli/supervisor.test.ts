@@ -52,8 +52,8 @@ test.skipIf(!hasTool('python3')).each([
   process.kill(running.pid, 'SIGHUP')
   await until(/'RELOADING=1\\nMONOTONIC_USEC=\d+'\n(?:\d+ 'WATCHDOG=1'\n)*\d+ 'READY=1'\n/)
   await running.stop()
-  // drainTimeoutMs, and five seconds for what comes behind it.
-  await until(/'STOPPING=1\\nEXTEND_TIMEOUT_USEC=7000000\\nSTATUS=draining'/)
+  // drainTimeoutMs, and ten seconds for what comes behind it.
+  await until(/'STOPPING=1\\nEXTEND_TIMEOUT_USEC=12000000\\nSTATUS=draining'/)
 })
 
 test.skipIf(!hasTool('python3'))('is no watchdog for another process', async () => {

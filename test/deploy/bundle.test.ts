@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,7 +20,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Worker } from 'node:worker_threads'
 import { Client } from 'undici'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { eventually } from '../support/sallyport.ts'
 import { assemble, environment, stages } from './image-tree.ts'
 
 const ROOT = new URL('../..', import.meta.url).pathname
@@ -32,6 +34,7 @@ const SECRET = randomBytes(16).toString('hex')
 let image: string
 let app: string
 let upstream: Server
+let settings: object
 
 beforeAll(async () => {
   image = mkdtempSync(join(tmpdir(), 'sallyport-image-'))
@@ -69,6 +72,28 @@ test('the bundle, alone with Node and read-only, opens its doors, challenges, in
   expect(await ended).toEqual([0, null])
   expect(existsSync(join(image, 'api.sock'))).toBe(false)
   expect(tree(app)).toEqual(before)
+})
+
+test('what cannot be loaded at the first question to the admin door is told, and loaded at a later one', async () => {
+  const { child, admin, heard } = await serve({ admin: { listen: 'unix:admin.sock' } })
+  const [away, socketPath] = [`${app}.away`, join(image, 'admin.sock')]
+  expect(admin).toBe(`unix:${socketPath}`)
+  const question = async () => {
+    const client = new Client('http://localhost', { socketPath, pipelining: 0 })
+    return (await client.request({ method: 'GET', path: '/v1/whoami' })).statusCode
+  }
+  renameSync(app, away)
+  try {
+    await expect(question()).rejects.toThrow()
+  } finally {
+    renameSync(away, app)
+  }
+  const says = /ERR_MODULE_NOT_FOUND.*the admin API could not answer/
+  await eventually(() => heard.find((line) => says.test(line)), 'why there was no answer')
+  expect(await question()).toBeLessThan(500)
+  const ended = once(child, 'close')
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
 })
 
 test('the compile cache that serving left behind is accepted by the next run of another verb', () => {
@@ -136,7 +161,7 @@ test('the image starts Node with the flags of src/cli.ts, as a user that is not 
 })
 
 function writeSettings(port: number): void {
-  const settings = {
+  settings = {
     listeners: [{ kind: 'reverse', listen: 'unix:api.sock', connection: 'api' }],
     allowlist: ['api.test'],
     callers: { app: { kind: 'api-key', key: { file: 'app-key' } } },
@@ -160,12 +185,25 @@ function imageEnv(): NodeJS.ProcessEnv {
   return environment(image)
 }
 
-async function serve(): Promise<{ child: ChildProcess; listeners: unknown }> {
-  const args = [...FLAGS, join(app, 'sallyport.mjs'), 'serve', '--config', join(image, 'sallyport.yaml')]
-  const child = spawn(process.execPath, args, { cwd: '/', env: imageEnv(), stdio: ['ignore', 'pipe', 'inherit'] })
-  const lines = createInterface({ input: child.stdout })
-  const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(10_000) })
-  return { child, ...JSON.parse(line) }
+interface Serving {
+  readonly child: ChildProcess
+  readonly listeners: unknown
+  readonly admin: unknown
+  /** What it has logged so far. */
+  readonly heard: readonly string[]
+}
+
+/** `more`: settings beside the usual ones. */
+async function serve(more: object = {}): Promise<Serving> {
+  const file = join(image, 'serving.yaml')
+  writeFileSync(file, JSON.stringify({ ...settings, ...more }), { mode: 0o600 })
+  const args = [...FLAGS, join(app, 'sallyport.mjs'), 'serve', '--config', file]
+  const child = spawn(process.execPath, args, { cwd: '/', env: imageEnv(), stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const heard = new Array<string>()
+  for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', (line) => heard.push(line))
+  const ready = () => heard.find((line) => line.includes('"msg":"ready"'))
+  return { child, heard, ...JSON.parse(await eventually(ready, 'the bundle to be ready')) }
 }
 
 async function ask(headers: Record<string, string>) {

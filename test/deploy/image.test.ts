@@ -110,7 +110,10 @@ test('the start reads the compile cache that the image brings along, for every f
     .entrypoint.slice(1)
     .map((word) => inImage(word, root))
   const file = join(root, 'sallyport.yaml')
-  writeFileSync(file, JSON.stringify(settings({ listeners: [{ kind: 'forward', listen: 'unix:/nowhere/at/all/x.sock' }] })))
+  writeFileSync(
+    file,
+    JSON.stringify(settings({ listeners: [{ kind: 'forward', listen: 'unix:/nowhere/at/all/x.sock' }] })),
+  )
   const env = { ...environment(root), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
   // It ends because that socket cannot be opened: all that a start loads is loaded by then.
   const { stderr, status } = spawnSync(process.execPath, [...args, 'serve', '--config', file], {

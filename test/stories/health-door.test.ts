@@ -1,11 +1,17 @@
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running, remove, runCli } from '../support/sallyport.ts'
 import { startUpstream } from '../support/upstream.ts'
 import { crmDirectory, crmSettings, doorOf, startCrmForTest } from './crm.ts'
+
+/** An address of this machine that is not one of loopback: whoever comes from there is somebody else. */
+const ELSEWHERE = Object.values(networkInterfaces())
+  .flat()
+  .find((one) => one?.family === 'IPv4' && !one.internal)?.address
 
 async function start(health: object): Promise<Running> {
   const upstream = await startUpstream()
@@ -53,6 +59,22 @@ test('whoever opens a thousand connections to it keeps nobody from a door of cal
   await eventually(() => closed >= 1000 - 64 || undefined, 'the connections beyond 64 to be closed')
   const request = 'GET http://api.crm.test/ HTTP/1.1\r\nHost: a\r\n\r\n'
   expect((await sendRaw(doorOf(running, 'forward'), request, { until: /\}\n$/ })).status).toBe(407)
+})
+
+test.skipIf(ELSEWHERE === undefined)('whoever holds all there are of it does not keep a probe out', async () => {
+  const running = await start({ listen: '0.0.0.0:0', metrics: false })
+  const port = Number(running.health?.split(':').at(-1))
+  let closed = 0
+  const greedy = Array.from({ length: 80 }, () => {
+    const socket = connect(port, ELSEWHERE)
+    return socket.on('error', () => undefined).on('close', () => (closed += 1))
+  })
+  onTestFinished(() => greedy.forEach((socket) => socket.destroy()))
+  await eventually(() => closed >= 80 - 64 || undefined, 'the door to be full')
+  for (let probe = 0; probe < 5; probe++) {
+    const request = 'GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+    expect((await sendRaw(`127.0.0.1:${port}`, request)).status).toBe(200)
+  }
 })
 
 test('its address is its own, and its settings say so', async () => {

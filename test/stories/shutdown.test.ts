@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeAuthority } from '../support/certificates.ts'
+import { startCollector } from '../support/collector.ts'
 import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
 import { open } from '../support/raw-client.ts'
 import {
@@ -22,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => issuer.stop())
 
-async function startBehindHungIssuer(drainTimeoutMs: number): Promise<Running> {
+async function startBehindHungIssuer(drainTimeoutMs: number, settings: object = {}): Promise<Running> {
   issuer.answer({ instead: 'silence' })
   const directory = privateDirectory()
   writeSecret(directory, 'secret', 'the secret of a test')
@@ -50,6 +51,7 @@ async function startBehindHungIssuer(drainTimeoutMs: number): Promise<Running> {
     grants: [{ caller: 'here', connection: 'crm' }],
     dns: { hosts: { 'login.test': ['127.0.0.1'], 'api.test': ['127.0.0.1'] } },
     drainTimeoutMs,
+    ...settings,
   })
 }
 
@@ -74,5 +76,29 @@ test('asks that still wait for a credential when the time to drain is over are r
     { path: '/waiting', caller: 'here', connection: 'crm', ended: 'gone' },
   ])
   for (const socket of sockets) socket.destroy()
+  remove(running.directory)
+})
+
+test('collectors that take what they are sent and never answer hold up an end for as long as systemd was asked, and no longer', {
+  timeout: 60_000,
+}, async () => {
+  const collector = await startCollector()
+  collector.answer(() => new Promise(() => undefined))
+  const to = { endpoint: `http://127.0.0.1:${collector.port}/v1/`, timeoutMs: 30_000, allowPrivate: ['127.0.0.0/8'] }
+  const otlp = { ...to, kind: 'otlp', unsafeAllowPlaintextCollector: true, endpoint: `${to.endpoint}logs` }
+  const running = await startBehindHungIssuer(1_000, {
+    traces: { ...to, endpoint: `${to.endpoint}traces` },
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }, otlp] },
+  })
+  const socket = open(running.doors[0]?.address ?? '')
+  socket.on('error', () => undefined)
+  socket.write('GET /waiting HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await eventually(() => collector.requests.length || undefined, 'a batch to be under way')
+  const before = performance.now()
+  expect(await running.stop()).toBe(0)
+  // The drain, and what src/cli/supervisor.ts has for what comes behind it.
+  expect(performance.now() - before).toBeLessThan(1_000 + 10_000)
+  socket.destroy()
+  await collector.close()
   remove(running.directory)
 })

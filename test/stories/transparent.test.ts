@@ -277,7 +277,7 @@ describe.skipIf(!canMakeNetworks())('a transparent door', () => {
     site.networks.pod.rules(rulesFor())
     expect(code).toBe(35)
     expect(await entriesOf({ code: 'loop-detected' })).toHaveLength(1)
-    expect(site.sallyport.output()).toMatch(/our own connection was redirected/)
+    expect(site.sallyport.output()).toMatch(/a socket of our own was redirected/)
   })
 
   test('a silent connection does not keep it from closing', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { Crowd, peerOf } from '../../src/listeners/crowd.ts'
+import { Crowd, peerOf } from '../../src/wire/crowd.ts'
 
 /** The near ends of so many connections. */
 async function sockets(count: number): Promise<Socket[]> {

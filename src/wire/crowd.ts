@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import { classify, peerNetwork } from '../wire/address.ts'
-import type { Line } from './line.ts'
+import type { Peer } from '../core/ask.ts'
+import { classify, peerNetwork } from './address.ts'
 
 interface Comer {
   readonly socket: Socket
@@ -63,10 +63,16 @@ export class Crowd {
 }
 
 /**
- * Whose a connection is. On a Unix socket the user, by the kernel. On TCP the address: all of loopback is one peer, because a process
+ * Whose a socket is. On a Unix socket the user, by the kernel. On TCP the address: all of loopback is one peer, because a process
  * may connect from any address of it.
  */
-export function peerOf({ peer, address }: Pick<Line, 'peer' | 'address'>): string {
+export function peerOf({
+  peer,
+  address,
+}: {
+  readonly peer?: Peer | undefined
+  readonly address: string | undefined
+}): string {
   if (peer) return `uid ${peer.uid}`
   if (address === undefined || classify(address) === 'loopback') return 'this machine'
   return peerNetwork(address)
