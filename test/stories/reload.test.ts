@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { CLI } from '../cli/running.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
+import { claimsAt, jwksOf, makeSigningKey, signToken } from '../support/tokens.ts'
 import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
 import {
   askAdmin,
@@ -167,6 +168,59 @@ test('K06: what they refuse is cut, at both ends', async () => {
   expect(asking.ended()).toBe('reset')
   expect(await status()).toBe(403)
   await eventually(() => upstream.connections.every(({ closed }) => closed) || undefined, 'the end upstream')
+})
+
+test.each([
+  ['another issuer', { issuer: 'https://other.issuer.test' }, 'reset'],
+  ['claims that it did not need', { claims: { team: 'a' } }, 'reset'],
+  ['nothing, though another caller is new', {}, undefined],
+])('a caller of the same name and kind that is proved by %s has not begun what is under way', async (_, now, end) => {
+  const begun = [{ send: 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun' }, 'hang'] as const
+  const { settings, reload, running } = await scene(() => begun)
+  const key = await makeSigningKey()
+  writeFileSync(join(running.directory, 'jwks.json'), jwksOf(key))
+  const robot = { kind: 'jwt', issuer: 'https://issuer.test', jwks: { file: 'jwks.json' }, audience: 'us' }
+  const checkout = { kind: 'api-key', key: { file: 'checkout' } }
+  const withRobot = (changes: object, others: object = {}) =>
+    settings({
+      callers: { checkout, robot: { ...robot, claims: { sub: 'robot' }, ...changes }, ...others },
+      grants: [{ caller: 'robot', connection: 'crm' }],
+    })
+  await reload(withRobot({}))
+  const claims = claimsAt(Date.now(), { iss: robot.issuer, aud: 'us', sub: 'robot' })
+  const proof = `Proxy-Authorization: Bearer ${await signToken(key, claims)}\r\n`
+  const request = `GET http://api.crm.test/endless HTTP/1.1\r\nHost: api.crm.test\r\n${proof}\r\n`
+  const asking = hold(doorOf(running, 'forward'), request)
+  await eventually(() => asking.text().endsWith('begun') || undefined, 'the beginning of its answer')
+  const digest = `sha256:${'0'.repeat(64)}`
+  await reload(withRobot(now, { newcomer: { kind: 'api-key', digest } }))
+  if (end !== undefined) await eventually(() => asking.ended(), 'its end')
+  expect(asking.ended()).toBe(end)
+})
+
+test('whose proof is still being judged when its caller becomes another is not let in by what was before', async () => {
+  const gate = Promise.withResolvers<void>()
+  const key = await makeSigningKey()
+  const body = jwksOf(key)
+  const published = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const keys = await startUpstream(() => [{ wait: gate.promise }, { send: published }], await authority.issue(HOSTS))
+  onTestFinished(() => keys.close())
+  const { settings, reload, running, upstream } = await scene()
+  const jwks = { url: `https://other.test:${keys.port}/keys` }
+  const near = { tls: { ca: { file: 'ca.pem' } }, allowPrivate: ['127.0.0.0/8'] }
+  const robot = { kind: 'jwt', issuer: 'https://issuer.test', jwks, audience: 'us', ...near }
+  const withRobot = (claims: object) =>
+    settings({ callers: { robot: { ...robot, claims } }, grants: [{ caller: 'robot', connection: 'crm' }] })
+  await reload(withRobot({ sub: 'robot' }))
+  const token = await signToken(key, claimsAt(Date.now(), { iss: robot.issuer, aud: 'us', sub: 'robot' }))
+  const head = `GET http://api.crm.test/ HTTP/1.1\r\nHost: api.crm.test\r\nProxy-Authorization: Bearer ${token}\r\n\r\n`
+  const asking = hold(doorOf(running, 'forward'), head)
+  await eventually(() => keys.heads().length === 1 || undefined, 'the keys to be asked for')
+  await reload(withRobot({ sub: 'robot', team: 'a' }))
+  gate.resolve()
+  await eventually(() => /\r\n\r\n/.test(asking.text()) || undefined, 'an answer')
+  expect(asking.text()).toMatch(/^HTTP\/1\.1 407 /)
+  expect(upstream.heads()).toEqual([])
 })
 
 test('a connection that is another now mints and dials anew, while what is in flight ends by the old one', async () => {
