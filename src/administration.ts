@@ -8,6 +8,7 @@ import type { CallerTools } from './callers/method.ts'
 import { buildIdentify } from './callers/registry.ts'
 import type { LoginDesk } from './credentials/login/desk.ts'
 import type { Snapshot } from './gate/snapshot.ts'
+import { Crowd, peerOf } from './listeners/crowd.ts'
 import { declaredIn } from './settings/declared.ts'
 import type { Loaded } from './settings/load.ts'
 import { connectionFacts, secretFacts } from './settings/secret-facts.ts'
@@ -72,6 +73,9 @@ function onceFor<T>(make: (loaded: Loaded) => T): (loaded: Loaded) => T {
   }
 }
 
+/** More than any set of probes and scrapers; whoever holds them all must not have the descriptors that callers need. */
+const MAX_PROBERS = 64
+
 /** Joins the door of probes to the rest of the house; undefined where the settings have none. It is not open yet. */
 export function buildHealthDoor(
   { file, settings }: Loaded,
@@ -80,7 +84,10 @@ export function buildHealthDoor(
   const { health } = settings
   if (!health) return undefined
   const { listen, mode, systemd } = health
+  const crowd = new Crowd(MAX_PROBERS)
   return new HealthDoor({
+    admit: (socket) =>
+      crowd.admit({ socket, peer: peerOf({ peer: undefined, address: socket.remoteAddress }) }) !== 'full',
     listen,
     mode,
     systemd,

@@ -1,4 +1,5 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Registry } from 'prom-client'
 import type { Bound } from '../wire/listen.ts'
 import { http } from '../wire/node-http.ts'
@@ -12,12 +13,18 @@ interface Options extends Place {
   readonly metrics: Registry | undefined
   /** Settings read, doors open, not shutting down. */
   isReady(): boolean
+  /** False: it is one too many of whoever it is, and is closed. */
+  admit(socket: Socket): boolean
   /** What systemd has opened for this process. */
   readonly passed?: PassedSockets | undefined
 }
 
-/** More than any set of probes and scrapers; whoever holds them all must not have the descriptors that callers need. */
-const MAX_CONNECTIONS = 64
+/** Whoever only holds a connection holds it for so long. Node looks every 30 s unless told otherwise. */
+const SERVER_OPTIONS: ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+}
 
 /**
  * The door of a kubelet and of Prometheus, which come from other machines: it says yes or no, and the metrics where the
@@ -27,18 +34,24 @@ export class HealthDoor {
   readonly #options: Options
   readonly #server: Server
   #bound: Bound | undefined
+  #scrape: Promise<string> | undefined
 
   constructor(options: Options) {
     this.#options = options
-    this.#server = http.createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
+    this.#server = http.createServer(SERVER_OPTIONS, (request, response) => {
       this.#answer(request, response).catch(() => response.destroy())
     })
-    this.#server.maxConnections = MAX_CONNECTIONS
+    // Of a thousand requests in one packet each would be answered, and be work, before the first answer is read.
+    this.#server.maxRequestsPerSocket = 1
+    this.#server.on('connection', (socket) => {
+      if (!options.admit(socket)) socket.destroy()
+    })
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { status, type, body } = await this.#answerTo(request)
+    response.shouldKeepAlive = false
     const length = Buffer.byteLength(body)
     response.writeHead(status, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' })
     response.end(body)
@@ -54,10 +67,18 @@ export class HealthDoor {
       case '/readyz':
         return this.#options.isReady() ? said(200, 'ok') : said(503, 'not ready')
       case '/metrics':
-        return scraped(this.#options.metrics)
+        return this.#scraped()
       default:
         return said(404, 'this door has /livez, /readyz, /startupz and /metrics')
     }
+  }
+
+  /** However many ask at once, it is the work of one. */
+  async #scraped(): Promise<Answer> {
+    const { metrics } = this.#options
+    if (!metrics) return said(404, 'set health.metrics to true to have them here')
+    this.#scrape ??= metrics.metrics().finally(() => (this.#scrape = undefined))
+    return { status: 200, type: metrics.contentType, body: await this.#scrape }
   }
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
@@ -78,11 +99,6 @@ interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string
-}
-
-async function scraped(metrics: Registry | undefined): Promise<Answer> {
-  if (!metrics) return said(404, 'set health.metrics to true to have them here')
-  return { status: 200, type: metrics.contentType, body: await metrics.metrics() }
 }
 
 function said(status: number, words: string): Answer {
