@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -32,8 +33,11 @@ interface Scene {
   status(host?: string, proof?: string): Promise<number>
 }
 
-async function scene(script: () => readonly Step[] = () => OK): Promise<Scene> {
-  const directory = crmDirectory()
+async function scene(
+  script: () => readonly Step[] = () => OK,
+  directory = crmDirectory(),
+  always: object = {},
+): Promise<Scene> {
   onTestFinished(() => remove(directory))
   const upstream = await startUpstream(script, await authority.issue(HOSTS))
   onTestFinished(() => upstream.close())
@@ -41,7 +45,7 @@ async function scene(script: () => readonly Step[] = () => OK): Promise<Scene> {
   const settings = (changes: object = {}) => ({
     audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
     log: { level: 'debug' },
-    ...crmSettings({ port: upstream.port, settings: { dns, ...changes } }),
+    ...crmSettings({ port: upstream.port, settings: { dns, ...always, ...changes } }),
   })
   const running = await startSallyport(directory, settings())
   onTestFinished(() => running.stop('SIGKILL').then(() => undefined))
@@ -236,6 +240,28 @@ test('a connection that is another now mints and dials anew, while what is in fl
   expect(await status()).toBe(200)
   expect(upstream.heads().map((head) => /Bearer (\S+)/i.exec(head)?.[1])).toEqual([CREDENTIAL, 'the-second-one'])
   await eventually(() => upstream.connections[0]?.closed || undefined, 'the end of the socket of the one before')
+})
+
+test('a connection that keeps logins from now on has nothing of what it was', async () => {
+  const directory = crmDirectory()
+  writeSecret(directory, 'store-key', randomBytes(32).toString('base64'))
+  writeSecret(directory, 'refresh', 'a-refresh-token')
+  writeSecret(directory, 'client', 'a-client-secret')
+  const { upstream, settings, reload, status } = await scene(undefined, directory, {
+    store: { kind: 'sqlite', path: 'store/logins.db', key: { file: 'store-key' } },
+  })
+  expect(await status()).toBe(200)
+  const credential = {
+    kind: 'refresh-token',
+    tokenEndpoint: 'https://other.test:1/token',
+    allowPrivate: ['127.0.0.0/8'],
+    clientId: 'a',
+    clientSecret: { file: 'client' },
+    refreshToken: { file: 'refresh' },
+  }
+  await reload(settings({ connections: { crm: connectionTo('api.crm.test', upstream.port, { credential }) } }))
+  expect(await status()).toBe(503)
+  expect(upstream.heads()).toHaveLength(1)
 })
 
 test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_000 }, async () => {
