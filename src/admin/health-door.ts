@@ -19,6 +19,7 @@ interface Options extends Place {
   readonly passed?: PassedSockets | undefined
 }
 
+const IDLE_MS = 5_000
 /** Whoever only holds a connection holds it for so long. Node looks every 30 s unless told otherwise. */
 const SERVER_OPTIONS: ServerOptions = {
   headersTimeout: 5_000,
@@ -43,6 +44,8 @@ export class HealthDoor {
     })
     // Of a thousand requests in one packet each would be answered, and be work, before the first answer is read.
     this.#server.maxRequestsPerSocket = 1
+    // Who reads nothing of an answer keeps its connection for no more than twice that.
+    this.#server.timeout = IDLE_MS
     this.#server.on('connection', (socket) => {
       if (!options.admit(socket)) socket.destroy()
     })

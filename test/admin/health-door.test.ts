@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net'
 import { Gauge, Registry } from 'prom-client'
 import { expect, onTestFinished, test } from 'vitest'
 import { HealthDoor } from '../../src/admin/health-door.ts'
@@ -5,14 +6,17 @@ import { sendRaw } from '../support/raw-client.ts'
 
 const SCRAPE = 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'
 
+/** More than the buffers of a socket. */
+const MUCH = 'x'.repeat(16 * 1024 * 1024)
+
 /** A door whose metrics take until `release`, and which counts how often they are gathered. */
-async function stage() {
+async function stage(help = 'what it costs to be asked') {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   let scrapes = 0
   const metrics = new Registry()
   const gauge = new Gauge({
     name: 'costly',
-    help: 'what it costs to be asked',
+    help,
     registers: [metrics],
     async collect() {
       scrapes += 1
@@ -21,15 +25,12 @@ async function stage() {
     },
   })
   expect(gauge).toBeDefined()
-  let comers = 0
-  const admit = () => {
-    comers += 1
-    return true
-  }
+  const comers: Socket[] = []
+  const admit = (socket: Socket) => comers.push(socket) > 0
   const door = new HealthDoor({ listen: '127.0.0.1:0', directory: '/', metrics, isReady: () => true, admit })
   const address = await door.open()
   onTestFinished(() => door.close())
-  return { address, release, scrapes: () => scrapes, comers: () => comers }
+  return { address, release, scrapes: () => scrapes, comers: () => comers.length, first: () => comers[0] }
 }
 
 test('a thousand scrapes in one packet are one', async () => {
@@ -50,4 +51,15 @@ test('scrapes at the same time are the work of one, and the next one is anew', a
   expect(scrapes()).toBeLessThan(20)
   const before = scrapes()
   expect((await sendRaw(address, SCRAPE)).text).toContain(`costly ${before + 1}`)
+})
+
+test('who reads nothing of an answer does not keep its connection for ever', { timeout: 30_000 }, async () => {
+  const { address, release, scrapes, first } = await stage(MUCH)
+  release()
+  const [host = '', port = ''] = address.split(':')
+  const idle = connect(Number(port), host).pause()
+  onTestFinished(() => void idle.destroy())
+  idle.on('error', () => undefined).write(SCRAPE)
+  await expect.poll(scrapes).toBe(1)
+  await expect.poll(() => first()?.closed, { timeout: 20_000 }).toBe(true)
 })
