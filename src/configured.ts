@@ -57,8 +57,8 @@ function keptOf(before: Configured, { settings }: Loaded, references: OpenRefere
     // No connection comes to need itself: the checks of the settings see to it.
     const verdict =
       other !== undefined &&
-      // Whoever keeps logins stays: two of them would spend one refresh token.
-      (keepsTokens(other.credential) || isSame(one, other, before, references)) &&
+      // Whoever has kept logins stays: two of them would spend one refresh token. Its settings are what they were.
+      ((one !== undefined && keepsTokens(one.credential)) || isSame(one, other, before, references)) &&
       needed.every((need) => isKept(need.name))
     verdicts.set(name, verdict)
     return verdict

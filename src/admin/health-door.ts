@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Registry } from 'prom-client'
 import { Crowd, peerOf } from '../wire/crowd.ts'
@@ -23,8 +23,13 @@ interface Options extends Place {
  * network who held them all would keep the kubelet out, which then ends the sidecar.
  */
 const MAX_SOCKETS = 64
-/** How often Node looks for sockets that have said nothing for too long; 30 s without it. */
-const LOOK_MS = 1_000
+const IDLE_MS = 5_000
+/** Whoever only holds a connection holds it for so long. Node looks every 30 s unless told otherwise. */
+const SERVER_OPTIONS: ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+}
 
 /**
  * The door of a kubelet and of Prometheus, which come from other machines: it says yes or no, and the metrics where the
@@ -35,13 +40,17 @@ export class HealthDoor {
   readonly #server: Server
   readonly #crowd = new Crowd(MAX_SOCKETS)
   #bound: Bound | undefined
+  #scrape: Promise<string> | undefined
 
   constructor(options: Options) {
     this.#options = options
-    const patience = { headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: LOOK_MS }
-    this.#server = http.createServer(patience, (request, response) => {
+    this.#server = http.createServer(SERVER_OPTIONS, (request, response) => {
       this.#answer(request, response).catch(() => response.destroy())
     })
+    // Of a thousand requests in one packet each would be answered, and be work, before the first answer is read.
+    this.#server.maxRequestsPerSocket = 1
+    // Who reads nothing of an answer keeps its connection for no more than twice that.
+    this.#server.timeout = IDLE_MS
     this.#server.on('connection', (socket: Socket) => {
       const peer = peerOf({ address: socket.remoteAddress })
       if (this.#crowd.admit({ socket, peer }) === 'full') socket.destroy()
@@ -51,6 +60,7 @@ export class HealthDoor {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { status, type, body } = await this.#answerTo(request)
+    response.shouldKeepAlive = false
     const length = Buffer.byteLength(body)
     response.writeHead(status, { 'Content-Type': type, 'Content-Length': length, 'Cache-Control': 'no-store' })
     response.end(body)
@@ -66,10 +76,18 @@ export class HealthDoor {
       case '/readyz':
         return this.#options.isReady() ? said(200, 'ok') : said(503, 'not ready')
       case '/metrics':
-        return scraped(this.#options.metrics)
+        return this.#scraped()
       default:
         return said(404, 'this door has /livez, /readyz, /startupz and /metrics')
     }
+  }
+
+  /** However many ask at once, it is the work of one. */
+  async #scraped(): Promise<Answer> {
+    const { metrics } = this.#options
+    if (!metrics) return said(404, 'set health.metrics to true to have them here')
+    this.#scrape ??= metrics.metrics().finally(() => (this.#scrape = undefined))
+    return { status: 200, type: metrics.contentType, body: await this.#scrape }
   }
 
   /** Binds; returns the address in the form `host:port` or `unix:path`. */
@@ -90,11 +108,6 @@ interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string
-}
-
-async function scraped(metrics: Registry | undefined): Promise<Answer> {
-  if (!metrics) return said(404, 'set health.metrics to true to have them here')
-  return { status: 200, type: metrics.contentType, body: await metrics.metrics() }
 }
 
 function said(status: number, words: string): Answer {

@@ -2,6 +2,7 @@ import type { Caller, Evidence } from '../core/ask.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import type { FailureLimit } from './failures.ts'
 import type { CallerMethod, Effort, Finding, Proved } from './method.ts'
+import { rememberProof } from './proof.ts'
 import { isToken, onlyKeyOf } from './token.ts'
 
 /** Nobody, with a stable code for the answer and a reason for the record. */
@@ -35,15 +36,17 @@ interface Parts {
   readonly failures: FailureLimit
   /** A proof may be a token. */
   readonly readsTokens: boolean
+  /** Settings of a caller of that kind whose proof is not asked for again; undefined for all others. */
+  settingsBehind?(by: string, kind: string): object | undefined
 }
 
 /** Makes the one question that is put to all methods: a proof that was shown beats where the caller stands. */
-export function createIdentify({ shown, places, names, failures, readsTokens }: Parts): Identify {
+export function createIdentify({ shown, places, names, failures, readsTokens, settingsBehind }: Parts): Identify {
   return function identify(evidence, isAgain = false) {
     const shows = showsKey(evidence)
     const isCounted = shows && !isAgain
     const effort: Effort = isAgain || (shows && failures.isOver(evidence)) ? 'known' : 'any'
-    const inquiry = { evidence, effort, names }
+    const inquiry = { evidence, effort, names, settingsBehind }
     const ending = (found: Unproved) => (isCounted && !found.isOurs && failures.count(evidence) ? TOO_MANY : found)
     return settle(askEach(shown, { ...inquiry, isShown: true }, shows ? WRONG : NOTHING), (found) => {
       if (found.name !== undefined) return found
@@ -85,6 +88,7 @@ interface Inquiry {
   readonly isShown: boolean
   readonly effort: Effort
   readonly names: CallerNames
+  readonly settingsBehind: Parts['settingsBehind']
 }
 
 /** The first method that knows the caller; otherwise what the last one that said why had against the proof. */
@@ -107,10 +111,18 @@ function askEach(
 function toldBy(finding: Finding, { kind }: CallerMethod, inquiry: Inquiry): Caller | Unproved | undefined {
   if (finding === 'silent') return undefined
   if (finding === 'wrong') return WRONG
-  if (finding.caller !== undefined) return faultOfName(finding, inquiry) ?? callerOf(finding, kind, isKeyProof(inquiry))
+  if (finding.caller !== undefined) return faultOfName(finding, inquiry) ?? proved(finding, kind, inquiry)
   const { wrong: code, reason, isOurs } = finding
   const retryAfter = isOurs ? UNVERIFIABLE_S : code === TOO_MANY.code ? TOO_MANY.retryAfter : undefined
   return { code, reason, ...(isOurs && { isOurs }), ...(retryAfter !== undefined && { retryAfter }) }
+}
+
+function proved(finding: Proved, kind: string, inquiry: Inquiry): Caller {
+  const caller = callerOf(finding, kind, isKeyProof(inquiry))
+  const by = finding.madeBy ?? finding.caller
+  const settings = inquiry.settingsBehind?.(by, kind)
+  if (settings) rememberProof(caller, by, settings)
+  return caller
 }
 
 /** What a proof says is worth no name of the settings; and a name beside it may be anything but somebody else's. */

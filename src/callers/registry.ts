@@ -71,12 +71,19 @@ export function buildCallers(
   const now = steadyTime(tools.clock)
   const makers = makersAmong(callers)
   const isDeclared = (name: string) => Object.hasOwn(callers, name)
+  function settingsBehind(by: string, method: string): object | undefined {
+    const settings = isDeclared(by) ? callers[by] : undefined
+    if (settings?.kind !== method) return undefined
+    const kind: Pick<CallerKind<z.ZodObject>, 'isAskedAgain'> = callerKinds[settings.kind]
+    return kind.isAskedAgain ? undefined : settings
+  }
   return function identifyWith(stored) {
     const keys = stored.length === 0 ? [] : [storedKeys(stored, { now, isDeclared })]
     const names = namesAmong([...Object.keys(callers), ...stored.map(({ name }) => name)], makers)
     // The settings' own keys come first: what is declared is not to be taken over.
     const [own, others] = [shown.filter(isOfKeys), shown.filter((method) => !isOfKeys(method))]
-    return createIdentify({ shown: [...own, ...keys, ...others], places, names, failures, readsTokens: readsAny })
+    const all = [...own, ...keys, ...others]
+    return createIdentify({ shown: all, places, names, failures, readsTokens: readsAny, settingsBehind })
   }
 }
 

@@ -73,7 +73,7 @@ function pods(command: Command): Command {
     })
     .option('--namespace <name>', 'namespace of the policies; without it wherever they are applied', namespace)
     .option('--apps-namespace <name>', 'namespace of the apps, where it is another one', namespace)
-    .option('--cluster-domain <name>', 'for Cilium: what names of services end with', 'cluster.local')
+    .option('--cluster-domain <name>', 'what names of services end with', 'cluster.local')
 }
 
 function place(text: string): Place {

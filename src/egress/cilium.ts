@@ -9,7 +9,7 @@ const NAMESPACE = 'k8s:io.kubernetes.pod.namespace'
 
 /** Policies of cilium.io/v2, which know names. @throws Error in words */
 export function ciliumPolicies(settings: Settings, egress: Egress, pods: Pods): string {
-  const own = egressRules(egress)
+  const own = egressRules(egress, pods.clusterDomain)
   const notes = [...LIMITS, ...warningsOf(egress)]
   if (pods.shape === 'sidecar')
     return remarkedYaml([
@@ -73,12 +73,12 @@ function portOf(port: number): object {
   return { port: String(port), protocol: 'TCP' }
 }
 
-function egressRules(egress: Egress): readonly object[] {
+function egressRules(egress: Egress, clusterDomain: string): readonly object[] {
   const asked = egress.needs.filter(({ addresses }) => addresses === undefined)
   const names = [...new Set(egress.needs.filter(isAsked).map(({ host }) => host))].map(selectorOf)
   const rules = [
     ...(names.length > 0 ? [dnsRule(egress.resolvers, names)] : []),
-    ...namedRules(asked),
+    ...namedRules(asked, clusterDomain),
     ...pinnedRules(egress.needs),
   ]
   // Without a rule there is no policy: what is left is one that allows nothing.
@@ -108,20 +108,20 @@ function selectorOf(host: string): object {
 }
 
 /** One rule for each port; services of the cluster are pods, which have no names to Cilium. */
-function namedRules(needs: readonly Need[]): readonly object[] {
-  const outside = needs.filter(({ host }) => serviceIn(host) === undefined)
+function namedRules(needs: readonly Need[], clusterDomain: string): readonly object[] {
+  const outside = needs.filter(({ host }) => serviceIn(host, clusterDomain) === undefined)
   const byPort = [...Map.groupBy(outside, ({ port }) => port)].toSorted(([one], [other]) => one - other)
   return [
     ...byPort.map(([port, all]) => ({
       toFQDNs: all.map((need) => new Remarked(selectorOf(need.host), need.why)),
       toPorts: [{ ports: [portOf(port)] }],
     })),
-    ...needs.flatMap(serviceRule),
+    ...needs.flatMap((need) => serviceRule(need, clusterDomain)),
   ]
 }
 
-function serviceRule({ host, port, why }: Need): readonly object[] {
-  const service = serviceIn(host)
+function serviceRule({ host, port, why }: Need, clusterDomain: string): readonly object[] {
+  const service = serviceIn(host, clusterDomain)
   if (!service) return []
   if (service.name === 'kubernetes' && service.namespace === 'default')
     return [

@@ -103,8 +103,15 @@ export function widest(ranges: readonly string[]): readonly string[] {
   return all.filter((range) => !all.some((other) => other !== range && contains(other, range)))
 }
 
-/** A service of the cluster, by a name of it: `NAME.NAMESPACE.svc`, with or without the domain of the cluster. */
-export function serviceIn(host: string): { readonly name: string; readonly namespace: string } | undefined {
-  const [, name, namespace] = /^([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.|$)/.exec(host) ?? []
+/**
+ * A service of the cluster, by a name of it: `NAME.NAMESPACE.svc`, with or without the domain of the cluster. With another
+ * domain it is a host somewhere else, for which no namespace of the cluster is to be opened.
+ */
+export function serviceIn(
+  host: string,
+  clusterDomain: string,
+): { readonly name: string; readonly namespace: string } | undefined {
+  const [, name, namespace, domain] = /^([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.(.+))?$/.exec(host) ?? []
+  if (domain !== undefined && domain !== clusterDomain) return undefined
   return name === undefined || namespace === undefined ? undefined : { name, namespace }
 }

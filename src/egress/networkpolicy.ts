@@ -12,8 +12,8 @@ const BEHIND = ', behind its service: where that is another address, --also ADDR
 
 /** Policies of networking.k8s.io/v1, which know addresses and no names. @throws Error in words */
 export function networkPolicies(settings: Settings, egress: Egress, pods: Pods): string {
-  const own = egressRules(egress)
-  const notes = [LIMIT, ...warningsOf(egress), ...unpinnedOf(egress)]
+  const own = egressRules(egress, pods.clusterDomain)
+  const notes = [LIMIT, ...warningsOf(egress), ...unpinnedOf(egress, pods.clusterDomain)]
   if (pods.shape === 'sidecar')
     return remarkedYaml([
       {
@@ -74,8 +74,8 @@ function tcp({ port, why }: OpenPort): Remarked {
   return new Remarked({ protocol: 'TCP', port }, [why])
 }
 
-function egressRules({ needs, resolvers, asksDns }: Egress): readonly object[] {
-  return [...(asksDns ? dnsRules(resolvers) : []), ...rulesFor(needs)]
+function egressRules({ needs, resolvers, asksDns }: Egress, clusterDomain: string): readonly object[] {
+  return [...(asksDns ? dnsRules(resolvers) : []), ...rulesFor(needs, clusterDomain)]
 }
 
 function dnsRules(resolvers: readonly Resolver[] | undefined): readonly object[] {
@@ -102,8 +102,8 @@ function bothProtocols(port: number): readonly object[] {
 }
 
 /** What leads to the same places is one rule. */
-function rulesFor(needs: readonly Need[]): readonly object[] {
-  const parts = needs.flatMap(partsOf)
+function rulesFor(needs: readonly Need[], clusterDomain: string): readonly object[] {
+  const parts = needs.flatMap((need) => partsOf(need, clusterDomain))
   return [...Map.groupBy(parts, ({ key }) => key).values()].flatMap((same) => {
     const [first] = same
     if (!first) return []
@@ -126,12 +126,12 @@ interface Part {
   readonly remark: string
 }
 
-function partsOf(need: Need): readonly Part[] {
+function partsOf(need: Need, clusterDomain: string): readonly Part[] {
   const remark = inWords(need)
   const part = (to: readonly object[], port = need.port, more = ''): Part => {
     return { key: JSON.stringify(to), to, port, remark: remark + more }
   }
-  const service = serviceIn(need.host)
+  const service = serviceIn(need.host, clusterDomain)
   const { named, open } = blocksOf(need)
   const exact = named.length === 0 ? [] : [part(widest(named).map((cidr) => ({ ipBlock: { cidr } })))]
   if (service && need.addresses === undefined) {

@@ -11,7 +11,7 @@ export function nftRuleset(settings: Settings, egress: Egress, users: Users): st
   const redirect = redirectOf(settings, users)
   const lines = [
     '#!/usr/sbin/nft -f',
-    ...heading(users, egress),
+    ...heading(users, egress, redirect.length > 0),
     'table inet sallyport',
     'delete table inet sallyport',
     '',
@@ -49,7 +49,7 @@ export function nftRuleset(settings: Settings, egress: Egress, users: Users): st
   return `${lines.join('\n')}\n`
 }
 
-function heading(users: Users, egress: Egress): readonly string[] {
+function heading(users: Users, egress: Egress, isRedirected: boolean): readonly string[] {
   const who = users.apps.length === 0 ? `everybody but user ${users.sallyport}` : `users ${users.apps.join(', ')}`
   return [
     `Packets of ${who} stay on this machine; those of user ${users.sallyport} go where its settings lead.`,
@@ -57,10 +57,14 @@ function heading(users: Users, egress: Egress): readonly string[] {
     'It holds for whoever can neither become another user nor change the rules: no CAP_SETUID, no CAP_NET_ADMIN, so no root.',
     'What is on this machine and asks on behalf of others (a DNS stub, another proxy) is a way out: hold it back as well.',
     'Connections that are open already go on until they end.',
+    ...(isRedirected && !egress.resolvers ? [ANY_RESOLVER] : []),
     ...warningsOf(egress),
     ...unpinnedOf(egress),
   ].map((line) => `# ${line.replace(/[^ -~]/g, '?')}`)
 }
+
+const ANY_RESOLVER =
+  'WARNING: port 53 is open to all of them, at any address: a way out for whatever speaks there. Name the name servers by --dns ADDRESS.'
 
 function sets(): readonly string[] {
   const { ipv4, ipv6 } = publicRanges()

@@ -1,6 +1,9 @@
 import type { Settings } from '../settings/schema.ts'
 import { parseListen } from '../wire/listen.ts'
 
+/** What names of services end with, mostly. */
+export const CLUSTER_DOMAIN = 'cluster.local'
+
 /** Which pods a policy is about, as the command line names them. */
 export interface Pods {
   readonly shape: 'gateway' | 'sidecar'
@@ -12,7 +15,7 @@ export interface Pods {
   readonly namespace: string | undefined
   /** Of the apps, where it is another one. */
   readonly appsNamespace: string | undefined
-  /** `cluster.local`, mostly. */
+  /** What names of services end with. */
   readonly clusterDomain: string
 }
 

@@ -1,5 +1,6 @@
 import type { Egress } from './egress.ts'
 import { serviceIn } from './need.ts'
+import { CLUSTER_DOMAIN } from './pods.ts'
 
 /** What nobody may overlook about a policy for a pod with its sidecar. */
 export const SHARED_ADDRESS: readonly string[] = [
@@ -9,10 +10,11 @@ export const SHARED_ADDRESS: readonly string[] = [
 ]
 
 /** What goes by address alone cannot know where such a server is. */
-export function unpinnedOf({ needs }: Egress): readonly string[] {
+export function unpinnedOf({ needs }: Egress, clusterDomain = CLUSTER_DOMAIN): readonly string[] {
   return needs
     .filter(
-      ({ host, allowPrivate, addresses }) => allowPrivate === 'any' && !addresses && serviceIn(host) === undefined,
+      ({ host, allowPrivate, addresses }) =>
+        allowPrivate === 'any' && !addresses && serviceIn(host, clusterDomain) === undefined,
     )
     .map(
       ({ host, port }) =>

@@ -10,12 +10,13 @@ import type { Asked, Trace } from './trace.ts'
 
 /**
  * The one way in, for every door, once it is known who asks: whether both gates let it.
- * @throws Problem `method-not-allowed`, `loop-detected`, and every code of `decide`
+ * @throws Problem `method-not-allowed`, `loop-detected`, `caller-unknown`, and every code of `decide`
  */
-export function admit(ask: Ask, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit | Waiver {
+export function admit(ask: Ask, found: Caller, snapshot: Snapshot, { trace, gate }: Where): Permit | Waiver {
   refuseEcho(ask)
   refuseLoop(ask, gate.pseudonym)
-  const { target, method, path } = ask
+  const { target, method, path, evidence } = ask
+  const caller = knownNow(found, evidence, snapshot, trace)
   const decision = decide({ caller, target, method, path, at: gate.underWay.now() }, snapshot.policy)
   return permitted(decision, trace, target.kind === 'connection' ? target.called : undefined)
 }
@@ -42,10 +43,11 @@ export interface AskedPassage extends Asked {
 
 /**
  * The same way in, for a tunnel.
- * @throws Problem `loop-detected`, and every code of `decidePassage`
+ * @throws Problem `loop-detected`, `caller-unknown`, and every code of `decidePassage`
  */
-export function admitPassage(asked: AskedPassage, caller: Caller, snapshot: Snapshot, { trace, gate }: Where): Passage {
+export function admitPassage(asked: AskedPassage, found: Caller, snapshot: Snapshot, { trace, gate }: Where): Passage {
   refuseLoop(asked, gate.pseudonym)
+  const caller = knownNow(found, asked.evidence, snapshot, trace)
   const { host, port } = asked.target
   return permitted(decidePassage({ caller, host, port, at: gate.underWay.now() }, snapshot.policy), trace)
 }
@@ -62,10 +64,19 @@ export function beginTunnel({ evidence, target }: AskedPassage, passage: Passage
  * @throws Problem `caller-unknown`, or what a method says against the proof
  */
 export async function identify(evidence: Evidence, { trace, gate }: Where): Promise<Caller> {
-  const found = await gate.snapshot().identify(evidence)
+  const snapshot = gate.snapshot()
+  const found = await snapshot.identify(evidence)
   if (found.name === undefined) throw new Problem(found.code, found)
-  trace.identified(found)
+  trace.identified(found, snapshot)
   return found
+}
+
+/** A proof may have been looked into for seconds, by what was taken back meanwhile: judged by that, it proves nobody now. */
+function knownNow(found: Caller, evidence: Evidence, snapshot: Snapshot, trace: Trace): Caller {
+  if (trace.isIdentifiedBy(snapshot)) return found
+  const caller = snapshot.recognize(found, evidence)
+  if (!caller) throw new Problem('caller-unknown', { reason: `${found.name} is not known any more` })
+  return caller
 }
 
 function permitted<P extends Permit | Waiver | Passage>(decision: P | Refusal, trace: Trace, called?: string): P {

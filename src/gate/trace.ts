@@ -30,6 +30,7 @@ export class Trace {
   readonly #time: number
   readonly #start: number
   #caller: Caller | undefined
+  #identifiedBy: object | undefined
   #decision: Permit | Passage | Waiver | Refusal | undefined
   #problem: Problem | undefined
   #answered: number | undefined
@@ -65,8 +66,14 @@ export class Trace {
     this.#asked = ask
   }
 
-  identified(caller: Caller): void {
+  /** `by`: the snapshot whose proofs were asked for. */
+  identified(caller: Caller, by: object): void {
     this.#caller = caller
+    this.#identifiedBy = by
+  }
+
+  isIdentifiedBy(snapshot: object): boolean {
+    return this.#identifiedBy === snapshot
   }
 
   decided(decision: Permit | Passage | Waiver | Refusal): void {

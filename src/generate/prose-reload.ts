@@ -2,7 +2,8 @@
 export const reloadText = `On \`SIGHUP\`, and with \`serve --watch\` whenever the file is another (a ConfigMap that the kubelet has swapped, too), the settings are
 read again. They are taken in whole or not at all. What may change is \`allowlist\`, \`callers\`, \`connections\` and \`grants\`: the
 very next request is decided by them, and what is under way and would be refused by them is cut. A connection that is the same
-keeps its token, its sockets and its requests in flight; of one that is another, what is in flight ends as it began.
+keeps its token, its sockets and its requests in flight; of one that is another, what is in flight ends as it began. A caller whose own
+settings are others is another, whatever its name, and what it has begun is cut.
 
 Everything else is read at the start alone (doors, \`store\`, \`audit\`, \`ca\`, \`dns\`, ...), and so is what follows from it: which hosts
 are intercepted, because the authority names them; whether there are \`unix-peer\` or \`spiffe\` callers, because the doors ask

@@ -134,10 +134,12 @@ function parse(text: string): { readonly partialSuccess?: unknown } {
   }
 }
 
+/** No collector silences us for longer; and beyond 24 days a timer would not wait at all. */
+const LONGEST_PAUSE_MS = 3_600_000
+
 /** Seconds, or a date. @see RFC 9110 section 10.2.3 */
 function retryAfter(value: string | string[] | undefined): number | undefined {
   if (typeof value !== 'string') return undefined
-  if (/^\d{1,6}$/.test(value)) return Number(value) * 1000
-  const at = Date.parse(value)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), LONGEST_PAUSE_MS)
 }

@@ -53,6 +53,19 @@ test.skipIf(noTools).each([
   expect(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce']).toBe('restricted')
 })
 
+test.skipIf(noTools)(
+  'the component for reviews lets the gateway ask about tokens, and nothing else of the cluster',
+  () => {
+    const manifests = built({ ours: ['overlays/gateway'], components: ['overlays/gateway/token-review'] })
+    const roles = manifests.filter(({ kind }) => kind === 'ClusterRole')
+    expect(roles).toMatchObject([
+      { rules: [{ apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] }] },
+    ])
+    const [binding] = manifests.filter(({ kind }) => kind === 'ClusterRoleBinding')
+    expect(binding?.['roleRef']).toMatchObject({ name: roles[0]?.metadata.name })
+  },
+)
+
 test.skipIf(noTools)('transparent: an API server takes it, and it violates just what its README says', () => {
   const manifests = rendered('overlays/transparent')
   expect(faultsOfAll(manifests)).toEqual([])

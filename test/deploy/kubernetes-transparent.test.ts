@@ -34,6 +34,7 @@ beforeAll(async () => {
   const cables = [
     { ...ELSEWHERE, port: 443, to: upstream.port },
     { ...ELSEWHERE, port: 8080, to: port },
+    { ...ELSEWHERE, port: 53, to: port },
   ]
   const objects = {
     secrets: { 'sallyport-secrets': { crm: 's3cret-of-the-crm' }, 'sallyport-app': { key: 'key' } },
@@ -88,6 +89,11 @@ test.skipIf(NO_POD)(
   },
   90_000,
 )
+
+test.skipIf(NO_POD)('the port of names is no way out to whoever listens there', async () => {
+  expect(await curl('legacy', `http://${CRM}:53/`)).toBe('exit 7')
+  expect(await curl('sallyport', `http://${CRM}:53/`)).toBe('another service')
+})
 
 test.skipIf(NO_POD)('the app cannot take the rules away', async () => {
   const { code, text } = await pod.exec('legacy', '/usr/sbin/nft', 'flush', 'ruleset')

@@ -94,6 +94,23 @@ test('what has no name to Cilium is reached as what it is', async () => {
   )
 })
 
+test('a host elsewhere that is named like the API server, or a service, is a host elsewhere', async () => {
+  const hosts = ['kubernetes.default.svc.example.com', 'db.data.svc.example.com']
+  const settings = await settingsOf(`
+listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
+allowlist: [ ${hosts.join(', ')} ]
+connections: { db: { hosts: [ ${hosts.join(', ')} ], credential: { kind: none } } }
+`)
+  const text = ciliumPolicies(settings, egressOf(settings, { also: [] }), { ...PODS, shape: 'sidecar' })
+  const [, ...rules] = egressIn(readManifests(text)[0])
+  expect(rules).toEqual([
+    {
+      toFQDNs: expect.arrayContaining(hosts.map((matchName) => ({ matchName }))),
+      toPorts: [{ ports: [{ port: '443', protocol: 'TCP' }] }],
+    },
+  ])
+})
+
 test('apps ask for names of the namespace of the gateway alone: no name is a way out', async () => {
   const [apps] = await exported({ namespace: 'sally', appsNamespace: 'shop' })
   expect(egressIn(apps).flatMap(({ toPorts = [] }) => toPorts.flatMap(({ rules }) => rules?.dns ?? []))).toEqual([

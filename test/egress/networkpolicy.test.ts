@@ -170,3 +170,18 @@ test('a label that YAML 1.1 takes for a truth value stays a text', async () => {
   const text = await exported({ apps: { key: 'y', value: 'on' } })
   expect(faultsOfAll(readManifests(text))).toEqual([])
 })
+
+const ALIKE = 'db.kube-system.svc.example.com'
+
+test('a host elsewhere that is named like a service opens no namespace of the cluster', async () => {
+  const text = `
+listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
+allowlist: [ ${ALIKE} ]
+connections: { db: { hosts: [ ${ALIKE} ], port: 8443, credential: { kind: none } } }
+`
+  const sidecar = (clusterDomain: string) => exported({ shape: 'sidecar', clusterDomain }, text).then(readManifests)
+  const [elsewhere] = await sidecar('cluster.local')
+  expect(elsewhere && reach(elsewhere, 8443)).toEqual(PUBLIC)
+  const [within] = await sidecar('example.com')
+  expect(within && reach(within, 8443)).toEqual([expect.stringContaining('"kube-system"')])
+})

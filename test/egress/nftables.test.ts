@@ -61,6 +61,15 @@ test('does not guess which of several doors is for whom', async () => {
   expect(nftRuleset(several, egress, { ...USERS, redirectTo: 15_003 })).toContain('redirect to :15003')
 })
 
+test('says that the port of names is a way out where nobody has said which name servers there are', async () => {
+  const settings = await settingsOf(WHOLE)
+  const rules = (resolvers?: readonly { address: string; port: number }[], redirectTo?: number) =>
+    nftRuleset(settings, egressOf(settings, { also: [], resolvers }), { ...USERS, redirectTo })
+  expect(rules(undefined, 15_002)).toContain('# WARNING: port 53 is open to all of them, at any address')
+  expect(rules(undefined)).not.toContain('WARNING')
+  expect(rules([{ address: '10.0.0.2', port: 53 }], 15_002)).not.toContain('WARNING')
+})
+
 test('opens no port for names where every name is pinned', async () => {
   const pinned = `listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
 allowlist: [ a.test ]

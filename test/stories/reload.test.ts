@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { CLI } from '../cli/running.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
+import { claimsAt, jwksOf, makeSigningKey, signToken } from '../support/tokens.ts'
 import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
 import {
   askAdmin,
@@ -31,8 +33,11 @@ interface Scene {
   status(host?: string, proof?: string): Promise<number>
 }
 
-async function scene(script: () => readonly Step[] = () => OK): Promise<Scene> {
-  const directory = crmDirectory()
+async function scene(
+  script: () => readonly Step[] = () => OK,
+  directory = crmDirectory(),
+  always: object = {},
+): Promise<Scene> {
   onTestFinished(() => remove(directory))
   const upstream = await startUpstream(script, await authority.issue(HOSTS))
   onTestFinished(() => upstream.close())
@@ -40,7 +45,7 @@ async function scene(script: () => readonly Step[] = () => OK): Promise<Scene> {
   const settings = (changes: object = {}) => ({
     audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
     log: { level: 'debug' },
-    ...crmSettings({ port: upstream.port, settings: { dns, ...changes } }),
+    ...crmSettings({ port: upstream.port, settings: { dns, ...always, ...changes } }),
   })
   const running = await startSallyport(directory, settings())
   onTestFinished(() => running.stop('SIGKILL').then(() => undefined))
@@ -169,6 +174,59 @@ test('K06: what they refuse is cut, at both ends', async () => {
   await eventually(() => upstream.connections.every(({ closed }) => closed) || undefined, 'the end upstream')
 })
 
+test.each([
+  ['another issuer', { issuer: 'https://other.issuer.test' }, 'reset'],
+  ['claims that it did not need', { claims: { team: 'a' } }, 'reset'],
+  ['nothing, though another caller is new', {}, undefined],
+])('a caller of the same name and kind that is proved by %s has not begun what is under way', async (_, now, end) => {
+  const begun = [{ send: 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun' }, 'hang'] as const
+  const { settings, reload, running } = await scene(() => begun)
+  const key = await makeSigningKey()
+  writeFileSync(join(running.directory, 'jwks.json'), jwksOf(key))
+  const robot = { kind: 'jwt', issuer: 'https://issuer.test', jwks: { file: 'jwks.json' }, audience: 'us' }
+  const checkout = { kind: 'api-key', key: { file: 'checkout' } }
+  const withRobot = (changes: object, others: object = {}) =>
+    settings({
+      callers: { checkout, robot: { ...robot, claims: { sub: 'robot' }, ...changes }, ...others },
+      grants: [{ caller: 'robot', connection: 'crm' }],
+    })
+  await reload(withRobot({}))
+  const claims = claimsAt(Date.now(), { iss: robot.issuer, aud: 'us', sub: 'robot' })
+  const proof = `Proxy-Authorization: Bearer ${await signToken(key, claims)}\r\n`
+  const request = `GET http://api.crm.test/endless HTTP/1.1\r\nHost: api.crm.test\r\n${proof}\r\n`
+  const asking = hold(doorOf(running, 'forward'), request)
+  await eventually(() => asking.text().endsWith('begun') || undefined, 'the beginning of its answer')
+  const digest = `sha256:${'0'.repeat(64)}`
+  await reload(withRobot(now, { newcomer: { kind: 'api-key', digest } }))
+  if (end !== undefined) await eventually(() => asking.ended(), 'its end')
+  expect(asking.ended()).toBe(end)
+})
+
+test('whose proof is still being judged when its caller becomes another is not let in by what was before', async () => {
+  const gate = Promise.withResolvers<void>()
+  const key = await makeSigningKey()
+  const body = jwksOf(key)
+  const published = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const keys = await startUpstream(() => [{ wait: gate.promise }, { send: published }], await authority.issue(HOSTS))
+  onTestFinished(() => keys.close())
+  const { settings, reload, running, upstream } = await scene()
+  const jwks = { url: `https://other.test:${keys.port}/keys` }
+  const near = { tls: { ca: { file: 'ca.pem' } }, allowPrivate: ['127.0.0.0/8'] }
+  const robot = { kind: 'jwt', issuer: 'https://issuer.test', jwks, audience: 'us', ...near }
+  const withRobot = (claims: object) =>
+    settings({ callers: { robot: { ...robot, claims } }, grants: [{ caller: 'robot', connection: 'crm' }] })
+  await reload(withRobot({ sub: 'robot' }))
+  const token = await signToken(key, claimsAt(Date.now(), { iss: robot.issuer, aud: 'us', sub: 'robot' }))
+  const head = `GET http://api.crm.test/ HTTP/1.1\r\nHost: api.crm.test\r\nProxy-Authorization: Bearer ${token}\r\n\r\n`
+  const asking = hold(doorOf(running, 'forward'), head)
+  await eventually(() => keys.heads().length === 1 || undefined, 'the keys to be asked for')
+  await reload(withRobot({ sub: 'robot', team: 'a' }))
+  gate.resolve()
+  await eventually(() => /\r\n\r\n/.test(asking.text()) || undefined, 'an answer')
+  expect(asking.text()).toMatch(/^HTTP\/1\.1 407 /)
+  expect(upstream.heads()).toEqual([])
+})
+
 test('a connection that is another now mints and dials anew, while what is in flight ends by the old one', async () => {
   const gate = Promise.withResolvers<void>()
   const { upstream, settings, reload, running, status } = await scene(() => [{ wait: gate.promise }, ...OK])
@@ -182,6 +240,28 @@ test('a connection that is another now mints and dials anew, while what is in fl
   expect(await status()).toBe(200)
   expect(upstream.heads().map((head) => /Bearer (\S+)/i.exec(head)?.[1])).toEqual([CREDENTIAL, 'the-second-one'])
   await eventually(() => upstream.connections[0]?.closed || undefined, 'the end of the socket of the one before')
+})
+
+test('a connection that keeps logins from now on has nothing of what it was', async () => {
+  const directory = crmDirectory()
+  writeSecret(directory, 'store-key', randomBytes(32).toString('base64'))
+  writeSecret(directory, 'refresh', 'a-refresh-token')
+  writeSecret(directory, 'client', 'a-client-secret')
+  const { upstream, settings, reload, status } = await scene(undefined, directory, {
+    store: { kind: 'sqlite', path: 'store/logins.db', key: { file: 'store-key' } },
+  })
+  expect(await status()).toBe(200)
+  const credential = {
+    kind: 'refresh-token',
+    tokenEndpoint: 'https://other.test:1/token',
+    allowPrivate: ['127.0.0.0/8'],
+    clientId: 'a',
+    clientSecret: { file: 'client' },
+    refreshToken: { file: 'refresh' },
+  }
+  await reload(settings({ connections: { crm: connectionTo('api.crm.test', upstream.port, { credential }) } }))
+  expect(await status()).toBe(503)
+  expect(upstream.heads()).toHaveLength(1)
 })
 
 test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_000 }, async () => {

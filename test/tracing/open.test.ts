@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { FileReference } from '../../src/forms/network.ts'
-import { openTracing } from '../../src/tracing/open.ts'
+import { openTraceCollector, openTracing } from '../../src/tracing/open.ts'
 import { tracesSettings } from '../../src/tracing/settings.ts'
 import { newSpanId, newTraceId, type Span } from '../../src/tracing/span.ts'
 import { createDialer } from '../../src/wire/dial.ts'
@@ -31,15 +31,19 @@ class Known extends References {
   }
 }
 
-/** Tracing to the collector of the test, over TLS that is verified. */
-function open(changes: Readonly<Record<string, unknown>> = {}) {
-  const settings = tracesSettings.parse({
+function settingsWith(changes: Readonly<Record<string, unknown>> = {}) {
+  return tracesSettings.parse({
     endpoint: `https://collector.test:${collector.port}/v1/traces`,
     headers: { 'x-api-key': { file: 'key' } },
     tls: { ca: { file: 'ca' } },
     allowPrivate: ['127.0.0.0/8'],
     ...changes,
   })
+}
+
+/** Tracing to the collector of the test, over TLS that is verified. */
+function open(changes: Readonly<Record<string, unknown>> = {}) {
+  const settings = settingsWith(changes)
   expect(settings.tls.ca === undefined || settings.tls.ca instanceof FileReference).toBe(true)
   const faults: string[] = []
   const dropped: Record<string, number> = {}
@@ -133,6 +137,21 @@ test.each([429, 502, 503, 504])('sends again after %i, not before Retry-After', 
   expect((two?.at ?? 0) - (one?.at ?? 0)).toBeGreaterThanOrEqual(950)
   expect(faults).toEqual([`collector.test:${collector.port} answered ${status}`])
   expect(dropped).toEqual({})
+})
+
+test.each([
+  ['5', 5_000],
+  ['Fri, 31 Dec 9999 23:59:59 GMT', 3_600_000],
+  ['9999999999', 3_600_000],
+  ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
+  ['soon', undefined],
+])('a collector that says Retry-After: %s is obeyed, for an hour at most', async (value, retryAfterMs) => {
+  collector.answer(() => ({ status: 429, headers: { 'retry-after': value } }))
+  const resolver = createResolver({ hosts: { 'collector.test': ['127.0.0.1'] } })
+  const tools = { references: new Known(API_KEY), dialer: createDialer({ resolver }) }
+  const sending = openTraceCollector(settingsWith(), tools)
+  onTestFinished(() => sending.close())
+  await expect(sending.send('{}', 1)).rejects.toMatchObject({ name: 'SendError', retryAfterMs })
 })
 
 test.each([400, 401, 413, 500])('does not send again after %i: that is final, and counted', async (status) => {

@@ -57,7 +57,7 @@ const SETS: Readonly<Record<string, { readonly values: Values; readonly kinds: s
     },
     kinds: [
       'NetworkPolicy NetworkPolicy PodDisruptionBudget ServiceAccount ConfigMap',
-      'ClusterRoleBinding Service Deployment HorizontalPodAutoscaler ServiceMonitor',
+      'ClusterRole ClusterRoleBinding Service Deployment HorizontalPodAutoscaler ServiceMonitor',
     ].join(' '),
   },
   'a gateway whose certificate is made': {
@@ -111,6 +111,15 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
       for (const { spec } of podsOf(manifests)) expect(podSecurityFaults(spec, 'restricted')).toEqual([])
     },
   )
+
+  test('lets the gateway ask about tokens, and nothing else of the cluster', () => {
+    const manifests = render({ gateway: { ...GATEWAY, serviceAccount: { tokenReview: true } } })
+    const role = only(manifests, 'ClusterRole')
+    expect(role).toMatchObject({
+      rules: [{ apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] }],
+    })
+    expect(only(manifests, 'ClusterRoleBinding')['roleRef']).toMatchObject({ name: role.metadata.name })
+  })
 
   test('has the version of the program, and its image is called so', () => {
     const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))

@@ -172,6 +172,15 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
     expect(refusals(guard, mutated(policy, pod))).toEqual([expect.stringContaining('127.0.0.1 of the node')])
   })
 
+  test.each(['shareProcessNamespace', 'hostPID'])(
+    'the guard refuses a sidecar whose processes others see: %s',
+    (key) => {
+      const pod = (value: boolean) => podOf(`{ ${key}: ${value}, containers: [{ name: app, image: app:1 }] }`)
+      expect(refusals(guard, mutated(policy, pod(true)))).toEqual([expect.stringContaining('by /proc')])
+      expect(refusals(guard, mutated(policy, pod(false)))).toEqual([])
+    },
+  )
+
   test('namespaces opt in to the sidecar, and the guard is in all of them', () => {
     const binding = only(manifests, 'MutatingAdmissionPolicyBinding')['spec'] as Binding
     expect(binding.policyName).toBe(only(manifests, 'MutatingAdmissionPolicy').metadata.name)
