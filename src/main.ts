@@ -48,7 +48,7 @@ export interface House {
   /** What operators have added, whole; what would be refused from now on is cut. */
   revise(additions: Additions): void
   /** Reads the settings again; see `Reloading`. Does not reject. */
-  reload(occasion: Occasion): Promise<void>
+  reload(occasion: Occasion, text?: string): Promise<void>
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -151,7 +151,7 @@ async function furnish(site: Furnishing): Promise<House> {
     ca: authority,
     log,
     revise: live.revise,
-    reload: (why) => reloading.reload(why),
+    reload: (why, text) => reloading.reload(why, text),
     close,
   }
 }

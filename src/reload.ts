@@ -5,7 +5,7 @@ import type { Clock } from './core/clock.ts'
 import type { Live } from './live.ts'
 import type { Upstream } from './relay/upstream.ts'
 import { SettingsError } from './settings/fault.ts'
-import { type Loaded, loadSettings } from './settings/load.ts'
+import { type Loaded, loadSettings, parseSettings } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
 import { restartFaults } from './settings/restart-checks.ts'
 import type { Settings } from './settings/schema.ts'
@@ -16,6 +16,11 @@ import type { Metrics } from './telemetry/metrics.ts'
 
 /** Why the settings are read again: somebody has asked for it, or their file is another. */
 export type Occasion = 'signal' | 'file'
+
+interface Wish {
+  readonly occasion: Occasion
+  readonly text: string | undefined
+}
 
 interface Parts {
   readonly first: Configured
@@ -42,7 +47,7 @@ export class Reloading {
   /** With requests in flight that began by other settings. */
   readonly #leaving = new Set<Upstream>()
   #now: Configured
-  #wanted: Occasion | undefined
+  #wanted: Wish | undefined
   #isClosed = false
   #running: Promise<void> | undefined
 
@@ -55,10 +60,13 @@ export class Reloading {
     return this.#now
   }
 
-  /** Asked for again while it runs, it runs once more. Does not reject: what is wrong is told in the log, the metrics and the audit. */
-  reload(occasion: Occasion): Promise<void> {
+  /**
+   * `text`: of the file, where somebody has read it already. Asked for again while it runs, it runs once more. Does not reject:
+   * what is wrong is told in the log, the metrics and the audit.
+   */
+  reload(occasion: Occasion, text?: string): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
-    this.#wanted = occasion
+    this.#wanted = { occasion, text }
     this.#running ??= this.#run()
     return this.#running
   }
@@ -76,21 +84,21 @@ export class Reloading {
   }
 
   async #run(): Promise<void> {
-    for (let occasion = this.#wanted; occasion !== undefined && !this.#isClosed; occasion = this.#wanted) {
+    for (let wish = this.#wanted; wish !== undefined && !this.#isClosed; wish = this.#wanted) {
       this.#wanted = undefined
       // One after the other is the point.
-      await this.#once(occasion)
+      await this.#once(wish)
     }
     // In the turn in which it was seen that nobody wants more: whoever asks a moment later must not count on this run.
     this.#running = undefined
   }
 
-  async #once(occasion: Occasion): Promise<void> {
+  async #once({ occasion, text }: Wish): Promise<void> {
     const { log, metrics } = this.#parts
     const before = this.#now
     const { file } = before.loaded
     try {
-      const next = await this.#read(file)
+      const next = await this.#read(file, text)
       if (this.#isClosed) return next.references.close()
       this.#take(next)
       this.#record(occasion, { before, after: next })
@@ -113,9 +121,9 @@ export class Reloading {
     if (outcome === 'ok') metrics.settingsStale.set(0)
   }
 
-  async #read(file: string): Promise<Configured> {
+  async #read(file: string, text: string | undefined): Promise<Configured> {
     const { tools, shared, store, log } = this.#parts
-    const loaded = await loadSettings(file)
+    const loaded = text === undefined ? await loadSettings(file) : await parseSettings(text, file)
     const faults = restartFaults(this.#now.loaded.settings, loaded.settings)
     if (faults.length > 0) throw new SettingsError(loaded.locateAll(faults))
     const onFault = (message: string) => log.error({ error: message }, 'a secret file changed for the worse')

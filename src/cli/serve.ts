@@ -54,7 +54,8 @@ function inWords({ listeners, admin, health }: Pick<House, 'listeners' | 'admin'
 async function reloadWhenChanged(file: string, house: House): Promise<void> {
   const onFault = (fault: string) => house.log.error({ file, error: fault }, 'the settings file cannot be read again')
   const text = await openText(file, { faultOfText: () => undefined, onFault, maxMebibytes: 4 })
-  text.onChange(() => void house.reload('file'))
+  // What was found twice the same, and not what somebody may be writing there by now.
+  text.onChange(() => void house.reload('file', text.current()))
 }
 
 /** A first signal to stop drains; a second one does not wait. */

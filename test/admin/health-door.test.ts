@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect, type Socket } from 'node:net'
 import { Gauge, Registry } from 'prom-client'
 import { expect, onTestFinished, test } from 'vitest'
@@ -26,10 +27,16 @@ async function stage(help = 'what it costs to be asked') {
   })
   expect(gauge).toBeDefined()
   const comers: Socket[] = []
-  const admit = (socket: Socket) => comers.push(socket) > 0
-  const door = new HealthDoor({ listen: '127.0.0.1:0', directory: '/', metrics, isReady: () => true, admit })
+  const door = new HealthDoor({ listen: '127.0.0.1:0', directory: '/', metrics, isReady: () => true })
   const address = await door.open()
   onTestFinished(() => door.close())
+  // What Node tells of every socket that a server of this process accepts.
+  const tell = (message: unknown) => {
+    const { socket } = message as { readonly socket: Socket } // as Node documents `net.server.socket`
+    if (address.endsWith(`:${socket.localPort}`)) comers.push(socket)
+  }
+  subscribe('net.server.socket', tell)
+  onTestFinished(() => void unsubscribe('net.server.socket', tell))
   return { address, release, scrapes: () => scrapes, comers: () => comers.length, first: () => comers[0] }
 }
 
