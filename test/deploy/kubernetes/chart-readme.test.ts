@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { filesOfReadme } from '../../support/chart-readme.ts'
 import { CHART } from '../../support/helm.ts'
@@ -19,7 +19,7 @@ function commandsOf(page: string): readonly string[] {
 
 /** The same command without a cluster: what it would send is printed. */
 const OFFLINE: readonly (readonly [RegExp, string])[] = [
-  [/^kubectl (.*) create (.*)$/, 'kubectl $1 create $2 --dry-run=client --output yaml'],
+  [/^kubectl (.*)create (.*)$/, 'kubectl $1create $2 --dry-run=client --output yaml'],
   [/^kubectl apply -k /, 'kubectl kustomize '],
   [/ \| kubectl apply -f -$/, ''],
   [/^helm upgrade --install /, 'helm template '],
@@ -40,10 +40,10 @@ function run(command: string, cwd: string) {
   return spawnSync('sh', ['-ec', command], { cwd, encoding: 'utf8', env: { PATH: path, HOME: '/nonexistent' } })
 }
 
-/** The place where the pages are read: the chart with the files that they say to have. */
+/** The place where the pages are read: a checkout with the files that they say to have. */
 function chartDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-chart-'))
-  cpSync(CHART, directory, { recursive: true })
+  cpSync(CHART, join(directory, relative(ROOT, CHART)), { recursive: true })
   writeFileSync(join(directory, 'gateway.yaml'), filesOfReadme().get('gateway.yaml') ?? '')
   writeFileSync(join(directory, 'crm.secret'), 'the secret of the upstream')
   return directory
