@@ -55,19 +55,22 @@ test.skipIf(noTools).each([
   expect([...made.keys()].sort()).toEqual([...new Set(wanted)].sort())
 })
 
-test.skipIf(noTools)('"Your own app": the kustomization of the page gives an app of one’s own the sidecar of one’s own registry', () => {
-  const [, file, kustomization = ''] = /^```yaml file=(\S+)\n([\s\S]*?)^```$/m.exec(text) ?? []
-  const directory = mkdtempSync(join(tmpdir(), 'sallyport-own-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-  cpSync(KUBERNETES, join(directory, 'sallyport/deploy/kubernetes'), { recursive: true })
-  cpSync(join(KUBERNETES, 'overlays/sidecar/app.yaml'), join(directory, 'app.yaml'))
-  cpSync(join(KUBERNETES, 'overlays/sidecar/sallyport.yaml'), join(directory, 'sallyport.yaml'))
-  writeFileSync(join(directory, file ?? ''), kustomization)
-  const manifests = rendered(directory)
-  expect(faultsOfAll(manifests)).toEqual([])
-  const sidecars = podIn(manifests, 'Deployment', 'checkout').initContainers ?? []
-  expect(sidecars.map(({ image }) => image)).toEqual([`registry.example.com/sallyport:${VERSION}`])
-})
+test.skipIf(noTools)(
+  '"Your own app": the kustomization of the page gives an app of one’s own the sidecar of one’s own registry',
+  () => {
+    const [, file, kustomization = ''] = /^```yaml file=(\S+)\n([\s\S]*?)^```$/m.exec(text) ?? []
+    const directory = mkdtempSync(join(tmpdir(), 'sallyport-own-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    cpSync(KUBERNETES, join(directory, 'sallyport/deploy/kubernetes'), { recursive: true })
+    cpSync(join(KUBERNETES, 'overlays/sidecar/app.yaml'), join(directory, 'app.yaml'))
+    cpSync(join(KUBERNETES, 'overlays/sidecar/sallyport.yaml'), join(directory, 'sallyport.yaml'))
+    writeFileSync(join(directory, file ?? ''), kustomization)
+    const manifests = rendered(directory)
+    expect(faultsOfAll(manifests)).toEqual([])
+    const sidecars = podIn(manifests, 'Deployment', 'checkout').initContainers ?? []
+    expect(sidecars.map(({ image }) => image)).toEqual([`registry.example.com/sallyport:${VERSION}`])
+  },
+)
 
 function secretsOf(manifest: Parameters<typeof podOf>[0]): readonly string[] {
   return (podOf(manifest)?.spec.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? [])

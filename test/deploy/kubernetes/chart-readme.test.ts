@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { filesOfReadme } from '../../support/chart-readme.ts'
 import { CHART } from '../../support/helm.ts'
@@ -41,22 +41,19 @@ function run(command: string, cwd: string) {
 }
 
 /** The place where the pages are read: a checkout with the files that they say to have. */
-function chartDirectory(): string {
+function checkout(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-chart-'))
-  cpSync(CHART, join(directory, relative(ROOT, CHART)), { recursive: true })
+  cpSync(join(ROOT, 'deploy/kubernetes'), join(directory, 'deploy/kubernetes'), { recursive: true })
   writeFileSync(join(directory, 'gateway.yaml'), filesOfReadme().get('gateway.yaml') ?? '')
-  writeFileSync(join(directory, 'crm.secret'), 'the secret of the upstream')
+  for (const name of ['crm.secret', 'tls.crt', 'tls.key']) writeFileSync(join(directory, name), 'what somebody gave out')
   return directory
 }
 
-const PAGES: readonly (readonly [string, () => string])[] = [
-  ['deploy/kubernetes/helm/sallyport/README.md', chartDirectory],
-  ['deploy/kubernetes/injection/README.md', () => ROOT],
-]
+const PAGES = ['deploy/kubernetes/helm/sallyport/README.md', 'deploy/kubernetes/injection/README.md']
 
 describe.skipIf(!hasKubernetesTools())('the commands', () => {
-  test.each(PAGES)('of %s make what an API server takes', (page, directoryOf) => {
-    const directory = directoryOf()
+  test.each(PAGES)('of %s make what an API server takes', (page) => {
+    const directory = checkout()
     const commands = commandsOf(page)
     expect(commands.length).toBeGreaterThan(2)
     for (const command of commands) {
@@ -74,7 +71,7 @@ describe.skipIf(!hasKubernetesTools())('the commands', () => {
   })
 
   test('every link of the pages leads somewhere', () => {
-    for (const [page] of PAGES) {
+    for (const page of PAGES) {
       const text = readFileSync(join(ROOT, page), 'utf8')
       const links = [...text.matchAll(/\]\(([^)#]+)\)/g)]
         .map(([, to = '']) => to)
