@@ -45,7 +45,8 @@ function checkout(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-chart-'))
   cpSync(join(ROOT, 'deploy/kubernetes'), join(directory, 'deploy/kubernetes'), { recursive: true })
   writeFileSync(join(directory, 'gateway.yaml'), filesOfReadme().get('gateway.yaml') ?? '')
-  for (const name of ['crm.secret', 'tls.crt', 'tls.key']) writeFileSync(join(directory, name), 'what somebody gave out')
+  for (const name of ['crm.secret', 'tls.crt', 'tls.key'])
+    writeFileSync(join(directory, name), 'what somebody gave out')
   return directory
 }
 
