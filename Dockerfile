@@ -59,9 +59,11 @@ LABEL org.opencontainers.image.title="Sallyport" \
 # The source maps stay behind in the build stage.
 COPY --from=build /src/dist/*.mjs /src/dist/licenses.txt /src/dist/sbom.cdx.json /app/
 COPY --from=warm --chown=65532:65532 /app/compile-cache /app/compile-cache
-# Of the arenas that glibc keeps for each thread, two are enough: 1 MB less.
+# Of the arenas that glibc keeps for each thread, two are enough: 1 MB less. And whoever is in the container by `exec` says
+# only what is asked, as in `/nodejs/bin/node /app/sallyport.mjs doctor`.
 ENV NODE_COMPILE_CACHE=/app/compile-cache \
-    MALLOC_ARENA_MAX=2
+    MALLOC_ARENA_MAX=2 \
+    SALLYPORT_CONFIG=/etc/sallyport/sallyport.yaml
 USER 65532:65532
 WORKDIR /
 STOPSIGNAL SIGTERM

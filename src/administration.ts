@@ -43,6 +43,7 @@ export function buildAdminDoor(parts: Parts): AdminDoor | undefined {
     metrics: parts.metrics,
     isReady: parts.isReady,
     store,
+    isAuditStored: settings.audit.sinks.some(({ kind }) => kind === 'store'),
     change: parts.change,
     isAuditFull: parts.isAuditFull,
     tail: parts.tail,

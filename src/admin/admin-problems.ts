@@ -100,6 +100,12 @@ export const adminProblems = {
     title: 'There is no store',
     remedy: 'Add "store: { kind: sqlite, path: FILE }" to the settings: without one there is nowhere to keep this.',
   },
+  'audit-elsewhere': {
+    status: 409,
+    title: 'The store does not keep the audit',
+    remedy:
+      'Add "{ kind: store }" to audit.sinks and restart. What has happened until then is where the other sinks have put it: a file, standard output, a collector.',
+  },
   'store-lost': {
     status: 503,
     title: 'The store does not answer',

@@ -30,6 +30,8 @@ export interface AdminPorts {
   /** By which the next request is decided. */
   policy(): Policy
   readonly store: Store | undefined
+  /** Whether the store is a sink of the audit: what is not put there must not be said not to have been. */
+  readonly isAuditStored: boolean
   /** Told of every change, and of every one that was refused, once. Must not throw. */
   change(change: Change): void
   /** Whether the next change could go unrecorded, and therefore must not be made. */

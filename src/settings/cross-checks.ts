@@ -239,9 +239,10 @@ function isReachable(host: string, table: HostTable<string>, allowlist: readonly
   return table.find(`any${suffix}`) !== undefined || allowlist.some((pattern) => pattern.endsWith(suffix))
 }
 
+/** In report mode it goes through, and is recorded. */
 function ruledTunnels({ connections, grants }: Settings): SettingsFault[] {
-  return grants.flatMap(({ connection, rules }, index) =>
-    rules && connections[connection]?.connect === 'tunnel'
+  return grants.flatMap(({ connection, rules, mode }, index) =>
+    rules && mode === 'enforce' && connections[connection]?.connect === 'tunnel'
       ? [{ path: ['grants', index, 'rules'], message: 'cannot be judged in an unopened tunnel, so CONNECT is refused' }]
       : [],
   )

@@ -351,3 +351,23 @@ test('from the end of the audit on nothing is changed at all', async () => {
   const { status, json } = await door.ask('POST', '/v1/connections/crm/disable')
   expect([status, json['code']]).toEqual([503, 'audit-full'])
 })
+
+test('where the store is no sink of the audit, nobody is told that nothing has happened', async () => {
+  const door = await openTestDoor({ over: { isAuditStored: false } })
+  const since = '2026-01-01T00:00:00Z'
+  for (const [method, path, body] of [
+    ['GET', '/v1/audit', undefined],
+    ['GET', '/v1/audit/blast-radius?secret=crm@1', undefined],
+    ['GET', '/v1/audit/export', undefined],
+    ['GET', '/v1/audit/misfiled', undefined],
+    ['GET', '/v1/inventory', undefined],
+    ['GET', `/v1/policy/suggest?since=${since}`, undefined],
+    ['POST', '/v1/policy/replay', { candidate: 'x', since }],
+  ] as const) {
+    const { status, json } = await door.ask(method, path, { body })
+    expect([path, status, json['code']]).toEqual([path, 409, 'audit-elsewhere'])
+    expect(json['detail']).toContain('{ kind: store }')
+  }
+  // What operators change needs no more than a store.
+  expect((await door.ask('POST', '/v1/connections/crm/disable')).status).toBe(200)
+})

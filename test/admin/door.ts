@@ -106,6 +106,7 @@ export async function openTestDoor({
     links: new LoginLinks(systemClock),
     policy: () => compilePolicy(SETTINGS, additionsOf(store.holdings())),
     store,
+    isAuditStored: true,
     change: (change) => changes.push(change),
     isAuditFull: () => false,
     tail: new Tail(),

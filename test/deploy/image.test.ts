@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { bundle } from '../../deploy/build.ts'
-import { assemble, environment, inImage, processOf, ROOT, removeTree } from './image-tree.ts'
+import { assemble, environment, inImage, processOf, ROOT, removeTree, stages } from './image-tree.ts'
 
 let root: string
 
@@ -73,6 +73,18 @@ function memoryMiB(pid: number | undefined, what: 'Rss' | 'Private_Dirty'): numb
 }
 
 const filesOf = (directory: string) => readdirSync(join(root, directory)).sort()
+
+test('whoever is in the container by exec names no settings: those that the image serves are meant', () => {
+  const command =
+    stages()
+      .find(({ name }) => name === 'image')
+      ?.lines.find((line) => line.startsWith('CMD ')) ?? ''
+  const { env, entrypoint } = processOf('image')
+  expect(JSON.parse(command.slice(4)).at(-1)).toBe(env['SALLYPORT_CONFIG'])
+  const args = [...entrypoint.slice(1).map((word) => inImage(word, root)), 'check']
+  const { status, stderr } = spawnSync(process.execPath, args, { env: environment(root), encoding: 'utf8' })
+  expect([status, stderr]).toEqual([2, expect.stringContaining(env['SALLYPORT_CONFIG'] ?? 'none')])
+})
 
 test('the image has all that the build makes for it: no source map, no shell script, and nothing else', () => {
   const made = filesOf('build/src/dist').filter((name) => !name.endsWith('.map') && name !== 'sallyport')

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { expect, test } from 'vitest'
-import { KUBERNETES, named, rendered } from '../support/kubernetes-overlays.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { KUBERNETES, named, podIn, rendered } from '../support/kubernetes-overlays.ts'
 import { podOf } from '../support/kubernetes-pod.ts'
+import { faultsOfAll } from '../support/kubernetes-strict.ts'
 import { hasKubernetesTools, kubernetesTool } from '../support/kubernetes-tools.ts'
 
 const ROOT = join(KUBERNETES, '../..')
@@ -14,6 +16,7 @@ const blocks = [...text.matchAll(/^(<!-- needs a cluster -->\n)?```sh\n([\s\S]*?
     needsCluster: mark !== undefined,
   }),
 )
+const { version: VERSION } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const noTools = !hasKubernetesTools()
 
 test.skipIf(noTools).each(blocks.filter(({ needsCluster }) => !needsCluster))(
@@ -51,6 +54,23 @@ test.skipIf(noTools).each([
   const wanted = manifests.flatMap((manifest) => secretsOf(manifest)).map((name) => `${namespace}/${name}`)
   expect([...made.keys()].sort()).toEqual([...new Set(wanted)].sort())
 })
+
+test.skipIf(noTools)(
+  '"Your own app": the kustomization of the page gives an app of one’s own the sidecar of one’s own registry',
+  () => {
+    const [, file, kustomization = ''] = /^```yaml file=(\S+)\n([\s\S]*?)^```$/m.exec(text) ?? []
+    const directory = mkdtempSync(join(tmpdir(), 'sallyport-own-'))
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+    cpSync(KUBERNETES, join(directory, 'sallyport/deploy/kubernetes'), { recursive: true })
+    cpSync(join(KUBERNETES, 'overlays/sidecar/app.yaml'), join(directory, 'app.yaml'))
+    cpSync(join(KUBERNETES, 'overlays/sidecar/sallyport.yaml'), join(directory, 'sallyport.yaml'))
+    writeFileSync(join(directory, file ?? ''), kustomization)
+    const manifests = rendered(directory)
+    expect(faultsOfAll(manifests)).toEqual([])
+    const sidecars = podIn(manifests, 'Deployment', 'checkout').initContainers ?? []
+    expect(sidecars.map(({ image }) => image)).toEqual([`registry.example.com/sallyport:${VERSION}`])
+  },
+)
 
 function secretsOf(manifest: Parameters<typeof podOf>[0]): readonly string[] {
   return (podOf(manifest)?.spec.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? [])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/sallyport.ts'
 import { canBoot, type Machine } from '../support/systemd/machine.ts'
@@ -15,6 +16,14 @@ const REQUEST = 'curl -sS -m 20 --unix-socket /run/sallyport/crm.sock http://loc
 const AUDIT = '/opt/sallyport/current/sallyport audit verify'
 const DROP_INS = '/etc/systemd/system/sallyport.service.d'
 const MS = 120_000
+const README = readFileSync(new URL('../../deploy/systemd/README.md', import.meta.url), 'utf8')
+
+/** The first commands of the page behind these words, as they are printed. */
+function blockAfter(words: string): string {
+  const [, block] = /^```sh\n([\s\S]*?)^```$/m.exec(README.slice(README.indexOf(words))) ?? []
+  if (block === undefined || !README.includes(words)) throw new Error(`the page has no commands behind ${words}`)
+  return block
+}
 
 function onMachine(name: string, run: () => Promise<void>): void {
   // As root with systemd installed, as in CI, it runs; elsewhere it is skipped aloud.
@@ -24,11 +33,24 @@ function onMachine(name: string, run: () => Promise<void>): void {
 onMachine('the units start it: every unit is up, and systemd was told where it listens', async () => {
   expect(await machine.must('systemctl --failed --no-legend')).toBe('')
   const shown = await machine.must('systemctl show sallyport -p Type -p ActiveState -p StatusText -p NRestarts')
-  const status = 'forward 127.0.0.1:15001, reverse unix:/run/sallyport/crm.sock; admin unix:/run/sallyport/admin.sock'
+  const status =
+    'forward 127.0.0.1:15001, reverse unix:/run/sallyport/crm.sock; admin unix:/run/sallyport/admin.sock; health 127.0.0.1:15091'
   expect(shown.trim().split('\n').sort()).toEqual(
     ['ActiveState=active', 'NRestarts=0', `StatusText=${status}`, 'Type=notify'].sort(),
   )
   expect(await machine.must(REQUEST)).toBe('Bearer the-long-lived-secret\n')
+})
+
+onMachine('an operator asks as the page says: a connection, the audit, the metrics', async () => {
+  await machine.must(REQUEST)
+  const ask = () => machine.must(`set -e\n${blockAfter('Every other command')}`)
+  const said = await eventually(async () => {
+    const text = await ask()
+    return text.includes('GET api.crm.example.com/v1/contacts/7') ? text : undefined
+  }, 'the request to be in the store')
+  expect(said).toMatch(/^state +held$/m)
+  expect(said).toMatch(/^sallyport_build_info\{/m)
+  expect(await machine.must(`${blockAfter('Every other command')}\nsallyport check`)).toContain('is right')
 })
 
 onMachine(
@@ -164,11 +186,7 @@ onMachine('an app with the drop-in reaches 127.0.0.1 alone, whatever it does abo
   const past = ['198.51.100.1', '127.0.0.53'].map((address) => `--noproxy '*' http://${address}:8099/`)
   await machine.must(`ip addr add 198.51.100.1/32 dev lo
     for at in 198.51.100.1 127.0.0.53; do (python3 -m http.server --bind $at 8099 >/dev/null 2>&1 &); done
-    mkdir -p /etc/systemd/system/app.service.d
-    cp /opt/sallyport/current/systemd/app.service.d/sallyport.conf /etc/systemd/system/app.service.d/
-    echo http_proxy=http://127.0.0.1:15001 > /etc/sallyport/apps/checkout.env
-    printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh /etc/app.sh\\n' > /etc/systemd/system/app.service
-    systemctl daemon-reload`)
+    printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh /etc/app.sh\\n' > /etc/systemd/system/app.service`)
   await machine.must(`cat > /etc/app.sh <<'END'
 ${[...past, 'http://api.crm.example.com/'].map(get).join('\n')}
 echo
@@ -178,8 +196,12 @@ END`)
     async () => (await machine.run('sh /etc/app.sh')).out.startsWith('200 200 ') || undefined,
     'the servers',
   )
+  // Its caller, beside the one that is there, and the commands of the page.
+  await machine.must(`sed -i -e 's/^callers:/&\\n  checkout: { kind: api-key, key: { systemd: checkout } }/' \\
+    -e 's/^grants:/&\\n  - { caller: checkout, connection: crm }/' /etc/sallyport/sallyport.yaml`)
+  await machine.must(blockAfter('## An app that cannot go past it'))
   await machine.must('systemctl start app')
-  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000407')
+  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000200')
 })
 
 onMachine('an audit in the journal is whole, too, each run by itself', async () => {

@@ -138,6 +138,11 @@ test('from-static-keys.md: its settings are right, and its commands answer', { t
   writeFileSync(join(etc, 'report.yaml'), settings)
   const [check = '', missed = '', suggest = '', replay = ''] = blocksOf(guide('from-static-keys'))
   expect(follow(check)).toMatchObject({ status: 0, stdout: expect.stringContaining('report.yaml is right') })
+  expect(follow(check).stderr).not.toContain('refused')
+  // Most apps ask for https://, and nothing of theirs is to be refused yet.
+  const url = 'https://api.crm.example.com'
+  const why = `sallyport why --config report.yaml --caller checkout --method CONNECT ${url}`
+  expect(follow(why)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^permit/) })
   expect(follow(missed)).toMatchObject({ status: 0 })
   expect(follow(suggest)).toMatchObject({ status: 0, stdout: expect.stringContaining('api.crm.test') })
   const replayed = follow(replay)
@@ -159,7 +164,7 @@ test('upgrade-and-rollback.md: the new version reads the settings, a backup is o
 test.each(['rotate-a-secret', 'credential-leaked', 'from-static-keys', 'upgrade-and-rollback'])(
   'every block of %s is run by one of those',
   (name) => {
-    const expected = { 'rotate-a-secret': 5, 'credential-leaked': 5, 'from-static-keys': 4, 'upgrade-and-rollback': 3 }
+    const expected = { 'rotate-a-secret': 6, 'credential-leaked': 5, 'from-static-keys': 4, 'upgrade-and-rollback': 3 }
     expect(blocksOf(guide(name))).toHaveLength(Object.entries(expected).find(([one]) => one === name)?.[1] ?? 0)
   },
 )

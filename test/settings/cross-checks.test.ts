@@ -199,6 +199,13 @@ describe('report mode', () => {
     expect(await faultsOf(grant(`${rules}, mode: report`) + crm(NONE))).toEqual([])
   })
 
+  test('lets CONNECT through to a connection that tunnels, where rules alone would have it refused', async () => {
+    const tunnel = `allowlist: [ a.test ]\nconnections: { crm: { hosts: [ a.test ], connect: tunnel, ${NONE} } }\n`
+    const warnedOf = async (more: string) => (await loadSettings(await settingsFile(grant(more) + tunnel))).warnings
+    expect(await warnedOf(rules)).toEqual([expect.stringContaining('grants[0].rules: cannot be judged')])
+    expect(await warnedOf(`${rules}, mode: report`)).toEqual([])
+  })
+
   test('means nothing without rules', async () => {
     const [fault = ''] = await faultsOf(grant('mode: report') + crm(NONE))
     expect(fault).toMatch(/ grants\[0\]\.mode: leave it out, or add rules: without rules nothing is refused$/)

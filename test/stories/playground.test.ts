@@ -8,7 +8,7 @@ import { eventually } from '../support/sallyport.ts'
 
 const ROOT = new URL('../..', import.meta.url).pathname
 const SCRATCH = join(ROOT, 'config/.playground')
-const PORTS = [15001, 15002, 15003, 15090]
+const PORTS = [15001, 15002, 15003, 15090, 15091]
 const START_MS = 30_000
 const TOKEN = /eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/
 
@@ -50,6 +50,8 @@ test.skipIf(isSkipped)(
     expect(JSON.parse(health)).toMatchObject({ status: 'ok', connections: { api: { phase: 'fresh' } } })
     const figures = await shell(metrics)
     expect(figures).toMatch(/^sallyport_refusals_total\{.*rule-not-matched.*\} 1$/m)
+    // Where deploy/observability looks.
+    expect(await shell('curl -sS http://127.0.0.1:15091/metrics')).toMatch(/^sallyport_build_info\{/m)
     const audited =
       /^\d\d:\d\d:\d\d {2}403 {2}POST api\.playground\.test\/v1\/hello {2}app, .*refused: rule-not-matched$/m
     await eventually(() => audited.exec(run.output()) ?? undefined, 'the audit of the refusal')

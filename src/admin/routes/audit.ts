@@ -10,7 +10,7 @@ import { findUnindexed, traceId, wouldRefuse } from '../audit-unindexed.ts'
 import { blastRadiusSummary, summaryView } from '../blast-radius.ts'
 import { look, type Route, stream } from '../route.ts'
 import { listOf, named, paging } from '../shapes.ts'
-import { storeOf } from '../store-of.ts'
+import { auditOf } from '../store-of.ts'
 import { followAudit } from '../tail.ts'
 
 /** As it was written: the fields of an entry grow, and none is ever taken away. */
@@ -57,10 +57,10 @@ export const auditRoutes: readonly Route[] = [
       ...auditPage,
     }),
     response: list,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle({ query: { id, wouldRefuse: code, trace, ...query } }, ports) {
       const filter = filterOf(query)
-      const { audit } = storeOf(ports)
+      const audit = auditOf(ports)
       const extra = [...(code === undefined ? [] : ['wouldRefuse']), ...(trace === undefined ? [] : ['trace'])]
       if (id !== undefined && extra.length > 0)
         throw inputInvalid(extra.map((pointer) => ({ pointer, detail: 'use it without id' })))
@@ -76,10 +76,10 @@ export const auditRoutes: readonly Route[] = [
     role: 'viewer',
     query: z.strictObject({ ...paging, fingerprint: auditKeys.fingerprint, secret: auditKeys.secret }),
     response: radius,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle({ query }, ports) {
       const search = searchOf(query)
-      const { audit } = storeOf(ports)
+      const audit = auditOf(ports)
       const found = listed(await audit.find({ ...search, kind: 'ask', limit: query.limit, cursor: query.cursor }))
       if (query.cursor !== undefined) return found
       return { summary: summaryView(await blastRadius(audit, search)), ...found }
@@ -92,17 +92,17 @@ export const auditRoutes: readonly Route[] = [
     role: 'viewer',
     query: z.strictObject(auditPeriod),
     response: 'application/x-ndjson',
-    problems: ['store-missing', 'store-lost'],
-    handle: ({ query }, ports) => exportLines(storeOf(ports).audit, filterOf(query)),
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
+    handle: ({ query }, ports) => exportLines(auditOf(ports), filterOf(query)),
   }),
   look({
     path: '/v1/audit/misfiled',
     summary: 'Whether every record is found by what its line says: no chain tells, because the hash is over the line',
     role: 'viewer',
     response: misfiled,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle(_asked, ports) {
-      const { rows, misfiled: count, first } = await findMisfiled(storeOf(ports).audit)
+      const { rows, misfiled: count, first } = await findMisfiled(auditOf(ports))
       const spot = first && { instance: first.instance, run: first.run, seq: first.seq }
       return { rows, misfiled: count, ...(spot && { first: spot }) }
     },

@@ -2,7 +2,7 @@ import { z } from '../../forms/zod.ts'
 import { inventory, takeInventory } from '../inventory.ts'
 import { look, type Route } from '../route.ts'
 import { instant } from '../shapes.ts'
-import { storeOf } from '../store-of.ts'
+import { auditOf } from '../store-of.ts'
 
 const DAY_MS = 86_400_000
 const QUARTER_MS = 90 * DAY_MS
@@ -20,10 +20,10 @@ export const inventoryRoutes: readonly Route[] = [
       }),
     }),
     response: inventory,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle({ query }, ports) {
       const usageSince = query.since === undefined ? ports.clock.now() - QUARTER_MS : Date.parse(query.since)
-      const usage = await storeOf(ports).audit.usage(usageSince)
+      const usage = await auditOf(ports).usage(usageSince)
       return takeInventory(ports, { usage, usageSince, oldAfterMs: query.oldAfterDays * DAY_MS })
     },
   }),

@@ -5,6 +5,7 @@ import { CandidateError, type PolicyHistory } from '../policy-history.ts'
 import type { AdminPorts } from '../ports.ts'
 import { look, type Route } from '../route.ts'
 import { instant, named } from '../shapes.ts'
+import { auditOf } from '../store-of.ts'
 
 const MAX_CANDIDATE = 1024 * 1024
 const since = instant.meta({ description: 'from this time on' })
@@ -56,7 +57,7 @@ export const policyRoutes: readonly Route[] = [
     role: 'viewer',
     body: candidate,
     response: replay,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle({ body }, ports) {
       const found = await historyOf(ports).replay(body.candidate, Date.parse(body.since)).catch(refuseCandidate)
       const { newlyDenied, newlyAllowed, newlyCredentialed, replayed, skipped } = found
@@ -75,7 +76,7 @@ export const policyRoutes: readonly Route[] = [
     role: 'viewer',
     query: z.strictObject({ since, of }),
     response: suggestion,
-    problems: ['store-missing', 'store-lost'],
+    problems: ['store-missing', 'audit-elsewhere', 'store-lost'],
     async handle({ query }, ports) {
       const { yaml, asks } = await historyOf(ports).suggest(Date.parse(query.since), query.of)
       return { yaml, asks }
@@ -83,10 +84,11 @@ export const policyRoutes: readonly Route[] = [
   }),
 ]
 
-/** The past is in the store. */
-function historyOf({ history }: Pick<AdminPorts, 'history'>): PolicyHistory {
-  if (!history) throw new AdminProblem('store-missing')
-  return history
+/** The past is in the store. @throws AdminProblem `store-missing`, `audit-elsewhere` */
+function historyOf(ports: Pick<AdminPorts, 'history' | 'store' | 'isAuditStored'>): PolicyHistory {
+  auditOf(ports)
+  if (!ports.history) throw new AdminProblem('store-missing')
+  return ports.history
 }
 
 function refuseCandidate(error: unknown): never {

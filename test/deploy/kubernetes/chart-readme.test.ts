@@ -19,7 +19,7 @@ function commandsOf(page: string): readonly string[] {
 
 /** The same command without a cluster: what it would send is printed. */
 const OFFLINE: readonly (readonly [RegExp, string])[] = [
-  [/^kubectl (.*) create (.*)$/, 'kubectl $1 create $2 --dry-run=client --output yaml'],
+  [/^kubectl (.*)create (.*)$/, 'kubectl $1create $2 --dry-run=client --output yaml'],
   [/^kubectl apply -k /, 'kubectl kustomize '],
   [/ \| kubectl apply -f -$/, ''],
   [/^helm upgrade --install /, 'helm template '],
@@ -40,23 +40,21 @@ function run(command: string, cwd: string) {
   return spawnSync('sh', ['-ec', command], { cwd, encoding: 'utf8', env: { PATH: path, HOME: '/nonexistent' } })
 }
 
-/** The place where the pages are read: the chart with the files that they say to have. */
-function chartDirectory(): string {
+/** The place where the pages are read: a checkout with the files that they say to have. */
+function checkout(): string {
   const directory = mkdtempSync(join(tmpdir(), 'sallyport-chart-'))
-  cpSync(CHART, directory, { recursive: true })
+  cpSync(join(ROOT, 'deploy/kubernetes'), join(directory, 'deploy/kubernetes'), { recursive: true })
   writeFileSync(join(directory, 'gateway.yaml'), filesOfReadme().get('gateway.yaml') ?? '')
-  writeFileSync(join(directory, 'crm.secret'), 'the secret of the upstream')
+  for (const name of ['crm.secret', 'tls.crt', 'tls.key'])
+    writeFileSync(join(directory, name), 'what somebody gave out')
   return directory
 }
 
-const PAGES: readonly (readonly [string, () => string])[] = [
-  ['deploy/kubernetes/helm/sallyport/README.md', chartDirectory],
-  ['deploy/kubernetes/injection/README.md', () => ROOT],
-]
+const PAGES = ['deploy/kubernetes/helm/sallyport/README.md', 'deploy/kubernetes/injection/README.md']
 
 describe.skipIf(!hasKubernetesTools())('the commands', () => {
-  test.each(PAGES)('of %s make what an API server takes', (page, directoryOf) => {
-    const directory = directoryOf()
+  test.each(PAGES)('of %s make what an API server takes', (page) => {
+    const directory = checkout()
     const commands = commandsOf(page)
     expect(commands.length).toBeGreaterThan(2)
     for (const command of commands) {
@@ -74,7 +72,7 @@ describe.skipIf(!hasKubernetesTools())('the commands', () => {
   })
 
   test('every link of the pages leads somewhere', () => {
-    for (const [page] of PAGES) {
+    for (const page of PAGES) {
       const text = readFileSync(join(ROOT, page), 'utf8')
       const links = [...text.matchAll(/\]\(([^)#]+)\)/g)]
         .map(([, to = '']) => to)

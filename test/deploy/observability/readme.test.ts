@@ -1,7 +1,10 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { expect, test } from 'vitest'
+import { createInterface } from 'node:readline'
+import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { hasTool, pathOf } from '../../support/debian.ts'
 import { alerts, README, RULES } from './rules.ts'
@@ -25,10 +28,31 @@ test('its links lead somewhere', () => {
 
 test.skipIf(!hasTool('promtool'))('promtool takes the configuration of one machine, with the rules it names', () => {
   const file = 'deploy/observability/prometheus/prometheus.yml'
-  expect(readme).toContain(`prometheus --config.file=${file}\n`)
+  expect(readme).toContain(`prometheus --config.file=${file} `)
   const said = execFileSync(pathOf('promtool'), ['check', 'config', file], { cwd: root, encoding: 'utf8' })
   expect(said.match(/SUCCESS: \d+ rules found/g)).toHaveLength(RULES.length)
 })
+
+test.skipIf(!hasTool('prometheus'))(
+  'its command starts one for whoever has no more than a home',
+  { timeout: 30_000 },
+  async () => {
+    const home = mkdtempSync(join(tmpdir(), 'sallyport-prometheus-'))
+    const command = /^ *(prometheus --config.*)$/m.exec(readme)?.[1]?.replace(/:9091$/, ':0') ?? 'false'
+    const child = spawn('sh', ['-c', `exec ${command}`], { cwd: root, env: { ...process.env, HOME: home } })
+    onTestFinished(async () => {
+      if (child.exitCode === null && child.kill()) await once(child, 'exit')
+      rmSync(home, { recursive: true, force: true })
+    })
+    const isReady = async () => {
+      for await (const line of createInterface({ input: child.stderr }))
+        if (line.includes('ready to receive')) return true
+      return false
+    }
+    expect(await isReady()).toBe(true)
+    expect(readdirSync(home)).toEqual(['.sallyport-prometheus'])
+  },
+)
 
 test.skipIf(!hasTool('promtool'))('its command that checks the rules works as it is printed', () => {
   const line = /^ *promtool (.*)$/m.exec(readme)?.[1]?.split(' ') ?? []
