@@ -9,4 +9,7 @@ Everything else is read at the start alone (doors, \`store\`, \`audit\`, \`ca\`,
 are intercepted, because the authority names them; whether there are \`unix-peer\` or \`spiffe\` callers, because the doors ask
 for them; and connections that keep logins. Settings that change one of those, or that have a fault, or whose secrets cannot be
 opened, change nothing: the log has each place, \`sallyport_settings_stale\` is 1 until others have been taken in, and the audit has a
-change \`settings.reload\` with a code. Secrets and certificates need none of this: their files are watched.`
+change \`settings.reload\` with a code. Secrets and certificates need none of this: their files are watched.
+
+A caller is its name. Where somebody else takes over a name, end what its predecessor has consented to first: \`sallyport logout
+CONNECTION --caller NAME\`.`
