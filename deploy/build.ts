@@ -100,5 +100,5 @@ if (import.meta.main) {
   await bundle(directory)
   console.log(`${directory} has the bundle, which needs Node 26.10 or later and nothing else:
   ${join(directory, 'sallyport')} serve --config FILE
-  node --disable-sigusr1 ${join(directory, 'sallyport.mjs')} serve --config FILE`)
+  node --disable-sigusr1 --expose-gc ${join(directory, 'sallyport.mjs')} serve --config FILE`)
 }

@@ -4,7 +4,7 @@ import { callerName, iso, named } from './shapes.ts'
 
 const time = z.iso.datetime()
 
-export const loginStates = z
+const loginStates = z
   .enum(['needs-login', 'ok', 'expiring'])
   .meta({ description: '`expiring`: it ends soon by itself, and only another login helps' })
 

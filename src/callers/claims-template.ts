@@ -42,7 +42,7 @@ export function compileTemplate(template: string): NameTemplate {
 }
 
 /** Each segment is something: `a//b`, `a/../b` and `/a` read as other names somewhere. */
-export function isMadeName(name: string): boolean {
+function isMadeName(name: string): boolean {
   return NAME.test(name) && name.includes('/') && !/(?:^|\/)\.{0,2}(?:\/|$)/.test(name)
 }
 

@@ -1,9 +1,11 @@
 import type { Entry } from '../audit/entry.ts'
 
-/** One entry of the audit as a line for people; what is no entry comes back as it is. */
-export function readableLine(line: string): string {
+/** One entry of the audit as a line for people; what is no entry comes back as it is. Undefined: it is nothing to people. */
+export function readableLine(line: string): string | undefined {
   try {
     const { msg, ...entry }: Entry & { readonly msg: string } = JSON.parse(line) // as src/audit wrote it
+    // That the audit begins, and by which hash, is for whoever verifies it.
+    if (msg === 'start') return undefined
     return msg === 'ask' ? inWords(entry) : line
   } catch {
     return line

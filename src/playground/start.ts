@@ -94,7 +94,10 @@ function sidecar(): Program {
     args: [...(shebang.match(/--\S+/g) ?? []), 'src/cli.ts', 'serve', '--config', 'config/playground.yaml'],
     cwd: ROOT,
     isHeard: true,
-    onLine: (line) => process.stdout.write(`${readableLine(line)}\n`),
+    onLine: (line) => {
+      const shown = readableLine(line)
+      if (shown !== undefined) process.stdout.write(`${shown}\n`)
+    },
   }
 }
 
