@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { SettingsError } from '../../settings/fault.ts'
 import { loadSettings } from '../../settings/load.ts'
 import { type ListenAddress, parseListen } from '../../wire/listen.ts'
 import { codeOf } from '../../wire/opening.ts'
@@ -30,7 +31,9 @@ export async function findDoor({ config, admin, tokenFile }: DoorOptions): Promi
 }
 
 async function doorOf(config: string): Promise<Pick<OperatorDoor, 'said' | 'place'>> {
-  const { settings, file } = await loadSettings(config)
+  const { settings, file } = await loadSettings(config).catch((error: unknown): never => {
+    throw error instanceof SettingsError ? new SettingsError([...error.lines, STILL_THERE]) : error
+  })
   const listen = settings.admin?.listen
   if (listen === undefined)
     throw new Error(`add "admin: { listen: unix:admin.sock }" to ${config}: nobody listens to operators`)
@@ -42,6 +45,9 @@ async function doorOf(config: string): Promise<Pick<OperatorDoor, 'said' | 'plac
   const absolute = place.kind === 'unix' ? { ...place, path: resolve(dirname(file), place.path) } : place
   return { said: absolute.kind === 'unix' ? `unix:${absolute.path}` : listen, place: absolute }
 }
+
+const STILL_THERE =
+  'a sidecar that runs may still serve what the file said before: ask it by --admin unix:PATH or http://127.0.0.1:PORT'
 
 function placeOf(text: string): ListenAddress {
   const place = parseListen(text)
