@@ -1,3 +1,5 @@
+import { openLibc } from './libc.ts'
+
 /** A datagram socket that somebody reads who started us. */
 export interface NotifySocket {
   /** Whether the kernel took it. Does not wait, and does not throw. */
@@ -20,7 +22,7 @@ const MAX_PATH_BYTES = 107
  */
 export function openNotifySocket(address: string): NotifySocket {
   const to = encode(address)
-  const libc = openLibc()
+  const libc = openLibc(SIGNATURES, (need, cause) => new Error(`it needs ${need}`, { cause }))
   proveOnOwnPair(libc)
   const fd: unknown = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
   if (typeof fd !== 'number' || fd < 0) throw new Error('socket(2) refuses a Unix datagram socket')
@@ -38,19 +40,15 @@ function encode(address: string): Buffer {
   return Buffer.concat([family, path, Buffer.alloc(isAbstract ? 0 : 1)])
 }
 
-type Libc = ReturnType<typeof openLibc>
+type Libc = ReturnType<typeof openLibc<typeof SIGNATURES>>
 
-function openLibc() {
-  const ffi = process.getBuiltinModule('node:ffi')
-  if (!ffi || process.platform !== 'linux') throw new Error('it needs Linux, and a Node with node:ffi')
-  return ffi.dlopen(null, {
-    socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
-    socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
-    sendto: { return: 'int64', arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'] },
-    recv: { return: 'int64', arguments: ['int32', 'pointer', 'uint64', 'int32'] },
-    close: { return: 'int32', arguments: ['int32'] },
-  }).functions
-}
+const SIGNATURES = {
+  socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
+  socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
+  sendto: { return: 'int64', arguments: ['int32', 'pointer', 'uint64', 'int32', 'pointer', 'uint32'] },
+  recv: { return: 'int64', arguments: ['int32', 'pointer', 'uint64', 'int32'] },
+  close: { return: 'int32', arguments: ['int32'] },
+} as const
 
 interface Message {
   readonly fd: number

@@ -1,3 +1,4 @@
+import { openLibc } from './libc.ts'
 import type { ListenAddress } from './listen.ts'
 
 /** What the kernel says of a socket. */
@@ -32,28 +33,20 @@ const ADDRESS_BYTES = 128
  * @throws Error in words when this Node or this platform cannot do it
  */
 export function openSocketFacts(): SocketFacts {
-  const libc = openLibc()
+  const libc = openLibc(SIGNATURES, unable)
   proveOnOwnPair(libc)
   return { read: (fd) => readFacts(libc, fd) }
 }
 
-type Libc = ReturnType<typeof openLibc>
+type Libc = ReturnType<typeof openLibc<typeof SIGNATURES>>
 
-function openLibc() {
-  const ffi = process.getBuiltinModule('node:ffi')
-  if (!ffi || process.platform !== 'linux') throw unable('Linux, and a Node with node:ffi')
-  try {
-    return ffi.dlopen(null, {
-      getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer', 'pointer'] },
-      getsockname: { return: 'int32', arguments: ['int32', 'pointer', 'pointer'] },
-      socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
-      fcntl: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
-      close: { return: 'int32', arguments: ['int32'] },
-    }).functions
-  } catch (cause) {
-    throw unable('node:ffi; under --permission start Node with --allow-ffi', cause)
-  }
-}
+const SIGNATURES = {
+  getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer', 'pointer'] },
+  getsockname: { return: 'int32', arguments: ['int32', 'pointer', 'pointer'] },
+  socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'pointer'] },
+  fcntl: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
+  close: { return: 'int32', arguments: ['int32'] },
+} as const
 
 function readFacts(libc: Libc, fd: number): SocketFact | undefined {
   const type = option(libc, fd, SO_TYPE)

@@ -23,15 +23,9 @@ beforeEach(async () => {
   onTestFinished(() => collector.close())
 })
 
-class Known extends References {
-  override file(): string {
-    return authority.certPem
-  }
-}
-
 /** A sink for the collector of the test, over TLS that is verified. */
 function open(changes: Readonly<Record<string, unknown>> = {}) {
-  const told = makeSinkTools({ references: new Known(API_KEY) })
+  const told = makeSinkTools({ references: new References(API_KEY, authority.certPem) })
   const settings = otlpSettings.parse({
     kind: 'otlp',
     endpoint: `https://collector.test:${collector.port}/v1/logs`,

@@ -25,12 +25,6 @@ beforeEach(async () => {
   onTestFinished(() => collector.close())
 })
 
-class Known extends References {
-  override file(): string {
-    return authority.certPem
-  }
-}
-
 function settingsWith(changes: Readonly<Record<string, unknown>> = {}) {
   return tracesSettings.parse({
     endpoint: `https://collector.test:${collector.port}/v1/traces`,
@@ -49,7 +43,7 @@ function open(changes: Readonly<Record<string, unknown>> = {}) {
   const dropped: Record<string, number> = {}
   const opened = openTracing(settings, {
     clock: systemClock,
-    references: new Known(API_KEY),
+    references: new References(API_KEY, authority.certPem),
     dialer: createDialer({ resolver: createResolver({ hosts: { 'collector.test': ['127.0.0.1'] } }) }),
     instance: 'host-1',
     version: '1.2.3',
@@ -148,7 +142,7 @@ test.each([
 ])('a collector that says Retry-After: %s is obeyed, for an hour at most', async (value, retryAfterMs) => {
   collector.answer(() => ({ status: 429, headers: { 'retry-after': value } }))
   const resolver = createResolver({ hosts: { 'collector.test': ['127.0.0.1'] } })
-  const tools = { references: new Known(API_KEY), dialer: createDialer({ resolver }) }
+  const tools = { references: new References(API_KEY, authority.certPem), dialer: createDialer({ resolver }) }
   const sending = openTraceCollector(settingsWith(), tools)
   onTestFinished(() => sending.close())
   await expect(sending.send('{}', 1)).rejects.toMatchObject({ name: 'SendError', retryAfterMs })
