@@ -239,7 +239,8 @@ describe.skipIf(!canMakeNetworks())('a transparent door', () => {
       const found = (await site.sallyport.audit(0)).filter(({ time }) => String(time) >= began)
       return found.length >= 2 ? found : undefined
     }, 'entries of the request and of its connection')
-    expect(entries.map(({ method }) => method).toSorted()).toEqual(['CONNECT', 'GET'])
+    expect(new Set(entries.map(({ method }) => method))).toEqual(new Set(['CONNECT', 'GET']))
+    expect(entries).toHaveLength(2)
   })
 
   test('the rules of the reference do as it says', async () => {
