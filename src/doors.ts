@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import type { CertificateAuthority } from './ca/authority.ts'
-import type { Gate } from './gate/snapshot.ts'
+import type { Gate } from './gate/gate.ts'
 import type { Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'

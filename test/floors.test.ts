@@ -80,6 +80,25 @@ test('imports go down, never up, never sideways', () => {
   expect(wrong).toEqual([])
 })
 
+test('no files import each other in a circle, for their types neither', () => {
+  const needs = Map.groupBy(
+    imports.filter(({ from }) => from.startsWith('.')),
+    ({ file }) => file,
+  )
+  const ended = new Set<string>()
+  const circleFrom = (file: string, way: readonly string[]): readonly string[] => {
+    if (way.includes(file)) return [...way.slice(way.indexOf(file)), file]
+    if (ended.has(file)) return []
+    for (const { from } of needs.get(file) ?? []) {
+      const circle = circleFrom(normalize(join(dirname(file), from)), [...way, file])
+      if (circle.length > 0) return circle
+    }
+    ended.add(file)
+    return []
+  }
+  expect(files.map((file) => circleFrom(file, [])).filter((circle) => circle.length > 0)).toEqual([])
+})
+
 test('each npm package is imported in its own rooms alone', () => {
   const packages = imports.filter(({ from }) => !from.startsWith('.') && !from.startsWith('node:'))
   const wrong = packages.filter(({ file, from }) => {

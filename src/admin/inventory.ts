@@ -1,4 +1,4 @@
-import { type Facts, type GrantFacts, type Holding, inventoryOf, type SecretHolding } from '../audit/inventory.ts'
+import { type GrantFacts, type Holding, inventoryOf, type SecretHolding } from '../audit/inventory.ts'
 import { z } from '../forms/zod.ts'
 import type { Usage } from '../store/audit-rows.ts'
 import { allGrants, grant, grantView } from './grant-view.ts'
@@ -42,9 +42,6 @@ export const inventory = named(
     secrets: z.array(secret),
   }),
 )
-
-/** What is known of connections and of their secrets. */
-export type InventoryFacts = Pick<Facts, 'connections' | 'secrets'>
 
 interface Period {
   /** Of the audit since then. */

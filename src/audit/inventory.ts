@@ -41,6 +41,9 @@ export interface Facts {
   readonly oldAfterMs: number
 }
 
+/** What is known of connections and of their secrets. */
+export type InventoryFacts = Pick<Facts, 'connections' | 'secrets'>
+
 /** One grant: who holds what, and whether anybody uses it. */
 export interface Holding extends GrantFacts {
   /** `checkout`, or `group:west-sales`. */

@@ -2,12 +2,9 @@ import type { KeyObject } from 'node:crypto'
 import type { AuditHead } from '../core/audit-line.ts'
 import { NO_HASH } from './chain.ts'
 import type { ReadLine } from './read-line.ts'
-import type { AuditFault } from './verify.ts'
+import type { Found } from './verify-fault.ts'
 import { readGap, readStart } from './verify-read.ts'
 import { RunLedger } from './verify-run.ts'
-
-/** A fault as it is found; without `line` it is the one being read. */
-export type Found = Pick<AuditFault, 'code' | 'message'> & Partial<AuditFault>
 
 interface Options {
   readonly instance: string

@@ -3,7 +3,7 @@ import type { AuditHead } from '../core/audit-line.ts'
 import { isSignedBy } from './checkpoint.ts'
 import type { ReadLine } from './read-line.ts'
 import type { Gap } from './record.ts'
-import type { Found } from './verify-instance.ts'
+import type { Found } from './verify-fault.ts'
 import { readCheckpoint, readStart } from './verify-read.ts'
 
 interface Options {

@@ -2,39 +2,14 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { AuditHead } from '../core/audit-line.ts'
 import { thumbprintOf } from './checkpoint.ts'
 import { isUnaltered, readLine } from './read-line.ts'
-import { type AuditBeginning, type Found, InstanceLedger } from './verify-instance.ts'
-
-/** What can be wrong with an audit. Stable names for programs. */
-export type AuditFaultCode =
-  | 'malformed'
-  | 'altered'
-  | 'missing'
-  | 'duplicated'
-  | 'reordered'
-  | 'tail-missing'
-  | 'run-missing'
-  | 'unlinked'
-  | 'checkpoint-forged'
-  | 'unsigned'
+import type { AuditFault, AuditFaultCode, Found } from './verify-fault.ts'
+import { type AuditBeginning, InstanceLedger } from './verify-instance.ts'
 
 /**
  * What a part of an audit shows that nobody touched: lines that were not chosen, in the order of time. An audit that lines
  * were taken out of shows the same.
  */
 const OF_A_PART: ReadonlySet<AuditFaultCode> = new Set(['missing', 'reordered', 'tail-missing', 'run-missing'])
-
-/** One thing that is wrong, and where. */
-export interface AuditFault {
-  readonly code: AuditFaultCode
-  /** In words. */
-  readonly message: string
-  /** From 1, over all that was read; where it shows. */
-  readonly line: number
-  readonly instance: string | undefined
-  readonly run: string | undefined
-  /** Of the entry it is about, or the first of them. */
-  readonly seq: number | undefined
-}
 
 /** What came of verifying. */
 export interface Verification {

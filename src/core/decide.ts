@@ -1,57 +1,11 @@
 import type { Caller, Target } from './ask.ts'
 import { ceilingText, isBelowCeiling } from './ceiling.ts'
-import { type Grant, type GrantTable, grantsFor, hasEnded } from './grants.ts'
+import { type Grant, grantsFor, hasEnded } from './grants.ts'
 import { parseName } from './host.ts'
-import type { HostTable } from './host-table.ts'
 import { hasOneReading, isBelow } from './path.ts'
-import type { ProblemCode } from './problem.ts'
+import type { Place, Policy, Question } from './policy.ts'
+import { type Refusal, refuse } from './refusal.ts'
 import { type Waiver, waiverOf } from './waiver.ts'
-
-/** What the decision knows of a connection. `home`: the host that a reverse door dials, its first exact one. */
-export interface Place {
-  readonly name: string
-  readonly home: string | undefined
-  readonly port: number
-  readonly basePath: string
-  /** The upstream speaks plain HTTP. */
-  readonly isPlaintext: boolean
-  /** What CONNECT opens; `unsaid`: nobody has chosen, and nothing can be intercepted. */
-  readonly connect: 'intercept' | 'tunnel' | 'refuse' | 'unsaid'
-}
-
-/** All that a decision depends on, frozen; a reload makes a new one. */
-export interface Policy {
-  /** Gate 1: the pattern that lets a host be reached at all. */
-  readonly allowlist: HostTable<string>
-  readonly places: HostTable<Place>
-  readonly placesByName: ReadonlyMap<string, Place>
-  /** Gate 2: who may use which connection. */
-  readonly grants: GrantTable
-  /** Connections that an operator has switched off, for everybody. */
-  readonly disabled: ReadonlySet<string>
-  /** `report`: what the allowlist would refuse goes out without a credential, and is recorded. Enforced without it. */
-  readonly allowlistMode?: 'enforce' | 'report' | undefined
-  /** What operators have changed has not been known for too long: nothing goes out, or what they took back might. */
-  readonly isLost?: boolean | undefined
-}
-
-export interface Question {
-  readonly caller: Caller
-  readonly target: Target
-  readonly method: string
-  readonly path: string
-  /** ms since the epoch */
-  readonly at: number
-}
-
-/** No, with a stable code for programs and a reason in words for people. */
-export interface Refusal {
-  readonly permitted: false
-  readonly code: ProblemCode
-  readonly reason: string
-  readonly connection?: string
-  readonly grant?: string
-}
 
 interface Terms {
   readonly caller: Caller
@@ -275,13 +229,4 @@ function permit(question: Question, route: Route, { grant, rule, wouldRefuse }: 
     until: grant.until,
     wouldRefuse,
   })
-}
-
-/** A refusal, with what is known of where it came from. */
-export function refuse(
-  code: ProblemCode,
-  reason: string,
-  where: { connection?: string; grant?: string } = {},
-): Refusal {
-  return { permitted: false, code, reason, ...where }
 }

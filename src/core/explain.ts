@@ -1,6 +1,8 @@
 import type { Caller } from './ask.ts'
-import { decide, type Permit, type Policy, type Refusal, refuse } from './decide.ts'
+import { decide, type Permit } from './decide.ts'
 import { decidePassage, type Passage } from './passage.ts'
+import type { Policy } from './policy.ts'
+import { type Refusal, refuse } from './refusal.ts'
 import type { Waiver } from './waiver.ts'
 
 /** A URL that a caller would like to ask for, through a forward door. */

@@ -1,18 +1,9 @@
 import type { Caller } from './ask.ts'
 import { isTunnelBelowCeiling } from './ceiling.ts'
-import {
-  beyondScope,
-  disabledOf,
-  expired,
-  LOST,
-  type Place,
-  type Policy,
-  placeOf,
-  type Refusal,
-  refuse,
-  ungranted,
-} from './decide.ts'
+import { beyondScope, disabledOf, expired, LOST, placeOf, ungranted } from './decide.ts'
 import { type Grant, grantsFor, hasEnded } from './grants.ts'
+import type { Place, Policy } from './policy.ts'
+import { type Refusal, refuse } from './refusal.ts'
 import { isWaived, waivedReason } from './waiver.ts'
 
 /** Where a caller wants a tunnel to. */

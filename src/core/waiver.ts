@@ -1,6 +1,7 @@
 import type { Caller } from './ask.ts'
-import type { Policy, Question, Refusal } from './decide.ts'
+import type { Policy, Question } from './policy.ts'
 import type { ProblemCode } from './problem.ts'
+import type { Refusal } from './refusal.ts'
 
 /**
  * A no that report mode does not enforce: the request goes out as it came, and the record says what would have been. It is

@@ -4,9 +4,8 @@ import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
 import { delayAfter } from './backoff.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
-import { isLasting, type Mint, type Minted } from './mint.ts'
+import { isLasting, type Mint, type MintEvent, type Minted } from './mint.ts'
 import { isReached, lifeOf, lifeOfSame, type TokenLife } from './token-life.ts'
-import type { MintEvent } from './tools.ts'
 
 const REJECTION_SPACING_MS = 10_000
 

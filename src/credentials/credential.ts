@@ -50,9 +50,6 @@ export interface SupplyState {
   readonly separate?: number
 }
 
-/** `expiring`: it ends soon by itself, and nothing but another login helps against that. */
-export type LoginState = 'needs-login' | 'ok' | 'expiring'
-
 /** Where the credential of one connection comes from, ready for use by any number of asks at once. */
 export interface Supply {
   /**

@@ -39,3 +39,15 @@ export type Mint = (purpose?: Purpose) => Promise<Minted>
 export function isLasting(problem: Problem): boolean {
   return problem.code !== 'credential-unavailable' && problem.retryAfter === undefined
 }
+
+/** How one mint went. `durationMs`: on the monotonic clock. */
+export type MintEvent =
+  | {
+      readonly outcome: 'ok'
+      readonly durationMs: number
+      readonly version: string
+      readonly secret: Secret
+      /** What an operator should know although it went well. Our own words. */
+      readonly warnings: readonly string[]
+    }
+  | { readonly outcome: 'failed'; readonly durationMs: number; readonly problem: Problem }

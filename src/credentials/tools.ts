@@ -1,7 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
-import type { Secret } from '../core/secret.ts'
 import type { Kind } from '../forms/kind.ts'
 import type { z } from '../forms/zod.ts'
 import type { EndpointSettings } from '../oauth/endpoint-settings.ts'
@@ -11,19 +9,7 @@ import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
 import type { Logins } from './login/logins.ts'
-import type { Minted } from './mint.ts'
-
-/** How one mint went. `durationMs`: on the monotonic clock. */
-export type MintEvent =
-  | {
-      readonly outcome: 'ok'
-      readonly durationMs: number
-      readonly version: string
-      readonly secret: Secret
-      /** What an operator should know although it went well. Our own words. */
-      readonly warnings: readonly string[]
-    }
-  | { readonly outcome: 'failed'; readonly durationMs: number; readonly problem: Problem }
+import type { MintEvent, Minted } from './mint.ts'
 
 /** A request of our own to the upstream of a connection. */
 export interface Errand {

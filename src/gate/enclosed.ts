@@ -7,7 +7,7 @@ import { wholeBody } from '../relay/whole-body.ts'
 import type { Fault } from '../wire/framing.ts'
 import { identify, type Where } from './admit.ts'
 import { type Asking, pass, type RefusingAnswer, recorded } from './exchange.ts'
-import type { Gate } from './snapshot.ts'
+import type { Gate } from './gate.ts'
 import { Trace } from './trace.ts'
 
 /** What a body says is asked for; the rest is that of the request that brought it. */

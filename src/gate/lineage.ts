@@ -1,7 +1,8 @@
 import type { CredentialUsed } from '../audit/entry.ts'
 import type { LongLived } from '../core/secret.ts'
 import type { Credential } from '../credentials/credential.ts'
-import type { Connection, Gate } from './snapshot.ts'
+import type { Gate } from './gate.ts'
+import type { Connection } from './snapshot.ts'
 
 /** One token serves thousands of asks, and its fingerprint is the same for all of them. */
 const known = new WeakMap<Credential['secret'], CredentialUsed>()

@@ -2,7 +2,7 @@ import type { Evidence } from '../core/ask.ts'
 import type { Problem } from '../core/problem.ts'
 import { identify } from './admit.ts'
 import { type RefusingAnswer, recorded } from './exchange.ts'
-import type { Gate } from './snapshot.ts'
+import type { Gate } from './gate.ts'
 import { type Asked, Trace } from './trace.ts'
 
 type Refusing = Pick<RefusingAnswer, 'refuse'>

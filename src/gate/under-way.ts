@@ -1,6 +1,6 @@
 import type { Caller } from '../core/ask.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Refusal } from '../core/decide.ts'
+import type { Refusal } from '../core/refusal.ts'
 import { steadyTime } from '../core/steady-time.ts'
 import { Bag } from './bag.ts'
 import { Ends } from './ends.ts'

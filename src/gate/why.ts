@@ -1,6 +1,6 @@
 import type { Caller } from '../core/ask.ts'
-import type { Policy } from '../core/decide.ts'
 import { explain } from '../core/explain.ts'
+import type { Policy } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
 import { problems } from '../core/problems.ts'
 import { parseAbsoluteForm } from '../wire/authority.ts'

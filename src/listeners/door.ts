@@ -1,7 +1,7 @@
 import type { CertificateAuthority } from '../ca/authority.ts'
 import type { Ask, Evidence, Fields } from '../core/ask.ts'
 import type { Unfold } from '../gate/enclosed.ts'
-import type { Gate } from '../gate/snapshot.ts'
+import type { Gate } from '../gate/gate.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Crowd } from '../wire/crowd.ts'

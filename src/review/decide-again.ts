@@ -1,6 +1,8 @@
-import { decide, type Permit, type Policy, type Refusal } from '../core/decide.ts'
+import { decide, type Permit } from '../core/decide.ts'
 import { decidePassage, type Passage } from '../core/passage.ts'
+import type { Policy } from '../core/policy.ts'
 import type { ProblemCode } from '../core/problem.ts'
+import type { Refusal } from '../core/refusal.ts'
 import type { Waiver } from '../core/waiver.ts'
 import { type CeilingOf, passageQuestionOf, questionOf, type Recorded } from './recorded.ts'
 

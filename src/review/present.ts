@@ -1,6 +1,7 @@
-import type { Policy, Refusal } from '../core/decide.ts'
 import { type Grant, grantsFor } from '../core/grants.ts'
 import { HostTable } from '../core/host-table.ts'
+import type { Policy } from '../core/policy.ts'
+import type { Refusal } from '../core/refusal.ts'
 import { type Candidate, type Decision, decideAgain } from './decide-again.ts'
 import { isReverse, type Recorded } from './recorded.ts'
 

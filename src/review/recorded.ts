@@ -1,8 +1,8 @@
 import type { Entry } from '../audit/entry.ts'
 import type { Caller, Target } from '../core/ask.ts'
 import type { Ceiling } from '../core/ceiling.ts'
-import type { Question } from '../core/decide.ts'
 import type { PassageQuestion } from '../core/passage.ts'
+import type { Question } from '../core/policy.ts'
 
 /** One ask as the audit tells of it. Entries carry no query, so nothing here is about it. */
 export type Recorded = Pick<Entry, 'time' | 'id' | 'door' | 'method' | 'decision'> &

@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path'
 import type { CaPlace } from '../ca/directory.ts'
-import type { Place, Policy } from '../core/decide.ts'
 import { type Grant, type Holder, indexGrants } from '../core/grants.ts'
 import { HostTable } from '../core/host-table.ts'
+import type { Place, Policy } from '../core/policy.ts'
 import { type CompiledRule, compileAnyOf, compileRule } from '../core/rule.ts'
 import type { ConnectionSettings, Settings } from './schema.ts'
 

@@ -3,13 +3,13 @@ import { Feed } from './feed.ts'
 import { whenFree } from './guarded.ts'
 import { Ledger } from './ledger.ts'
 import { migrate } from './migrate.ts'
-import type { StoreTools } from './open.ts'
 import { buildDatabase, type StoreSettings } from './registry.ts'
 import { type SealKey, sealKeyOf } from './seal.ts'
 import { SqlLogins } from './sealed-logins.ts'
 import { type SealKeys, SqlSecrets } from './sealed-secrets.ts'
 import { SqlStore } from './sql-store.ts'
 import { type Store, StoreError } from './store.ts'
+import type { StoreTools } from './tools.ts'
 
 /** Does what `openStore` says. */
 export async function openSqlStore(settings: StoreSettings, tools: StoreTools): Promise<Store> {

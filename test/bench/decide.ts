@@ -1,4 +1,5 @@
-import { decide, type Permit, type Refusal } from '../../src/core/decide.ts'
+import { decide, type Permit } from '../../src/core/decide.ts'
+import type { Refusal } from '../../src/core/refusal.ts'
 import type { Waiver } from '../../src/core/waiver.ts'
 import { compilePolicy } from '../../src/settings/policy.ts'
 import { type Settings, settingsSchema } from '../../src/settings/schema.ts'

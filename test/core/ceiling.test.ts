@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { type Allowance, type Ceiling, ceilingText } from '../../src/core/ceiling.ts'
-import { decide, type Place, type Policy } from '../../src/core/decide.ts'
+import { decide } from '../../src/core/decide.ts'
 import { indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { decidePassage } from '../../src/core/passage.ts'
+import type { Place, Policy } from '../../src/core/policy.ts'
 import { compileRule, type Rule } from '../../src/core/rule.ts'
 
 const crm: Place = { name: 'crm', home: 'crm.test', port: 443, basePath: '', isPlaintext: false, connect: 'intercept' }

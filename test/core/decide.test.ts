@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { decide, isPermit, type Permit, type Place, type Policy, type Question } from '../../src/core/decide.ts'
+import { decide, isPermit, type Permit } from '../../src/core/decide.ts'
 import { type Grant, indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
+import type { Place, Policy, Question } from '../../src/core/policy.ts'
 import { compileRule } from '../../src/core/rule.ts'
 
 const UNTIL = Date.UTC(2027, 5, 30)

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Place, Policy } from '../../src/core/decide.ts'
 import { explain, type Wish } from '../../src/core/explain.ts'
 import { indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
+import type { Place, Policy } from '../../src/core/policy.ts'
 import { compileRule } from '../../src/core/rule.ts'
 
 const caller = { name: 'app', method: 'api-key' }

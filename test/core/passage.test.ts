@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Place, Policy } from '../../src/core/decide.ts'
 import { type Grant, indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { decidePassage, type Passage } from '../../src/core/passage.ts'
+import type { Place, Policy } from '../../src/core/policy.ts'
 import { compileRule } from '../../src/core/rule.ts'
 
 const UNTIL = Date.UTC(2027, 5, 30)

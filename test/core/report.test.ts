@@ -1,9 +1,10 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decide, isPermit, type Place, type Policy } from '../../src/core/decide.ts'
+import { decide, isPermit } from '../../src/core/decide.ts'
 import { type Grant, indexGrants } from '../../src/core/grants.ts'
 import { HostTable } from '../../src/core/host-table.ts'
 import { decidePassage } from '../../src/core/passage.ts'
+import type { Place, Policy } from '../../src/core/policy.ts'
 import { compileRule } from '../../src/core/rule.ts'
 
 const UNTIL = Date.UTC(2027, 5, 30)

@@ -1,6 +1,6 @@
 import { MintedSupply } from '../../src/credentials/cache.ts'
 import type { Credential } from '../../src/credentials/credential.ts'
-import type { MintEvent } from '../../src/credentials/tools.ts'
+import type { MintEvent } from '../../src/credentials/mint.ts'
 import { HandClock } from './hand-clock.ts'
 import { HandMint, passing } from './hand-mint.ts'
 

@@ -1,5 +1,6 @@
 import { Secret } from '../../src/core/secret.ts'
-import type { MintEvent, Neighbour, SourceTools } from '../../src/credentials/tools.ts'
+import type { MintEvent } from '../../src/credentials/mint.ts'
+import type { Neighbour, SourceTools } from '../../src/credentials/tools.ts'
 import { FileReference, toBlockList } from '../../src/forms/network.ts'
 import { exchange } from '../../src/oauth/exchange.ts'
 import { SecretReference } from '../../src/secrets/reference.ts'

@@ -1,6 +1,8 @@
 import type { StoredLogin } from '../../core/holdings.ts'
 import type { LoginPlace } from '../../core/login.ts'
-import type { LoginState } from '../credential.ts'
+
+/** `expiring`: it ends soon by itself, and nothing but another login helps against that. */
+export type LoginState = 'needs-login' | 'ok' | 'expiring'
 
 /** Where people log in for a connection. What is thrown is in words for them: no text of an issuer, and no secret. */
 export interface LoginDesk {
