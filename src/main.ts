@@ -44,11 +44,13 @@ export interface House {
   readonly health: string | undefined
   /** The authority of intercepted hosts, where there is one. */
   readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
+  /** Of the settings that it was opened with. */
+  readonly settingsDigest: string
   readonly log: Logger
   /** What operators have added, whole; what would be refused from now on is cut. */
   revise(additions: Additions): void
   /** Reads the settings again; see `Reloading`. Does not reject. */
-  reload(occasion: Occasion, text?: string): Promise<void>
+  reload(occasion: Occasion): Promise<void>
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -149,9 +151,10 @@ async function furnish(site: Furnishing): Promise<House> {
     admin,
     health,
     ca: authority,
+    settingsDigest: loaded.digest,
     log,
     revise: live.revise,
-    reload: (why, text) => reloading.reload(why, text),
+    reload: (occasion) => reloading.reload(occasion),
     close,
   }
 }

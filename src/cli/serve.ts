@@ -40,8 +40,8 @@ function giveBack(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
-function readyLine({ listeners, admin, health }: House): string {
-  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', listeners, admin, health })}\n`
+function readyLine({ listeners, admin, health, settingsDigest }: House): string {
+  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', settingsDigest, listeners, admin, health })}\n`
   return `ready: ${inWords({ listeners, admin, health })}\n`
 }
 
@@ -54,8 +54,7 @@ function inWords({ listeners, admin, health }: Pick<House, 'listeners' | 'admin'
 async function reloadWhenChanged(file: string, house: House): Promise<void> {
   const onFault = (fault: string) => house.log.error({ file, error: fault }, 'the settings file cannot be read again')
   const text = await openText(file, { faultOfText: () => undefined, onFault, maxMebibytes: 4 })
-  // What was found twice the same, and not what somebody may be writing there by now.
-  text.onChange(() => void house.reload('file', text.current()))
+  text.onChange(() => void house.reload('file'))
 }
 
 /** A first signal to stop drains; a second one does not wait. */
