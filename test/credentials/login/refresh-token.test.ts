@@ -131,6 +131,22 @@ describe('the refresh token', () => {
     expect([await next, await textOf(built)]).toEqual(['at-2', 'at-2'])
   })
 
+  test('that could not be kept is had by whoever is the next to refresh there: settings may have been read again', async () => {
+    const [built, after] = [build(), build({ timeoutMs: 9_000 })]
+    const file = new DatabaseSync(join(directory, 'store/logins.db'))
+    issuer.answer(() => {
+      file.exec('begin immediate')
+      return rotating()
+    })
+    expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: another process is writing/)
+    file.exec('rollback')
+    file.close()
+    expect(await textOf(after)).toBe('at-1')
+    built.clock.advance(1_000)
+    expect(await textOf(built)).toBe('at-1')
+    expect(shown()).toEqual([FIRST])
+  })
+
   test('is what the store has after a restart, and so is a token that is young', async () => {
     await textOf(build())
     const again = build({ on: other })
