@@ -66,6 +66,25 @@ test.each([0, 1, 2, 3, 4, 5, 6])(
   },
 )
 
+test('a file that is still being written is not taken in by halves, though each half were right in itself', async () => {
+  const whole = { ...DOOR, allowlist: ['a.test', 'b.test', 'c.test'] }
+  const seen: unknown[] = []
+  const reloading = await reloadingOf(whole, ({ after }) => seen.push(after))
+  const { file, digest } = reloading.current.loaded
+  const text = readFileSync(file, 'utf8')
+  let written = 0
+  // Nearer to each other than two looks are apart.
+  const writer = setInterval(() => {
+    written += 1
+    writeFileSync(file, written < 3 ? JSON.stringify({ ...DOOR, allowlist: whole.allowlist.slice(0, written) }) : text)
+    if (written === 3) clearInterval(writer)
+  }, 15)
+  onTestFinished(() => clearInterval(writer))
+  await reloading.reload('signal')
+  expect(seen).toMatchObject([{ digest }])
+  expect(reloading.current.loaded.settings.allowlist).toEqual(whole.allowlist)
+})
+
 describe.skipIf(!hasTool('postgresql'))('with a store in PostgreSQL', () => {
   test('a reload that waits for a secret of a store that is cut off keeps nothing from closing', {
     timeout: 60_000,

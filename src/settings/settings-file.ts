@@ -1,8 +1,8 @@
 import { constants, createReadStream } from 'node:fs'
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
-import { stampOf } from '../secrets/secret-file.ts'
-import type { Look } from '../secrets/watch.ts'
+import { stampAt, stampOf } from '../secrets/secret-file.ts'
+import { type Look, Watch } from '../secrets/watch.ts'
 import { SettingsError } from './fault.ts'
 
 const MAX_BYTES = 4 * 1024 * 1024
@@ -12,6 +12,8 @@ const EVERYBODY_WRITES = 0o002
 const STEADY_MS = 200
 /** One second in all. */
 const MAX_LOOKS = 6
+
+const GONE = 'gone'
 
 const USE = 'use the path of a settings file'
 
@@ -45,6 +47,27 @@ export async function steadyBytesOf(file: string): Promise<Buffer> {
     before = look
   }
   throw refused(file, 'is written all the time: write another file, move that into its place, and ask again')
+}
+
+/** What a file was before it was read: whoever watches it from there on misses nothing. */
+export async function stampOfSettings(file: string): Promise<string> {
+  return (await stampAt(file)) ?? GONE
+}
+
+/**
+ * Calls `changed` whenever the file is not what it was at `since` any more, and has come to rest: also when it is gone, or is
+ * no file. Whoever is told has to look. Until the process ends.
+ * @throws SettingsError where it could never be read again
+ */
+export async function watchSettings(file: string, since: string, changed: () => void, pollMs?: number): Promise<void> {
+  valueOf(await lookAt(file), file)
+  const stamp = () => stampOfSettings(file)
+  const look = async () => {
+    const now = await stamp()
+    return { stamp: now, value: now }
+  }
+  const isSame = (one: string, other: string) => one === other
+  new Watch(since, { look, stamp, isSame, onFault: () => undefined }, pollMs).onChange(changed)
 }
 
 /** Where it is so, a warning: whoever may write to it says whom we trust, and it is not read again. */

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, mkdirSync, renameSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/settings/load.ts'
-import { steadyBytesOf } from '../../src/settings/settings-file.ts'
+import { stampOfSettings, steadyBytesOf, watchSettings } from '../../src/settings/settings-file.ts'
+import { eventually } from '../support/sallyport.ts'
 import { DOOR, refusalOf, settingsFile, temporaryFolder } from '../support/settings-file.ts'
 
 /** Writes once in a while, until it is told to stop, or as often as is said. Each time is nearer than two looks are apart. */
@@ -62,4 +63,44 @@ test('what everybody may write to is not read again, and said so at the start', 
   expect((await loadSettings(file)).warnings).toEqual([
     `${file}:1:1 is not read again as it is: everybody may write to it, chmod o-w`,
   ])
+})
+
+describe('a file that is watched', () => {
+  const POLL_MS = 10
+
+  async function watched(between: (file: string) => void = () => undefined) {
+    const file = await settingsFile(DOOR)
+    const since = await stampOfSettings(file)
+    between(file)
+    let times = 0
+    await watchSettings(file, since, () => (times += 1), POLL_MS)
+    return { file, told: (count: number) => eventually(() => times === count || undefined, `change ${count}`) }
+  }
+
+  test('tells of each change, and of what is there again as it was', async () => {
+    const { file, told } = await watched()
+    writeFileSync(file, 'broken: [')
+    await told(1)
+    renameSync(file, `${file}.aside`)
+    await told(2)
+    mkdirSync(file)
+    await told(3)
+    rmdirSync(file)
+    renameSync(`${file}.aside`, file)
+    await told(4)
+    chmodSync(file, 0o600)
+    await told(5)
+  })
+
+  test('tells of what has changed since before it was read', async () => {
+    const { told } = await watched((file) => writeFileSync(file, `${DOOR}# other\n`))
+    await told(1)
+  })
+
+  test('that could never be read again is refused at the start', async () => {
+    const pipe = join(await temporaryFolder(), 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const refusal = await refusalOf(watchSettings(pipe, await stampOfSettings(pipe), () => undefined))
+    expect(refusal).toEqual([`${pipe}:1:1 is no regular file: use the path of a settings file`])
+  })
 })
