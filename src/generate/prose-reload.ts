@@ -12,8 +12,8 @@ be intercepted and were not at the start, because the authority does not name th
 cannot be opened, change nothing: the log has each place, \`sallyport_settings_stale\` is 1 until others have been taken in, and the audit
 has a change \`settings.reload\` with a code. Secrets and certificates need none of this: their files are watched.
 
-The file is read when two looks in a row, a fifth of a second apart, have found the very same: half of a file that is being written may be
-right in itself. What does not come to rest within a second, is no regular file, or may be written by everybody, is refused. A pipe will do
+The file is read when two looks in a row, half a second apart, have found the very same: half of a file that is being written may be
+right in itself. Best is to write another file, and to move that into its place. What does not come to rest within a second, is no regular file, or may be written by everybody, is refused. A pipe will do
 for a start alone. To parse them takes a millisecond for each kilobyte, in which no request gets its turn.
 
 A caller is its name. Where somebody else takes over a name, end what its predecessor has consented to first: \`sallyport logout

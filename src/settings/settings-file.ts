@@ -8,10 +8,13 @@ import { SettingsError } from './fault.ts'
 const MAX_BYTES = 4 * 1024 * 1024
 const EVERYBODY_WRITES = 0o002
 
-/** Between two looks that have to find the same. Whoever writes a file in place, even over a network, pauses for less. */
-const STEADY_MS = 200
+/**
+ * Between two looks that have to find the same. Whoever writes a file in place, even over a network that loses a packet, pauses
+ * for less; with 200 ms, a script that slept for 150 between two commands had its first half taken in.
+ */
+const STEADY_MS = 500
 /** One second in all. */
-const MAX_LOOKS = 6
+const MAX_LOOKS = 3
 
 const GONE = 'gone'
 
@@ -34,8 +37,8 @@ export async function bytesOf(file: string): Promise<Buffer> {
 }
 
 /**
- * The same while it is served: what two looks in a row, a fifth of a second apart, have found the very same. Half of a file
- * that is being written may be right in itself, and say less. Nothing that is not a file is waited for.
+ * The same while it is served: what two looks in a row, half a second apart, have found the very same. Half of a file that
+ * is being written may be right in itself, and say less. Nothing that is not a file is waited for.
  * @throws SettingsError also where it has not come to rest within a second
  */
 export async function steadyBytesOf(file: string): Promise<Buffer> {
