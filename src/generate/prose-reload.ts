@@ -13,16 +13,16 @@ cannot be opened, change nothing: the log has each place, \`sallyport_settings_s
 has a change \`settings.reload\` with a code. Secrets and certificates need none of this: their files are watched.
 
 The file is read when two looks in a row, half a second apart, have found the very same: half of a file that is being written may be
-right in itself. Best is to write another file, and to move that into its place. What does not come to rest within a second, is no regular file, or may be written by everybody, is refused. A pipe will do
-for a start alone. To parse them takes a millisecond for each kilobyte, in which no request gets its turn.
+right in itself. Best is to write another file, and to move that into its place. What does not come to rest within a second, is no regular
+file, or may be written by everybody, is refused. A pipe will do for a start alone. To parse the file takes one to two milliseconds for
+each kilobyte, in which no request gets its turn.
 
 A caller is its name. Where somebody else takes over a name, end what its predecessor has consented to first: \`sallyport logout
 CONNECTION --caller NAME\`.
 
 ### Which settings are served
 
-One digest names them everywhere: the last line that \`sallyport check\` prints, \`settingsDigest\` in the line that says
-\`ready\`, in the log of a reload and in the first line of each run in the audit, \`digest\` of \`before\` and \`after\` in the change
+One digest names them everywhere: the last line that \`sallyport check\` prints, \`settingsDigest\` in the line that says \`ready\`, in the log of a reload and in the first line of each run in the audit, \`digest\` of \`before\` and \`after\` in the change
 \`settings.reload\`, and the label of \`sallyport_settings_info\`. So a pipeline can hold what is served against what was reviewed, and whoever
 looks at a metric finds who changed what.
 

@@ -145,7 +145,7 @@ describe('the refresh token', () => {
     built.clock.advance(1_000)
     expect(await textOf(built)).toBe('at-1')
     expect(shown()).toEqual([FIRST])
-  })
+  }, 20_000)
 
   test('is what the store has after a restart, and so is a token that is young', async () => {
     await textOf(build())
