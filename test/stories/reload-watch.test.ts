@@ -9,7 +9,9 @@ async function stale(running: Running): Promise<string | undefined> {
   return /^sallyport_settings_stale (\d)$/m.exec((await askAdmin(running, '/metrics')).text)?.[1]
 }
 
-test('with --watch a file that goes, or is no file any more, is told like one that is wrong, until it is back', async () => {
+test('with --watch a file that goes, or is no file any more, is told like one that is wrong, until it is back', {
+  timeout: 120_000,
+}, async () => {
   const directory = crmDirectory()
   onTestFinished(() => remove(directory))
   const running = await startSallyport(directory, crmSettings({ port: 443 }), { flags: ['--watch'] })

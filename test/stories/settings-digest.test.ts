@@ -5,6 +5,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { eventually, type Running, remove, runCli, startSallyport } from '../support/sallyport.ts'
 import { askAdmin, crmDirectory, crmSettings } from './crm.ts'
 
+/** Each starts several programs, one after the other. */
+const TIMEOUT = { timeout: 120_000 }
+
 async function started(settings: object) {
   const directory = crmDirectory()
   onTestFinished(() => remove(directory))
@@ -41,26 +44,32 @@ async function reloaded(running: Running, times: number): Promise<void> {
   )
 }
 
-test('check, the ready line, the log, the metric and the audit name settings by one digest: that of the file', async () => {
-  const { running, file } = await started(crmSettings({ port: 443 }))
-  const first = hash('sha256', readFileSync(file))
-  expect(await checked(file)).toBe(first)
-  expect(JSON.parse(/^\{"msg":"ready".*$/m.exec(running.output())?.[0] ?? '')).toMatchObject({ settingsDigest: first })
-  expect(linesOf(running)[0]).toMatchObject({ msg: 'start', settingsDigest: first })
-  expect(await shown(running)).toBe(first)
-  // With a byte order mark, a comment and an umlaut: of the bytes, as sha256sum has it.
-  writeFileSync(file, `\uFEFF# größer\n${readFileSync(file, 'utf8')}`)
-  const second = hash('sha256', readFileSync(file))
-  await reloaded(running, 1)
-  expect(isIn(linesOf(running), 'settings.reload')).toMatchObject([
-    { before: { digest: first }, after: { digest: second } },
-  ])
-  await eventually(async () => (await shown(running)) === second || undefined, 'the second digest')
-  expect(running.output()).toContain(`"settingsDigest":"${second}"`)
-  expect(await checked(file)).toBe(second)
-})
+test(
+  'check, the ready line, the log, the metric and the audit name settings by one digest: that of the file',
+  TIMEOUT,
+  async () => {
+    const { running, file } = await started(crmSettings({ port: 443 }))
+    const first = hash('sha256', readFileSync(file))
+    expect(await checked(file)).toBe(first)
+    expect(JSON.parse(/^\{"msg":"ready".*$/m.exec(running.output())?.[0] ?? '')).toMatchObject({
+      settingsDigest: first,
+    })
+    expect(linesOf(running)[0]).toMatchObject({ msg: 'start', settingsDigest: first })
+    expect(await shown(running)).toBe(first)
+    // With a byte order mark, a comment and an umlaut: of the bytes, as sha256sum has it.
+    writeFileSync(file, `\uFEFF# größer\n${readFileSync(file, 'utf8')}`)
+    const second = hash('sha256', readFileSync(file))
+    await reloaded(running, 1)
+    expect(isIn(linesOf(running), 'settings.reload')).toMatchObject([
+      { before: { digest: first }, after: { digest: second } },
+    ])
+    await eventually(async () => (await shown(running)) === second || undefined, 'the second digest')
+    expect(running.output()).toContain(`"settingsDigest":"${second}"`)
+    expect(await checked(file)).toBe(second)
+  },
+)
 
-test('where rules go by an API description, other operations in it are other settings', async () => {
+test('where rules go by an API description, other operations in it are other settings', TIMEOUT, async () => {
   const usual = crmSettings({ port: 443 })
   const rules = [{ openapi: { file: 'api.json' }, operations: ['list'] }]
   const settings = { ...usual, grants: [{ caller: 'checkout', connection: 'crm', rules }] }
