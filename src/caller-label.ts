@@ -7,6 +7,14 @@ const UNKNOWN = '(unknown)'
 /** Names of tokens and certificates, remembered with what they are called. */
 const MAX_REMEMBERED = 1000
 
+/** What callers are called in metrics. */
+export interface CallerLabels {
+  /** Of one that asks; undefined: it has proved nothing. */
+  of(name: string | undefined): string
+  /** Whether somebody may be called that now. */
+  has(label: string): boolean
+}
+
 /**
  * What a caller is called in metrics, so that no proof can add a series: its name where the settings or the store have it;
  * where a template has made the name of a claim, the caller of the settings that the template belongs to; `(others)` where it
@@ -15,7 +23,7 @@ const MAX_REMEMBERED = 1000
 export function callerLabels(
   declared: () => Readonly<Record<string, CallerSettings>>,
   stored: () => readonly StoredCaller[],
-): (name: string | undefined) => string {
+): CallerLabels {
   // Not asked for before the first ask: there may be no house yet.
   let callers: ReturnType<typeof declared> = {}
   const made = new Map<string, string>()
@@ -43,9 +51,16 @@ export function callerLabels(
     made.clear()
   }
 
-  return function labelOf(name) {
-    if (name === undefined) return UNKNOWN
+  function isName(name: string): boolean {
     if (declared() !== callers) forget()
-    return Object.hasOwn(callers, name) || isStored(name) ? name : makerOf(name)
+    return Object.hasOwn(callers, name) || isStored(name)
+  }
+
+  return {
+    of(name) {
+      if (name === undefined) return UNKNOWN
+      return isName(name) ? name : makerOf(name)
+    },
+    has: (label) => label === UNKNOWN || label === OTHERS || isName(label),
   }
 }

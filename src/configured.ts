@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Identify } from './callers/identify.ts'
 import type { CallerTools } from './callers/method.ts'
 import { buildCallers } from './callers/registry.ts'
-import { buildConnections, buildUnlisted, type ConnectionTools } from './connections.ts'
+import { buildConnections, buildUnlisted, type ConnectionTools, type Kept } from './connections.ts'
 import type { StoredCaller } from './core/holdings.ts'
-import { keepsTokens, needsOf } from './credentials/registry.ts'
+import { needsOf } from './credentials/registry.ts'
 import { FileReference } from './forms/network.ts'
-import type { Connection, Snapshot } from './gate/snapshot.ts'
+import type { Snapshot } from './gate/snapshot.ts'
 import type { Loaded } from './settings/load.ts'
 import { type OpenReferences, referencesIn } from './settings/open.ts'
 
@@ -24,8 +24,8 @@ export interface ConfiguredTools {
 }
 
 /**
- * Builds it. What is the same as before stays what it is: a connection keeps its token, its sockets and its backoff, and
- * callers keep the keys of their issuers. Does no I/O.
+ * Builds it. What is the same as before stays what it is: a connection keeps its token, its sockets and its backoff, one that
+ * is another but for its credential keeps the token, and callers keep the keys of their issuers. Does no I/O.
  */
 export function configure(
   loaded: Loaded,
@@ -45,25 +45,29 @@ export function configure(
   }
 }
 
-/** The connections that nothing has changed for, nor for those that they need. */
-function keptOf(before: Configured, { settings }: Loaded, references: OpenReferences): ReadonlyMap<string, Connection> {
+/** The connections that nothing has changed for, nor for those that they need; and the credentials of which that is true. */
+function keptOf(before: Configured, { settings }: Loaded, references: OpenReferences): Kept {
   const then = before.loaded.settings.connections
+  const now = settings.connections
   const verdicts = new Map<string, boolean>()
   function isKept(name: string): boolean {
     const known = verdicts.get(name)
     if (known !== undefined) return known
-    const [one, other] = [then[name], settings.connections[name]]
-    const needed = other ? (needsOf(other.credential).connections ?? []) : []
-    // No connection comes to need itself: the checks of the settings see to it.
-    const verdict =
-      other !== undefined &&
-      // Whoever has kept logins stays: two of them would spend one refresh token. Its settings are what they were.
-      ((one !== undefined && keepsTokens(one.credential)) || isSame(one, other, before, references)) &&
-      needed.every((need) => isKept(need.name))
+    const verdict = isSame(then[name], now[name], before, references) && isSupplyKept(name)
     verdicts.set(name, verdict)
     return verdict
   }
-  return new Map([...before.connections].filter(([name]) => isKept(name)))
+  /** It asks those that it needs as they were when it was built. */
+  function isSupplyKept(name: string): boolean {
+    const [one, other] = [then[name]?.credential, now[name]?.credential]
+    if (!one || !other || !isSame(one, other, before, references)) return false
+    return (needsOf(other).connections ?? []).every((need) => isKept(need.name))
+  }
+  const all = [...before.connections]
+  return {
+    connections: new Map(all.filter(([name]) => isKept(name))),
+    supplies: new Map(all.flatMap(([name, { supply }]) => (isSupplyKept(name) ? [[name, supply]] : []))),
+  }
 }
 
 /** The same words, and the same text in every file that was read once. */

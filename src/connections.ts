@@ -1,5 +1,6 @@
 import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
+import type { Supply } from './credentials/credential.ts'
 import type { Logins } from './credentials/login/logins.ts'
 import type { MintEvent } from './credentials/mint.ts'
 import { buildSupply } from './credentials/registry.ts'
@@ -38,11 +39,20 @@ export interface ConnectionTools {
   isDisabled(connection: string): boolean
 }
 
-/** Builds every connection of the settings but those that are kept. Does no I/O: the first ask dials, and mints. */
+/** What goes on as it is from one reading of the settings to the next. */
+export interface Kept {
+  readonly connections: ReadonlyMap<string, Connection>
+  /** Of connections that are others, and have the very same credential: no token is minted anew, and nobody has to log in. */
+  readonly supplies: ReadonlyMap<string, Supply>
+}
+
+const NOTHING_KEPT: Kept = { connections: new Map(), supplies: new Map() }
+
+/** Builds every connection of the settings but what is kept. Does no I/O: the first ask dials, and mints. */
 export function buildConnections(
   settings: Settings['connections'],
   tools: ConnectionTools,
-  kept: ReadonlyMap<string, Connection> = new Map(),
+  kept = NOTHING_KEPT,
 ): ReadonlyMap<string, Connection> {
   const all = new Map<string, Connection>()
   function neighbour(name: string): Neighbour | undefined {
@@ -50,8 +60,13 @@ export function buildConnections(
     return its && connection && neighbourOf(its, connection, tools)
   }
   const others = { ...tools, neighbour, supply: (name: string) => lentBy(name, all, tools) }
-  for (const [name, one] of Object.entries(settings))
-    all.set(name, kept.get(name) ?? buildConnection(name, one, others))
+  for (const [name, one] of Object.entries(settings)) {
+    const build = () => {
+      const supply = kept.supplies.get(name) ?? supplyOf(name, one.credential, others)
+      return buildConnection(name, one, { ...tools, supply })
+    }
+    all.set(name, kept.connections.get(name) ?? build())
+  }
   return all
 }
 
@@ -61,10 +76,9 @@ interface NeighbourlyTools extends ConnectionTools {
   neighbour(name: string): Neighbour | undefined
 }
 
-function buildConnection(name: string, settings: ConnectionSettings, tools: NeighbourlyTools): Connection {
-  const { credential, inject, scrubResponses, websocket, tunnel, propagateTrace } = settings
+function supplyOf(name: string, credential: ConnectionSettings['credential'], tools: NeighbourlyTools): Supply {
   const { references, clock, dialer, ending, logins } = tools
-  const supply = buildSupply(credential, {
+  return buildSupply(credential, {
     secret: (reference) => references.secret(reference),
     file: (reference) => references.file(reference),
     clock,
@@ -78,11 +92,19 @@ function buildConnection(name: string, settings: ConnectionSettings, tools: Neig
     connection: (other) => tools.supply(other),
     neighbour: (other) => tools.neighbour(other),
   })
+}
+
+function buildConnection(
+  name: string,
+  settings: ConnectionSettings,
+  tools: Pick<ConnectionTools, 'references' | 'dialer'> & { readonly supply: Supply },
+): Connection {
+  const { credential, inject, scrubResponses, websocket, tunnel, propagateTrace } = settings
   const injection = credential.kind === 'none' ? undefined : buildInjection(inject ?? { kind: 'bearer' })
   return {
     name,
     source: credential.kind,
-    supply,
+    supply: tools.supply,
     injection,
     upstream: buildUpstream(settings, tools),
     scrubResponses,
@@ -126,7 +148,10 @@ export function buildUnlisted(tools: Pick<ConnectionTools, 'references' | 'clock
   return { name: '', source: nothing.kind, supply, injection: undefined, upstream, ...open }
 }
 
-function buildUpstream(settings: ConnectionSettings, { references, dialer }: ConnectionTools): Upstream {
+function buildUpstream(
+  settings: ConnectionSettings,
+  { references, dialer }: Pick<ConnectionTools, 'references' | 'dialer'>,
+): Upstream {
   const { tls, allowPrivate, http2, limits, unsafeAllowPlaintextUpstream } = settings
   return new Upstream({
     dialer,

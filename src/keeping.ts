@@ -51,6 +51,7 @@ export async function openAuditOf(site: Site, { metrics, dialer, store, tail }: 
   const { loaded, log, references, clock, closers } = site
   const audit = await openAudit(loaded.settings.audit, {
     directory: dirname(loaded.file),
+    settingsDigest: loaded.digest,
     references,
     dialer,
     rows: store?.audit,

@@ -44,11 +44,13 @@ export interface House {
   readonly health: string | undefined
   /** The authority of intercepted hosts, where there is one. */
   readonly ca: Pick<CertificateAuthority, 'certificatePem' | 'expiresAt'> | undefined
+  /** Of the settings that it was opened with. */
+  readonly settingsDigest: string
   readonly log: Logger
   /** What operators have added, whole; what would be refused from now on is cut. */
   revise(additions: Additions): void
   /** Reads the settings again; see `Reloading`. Does not reject. */
-  reload(occasion: Occasion, text?: string): Promise<void>
+  reload(occasion: Occasion): Promise<void>
   /** Lets what is in flight finish, cuts the rest, writes out the audit. Idempotent. */
   close(): Promise<void>
 }
@@ -95,16 +97,22 @@ async function furnish(site: Furnishing): Promise<House> {
   // As questions: these come later.
   const latest = { current: () => reloading.current, audit: () => audit, snapshot: () => live.snapshot() }
   const read = { loaded, clock, references, store, doors, ...latest, authority: () => authority, isReady }
-  const metrics = createMetrics(houseReadings(read))
+  const names = {
+    isConnection: (name: string) => name === '' || live.snapshot().connections.has(name),
+    isCaller: (name: string) => labels.has(name),
+    monotonic: () => clock.monotonic(),
+  }
+  const metrics = createMetrics(houseReadings(read), names)
   const tail = new Tail()
   const audit = await openAuditOf(site, { metrics, dialer, store, tail })
   const tracing = openTracesOf(site, { metrics, dialer, closingFor: () => clock.monotonic() - state.closedAt })
   const links = new LoginLinks(clock)
-  const labelOf = callerLabels(
+  const labels = callerLabels(
     () => reloading.current.loaded.settings.callers,
     () => store?.holdings().callers ?? NO_HOLDINGS.callers,
   )
-  const { record, change, unrecordable } = createRecorder({ audit, metrics, log, labelOf, onEntry: site.onEntry })
+  const told = { audit, metrics, log, labelOf: labels.of, onEntry: site.onEntry }
+  const { record, change, unrecordable } = createRecorder(told)
   const onFault = (reason: string) => log.error({ reason }, 'proofs of callers cannot be judged')
   const proving = { references, clock, dialer, onFault }
   const isDisabled = (connection: string) => snapshot().policy.disabled.has(connection)
@@ -114,8 +122,8 @@ async function furnish(site: Furnishing): Promise<House> {
   const { snapshot } = live
   const isAuditFull = () => audit.isFull()
   const judgeTrust = (other: Loaded, its: OpenReferences) => authority && refuseOwnTrust(other, authority, its)
-  const told = { log, metrics, change, isAuditFull, judgeTrust, clock, store }
-  const reloading = new Reloading({ first: configured, tools: making, shared, live, ...told })
+  const hearing = { log, metrics, change, isAuditFull, judgeTrust, clock, store }
+  const reloading = new Reloading({ first: configured, tools: making, shared, live, ...hearing })
   closers.push(() => reloading.close())
   closers.push(() => live.close())
   const gate = buildGate(site, { dialer, record, unrecordable, snapshot, tracing })
@@ -149,9 +157,10 @@ async function furnish(site: Furnishing): Promise<House> {
     admin,
     health,
     ca: authority,
+    settingsDigest: loaded.digest,
     log,
     revise: live.revise,
-    reload: (why, text) => reloading.reload(why, text),
+    reload: (occasion) => reloading.reload(occasion),
     close,
   }
 }

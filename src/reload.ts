@@ -1,11 +1,11 @@
-import { hash, randomUUIDv7 } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import type { Change } from './audit/change.ts'
 import { type Configured, type ConfiguredTools, configure } from './configured.ts'
 import type { Clock } from './core/clock.ts'
 import type { Live } from './live.ts'
 import type { Upstream } from './relay/upstream.ts'
 import { SettingsError } from './settings/fault.ts'
-import { type Loaded, loadSettings, parseSettings } from './settings/load.ts'
+import { type Loaded, loadSettingsAgain } from './settings/load.ts'
 import { type OpenReferences, openReferences } from './settings/open.ts'
 import { restartFaults } from './settings/restart-checks.ts'
 import type { Settings } from './settings/schema.ts'
@@ -16,11 +16,6 @@ import type { Metrics } from './telemetry/metrics.ts'
 
 /** Why the settings are read again: somebody has asked for it, or their file is another. */
 export type Occasion = 'signal' | 'file'
-
-interface Wish {
-  readonly occasion: Occasion
-  readonly text: string | undefined
-}
 
 interface Parts {
   readonly first: Configured
@@ -47,7 +42,7 @@ export class Reloading {
   /** With requests in flight that began by other settings. */
   readonly #leaving = new Set<Upstream>()
   #now: Configured
-  #wanted: Wish | undefined
+  #wanted: Occasion | undefined
   #isClosed = false
   #running: Promise<void> | undefined
 
@@ -60,13 +55,10 @@ export class Reloading {
     return this.#now
   }
 
-  /**
-   * `text`: of the file, where somebody has read it already. Asked for again while it runs, it runs once more. Does not reject:
-   * what is wrong is told in the log, the metrics and the audit.
-   */
-  reload(occasion: Occasion, text?: string): Promise<void> {
+  /** Asked for again while it runs, it runs once more. Does not reject: what is wrong is told in the log, the metrics and the audit. */
+  reload(occasion: Occasion): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
-    this.#wanted = { occasion, text }
+    this.#wanted = occasion
     this.#running ??= this.#run()
     return this.#running
   }
@@ -84,26 +76,26 @@ export class Reloading {
   }
 
   async #run(): Promise<void> {
-    for (let wish = this.#wanted; wish !== undefined && !this.#isClosed; wish = this.#wanted) {
+    for (let occasion = this.#wanted; occasion && !this.#isClosed; occasion = this.#wanted) {
       this.#wanted = undefined
       // One after the other is the point.
-      await this.#once(wish)
+      await this.#once(occasion)
     }
     // In the turn in which it was seen that nobody wants more: whoever asks a moment later must not count on this run.
     this.#running = undefined
   }
 
-  async #once({ occasion, text }: Wish): Promise<void> {
+  async #once(occasion: Occasion): Promise<void> {
     const { log, metrics } = this.#parts
     const before = this.#now
     const { file } = before.loaded
     try {
-      const next = await this.#read(file, text)
+      const next = await this.#read(file)
       if (this.#isClosed) return next.references.close()
       this.#take(next)
       this.#record(occasion, { before, after: next })
       for (const warning of next.loaded.warnings) log.warn({ file }, warning)
-      log.info({ file }, 'settings were read again, and hold from now on')
+      log.info({ file, settingsDigest: next.loaded.digest }, 'settings were read again, and hold from now on')
       this.#count('ok')
     } catch (error) {
       if (this.#isClosed) return
@@ -121,10 +113,10 @@ export class Reloading {
     if (outcome === 'ok') metrics.settingsStale.set(0)
   }
 
-  async #read(file: string, text: string | undefined): Promise<Configured> {
+  async #read(file: string): Promise<Configured> {
     const { tools, shared, store, log } = this.#parts
-    const loaded = text === undefined ? await loadSettings(file) : await parseSettings(text, file)
-    const faults = restartFaults(this.#now.loaded.settings, loaded.settings)
+    const loaded = await loadSettingsAgain(file)
+    const faults = restartFaults(this.#parts.first.loaded.settings, loaded.settings)
     if (faults.length > 0) throw new SettingsError(loaded.locateAll(faults))
     const onFault = (message: string) => log.error({ error: message }, 'a secret file changed for the worse')
     const references = await openReferences(liveParts(loaded), onFault, shared)
@@ -163,8 +155,8 @@ export class Reloading {
       proof: occasion,
       action: 'settings.reload',
       subject: before.loaded.file,
-      before: summaryOf(before.loaded.settings),
-      after: after && summaryOf(after.loaded.settings),
+      before: summaryOf(before.loaded),
+      after: after && summaryOf(after.loaded),
       code: after ? undefined : 'input-invalid',
     })
   }
@@ -184,9 +176,8 @@ function liveParts(loaded: Loaded): Loaded {
   return { ...loaded, settings }
 }
 
-/** Which settings they were; a digest of what they say, in which no secret is. */
-function summaryOf({ allowlist, callers, connections, grants }: Settings): object {
-  const digest = hash('sha256', JSON.stringify([allowlist, callers, connections, grants])).slice(0, 16)
+/** Which settings they were: the digest is that of the metric, too. */
+function summaryOf({ digest, settings: { callers, connections, grants } }: Loaded): object {
   const [callerCount, connectionCount] = [callers, connections].map((part) => Object.keys(part).length)
   return { digest, callers: callerCount, connections: connectionCount, grants: grants.length }
 }

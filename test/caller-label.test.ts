@@ -25,22 +25,24 @@ test.each([
   ['gone', '(others)'],
   [undefined, '(unknown)'],
 ])('%s is called %s', (name, label) => {
-  const labelOf = callerLabels(
+  const { of: labelOf, has } = callerLabels(
     () => DECLARED,
     () => stored,
   )
   expect(labelOf(name)).toBe(label)
   expect(labelOf(name)).toBe(label)
+  expect(has(label)).toBe(true)
 })
 
 test('names come and go with the store, and with the settings', () => {
   let declared: Readonly<Record<string, CallerSettings>> = DECLARED
   let inStore = stored
-  const labelOf = callerLabels(
+  const { of: labelOf, has } = callerLabels(
     () => declared,
     () => inStore,
   )
   expect([labelOf('reporting'), labelOf('person/ann')]).toEqual(['reporting', 'people'])
+  expect(['reporting', 'people', 'checkout', 'person/ann'].map(has)).toEqual([true, true, true, false])
   inStore = []
   declared = settingsOf({ ann: { kind: 'api-key', key: { file: 'ann' } } })
   expect(['reporting', 'person/ann', 'checkout', 'ann'].map(labelOf)).toEqual([
@@ -49,4 +51,5 @@ test('names come and go with the store, and with the settings', () => {
     '(others)',
     'ann',
   ])
+  expect(['reporting', 'people', 'checkout', 'ann', '(others)'].map(has)).toEqual([false, false, false, true, true])
 })

@@ -1,5 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../src/audit/change.ts'
 import { configure } from '../src/configured.ts'
@@ -15,7 +17,7 @@ import { makeCallerTools } from './support/caller-tools.ts'
 import { hasTool } from './support/debian.ts'
 import { openHouseInside } from './support/house.ts'
 import { startPartition } from './support/partition.ts'
-import { privateDirectory, remove, writeSecret } from './support/sallyport.ts'
+import { eventually, privateDirectory, remove, writeSecret } from './support/sallyport.ts'
 import { makeKey, StorePlaces } from './support/stores.ts'
 
 const DOOR = { listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }] }
@@ -65,6 +67,50 @@ test.each([0, 1, 2, 3, 4, 5, 6])(
     expect(count).toBe(2)
   },
 )
+
+test('a file that is still being written is not taken in by halves, though each half were right in itself', async () => {
+  const whole = { ...DOOR, allowlist: ['a.test', 'b.test', 'c.test'] }
+  const seen: unknown[] = []
+  const reloading = await reloadingOf(whole, ({ after }) => seen.push(after))
+  const { file, digest } = reloading.current.loaded
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, JSON.stringify({ ...DOOR, allowlist: ['a.test'] }))
+  // Nearer to the first look than the second one is.
+  const writer = setTimeout(() => writeFileSync(file, text), 15)
+  onTestFinished(() => clearTimeout(writer))
+  await reloading.reload('signal')
+  expect(seen).toMatchObject([{ digest }])
+  expect(reloading.current.loaded.settings.allowlist).toEqual(whole.allowlist)
+})
+
+test('of settings that were taken in once, and are others now, nothing is left', { timeout: 30_000 }, async () => {
+  const directory = directoryForTest()
+  const files = [0, 1].map((name) => writeSecret(directory, `secret-${name}`, `a-secret-${name}`))
+  const version = (round: number) => {
+    const credential = { kind: 'static', secret: { file: files[round % 2] } }
+    const callers = { [`caller-${round}`]: { kind: 'api-key', digest: `sha256:${'0'.repeat(64)}` } }
+    return { ...DOOR, callers, connections: { crm: { hosts: ['api.crm.test'], credential } } }
+  }
+  const reloading = await reloadingOf(version(0), () => undefined)
+  const { file } = reloading.current.loaded
+  const seen: WeakRef<object>[] = []
+  for (let round = 1; round <= 4; round++) {
+    writeFileSync(file, JSON.stringify(version(round)))
+    await reloading.reload('signal')
+    const { loaded, connections } = reloading.current
+    expect(Object.keys(loaded.settings.callers)).toEqual([`caller-${round}`])
+    seen.push(...[loaded, connections, connections.get('crm') ?? expect.unreachable()].map((one) => new WeakRef(one)))
+  }
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc')
+  const left = () => {
+    collect()
+    return seen.filter((one) => one.deref() !== undefined).length
+  }
+  // Those of now; a weak reference that was looked at holds on until the turn is over.
+  await eventually(() => left() <= 3 || undefined, 'what was before to be collected')
+  expect(reloading.current.connections.size).toBe(1)
+})
 
 describe.skipIf(!hasTool('postgresql'))('with a store in PostgreSQL', () => {
   test('a reload that waits for a secret of a store that is cut off keeps nothing from closing', {

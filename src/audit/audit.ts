@@ -10,6 +10,8 @@ import type { Sink, WhenFull } from './sink.ts'
 /** What an audit is made of. */
 export interface AuditParts {
   readonly instance: string
+  /** Of the settings that it starts with. */
+  readonly settingsDigest: string
   /** Names this run, after all those before it: a UUID of version 7. */
   readonly run: string
   /** The last line of this instance that any sink knows. */
@@ -51,10 +53,11 @@ export class Audit {
   begin(): void {
     if (this.#hasBegun) return
     this.#hasBegun = true
-    const { after, checkpoints } = this.#parts
+    const { after, checkpoints, settingsDigest } = this.#parts
     const checkpointEveryMs = checkpoints?.everyMs
     const checkpointKey = checkpoints?.signer.thumbprint()
-    this.#write({ kind: 'start', body: { time: this.#time(), after, checkpointEveryMs, checkpointKey } })
+    const body = { time: this.#time(), settingsDigest, after, checkpointEveryMs, checkpointKey }
+    this.#write({ kind: 'start', body })
     this.#checkpoint()
     if (checkpoints) this.#timer = setInterval(() => this.#checkpoint(), checkpoints.everyMs).unref()
   }

@@ -13,6 +13,7 @@ import type { Sink, SinkTools } from './sink.ts'
 /** What an audit is opened with. */
 export interface AuditTools extends Pick<SinkTools, 'directory' | 'references' | 'dialer' | 'rows'> {
   readonly clock: Clock
+  readonly settingsDigest: string
   /** What keeps the audit from being written, once for each kind of failure in a row. `sink`: its name. */
   onFault(sink: string, reason: string): void
   /** Each line as it is written, for who follows the audit. Must not wait. */
@@ -37,6 +38,7 @@ export async function openAudit(settings: AuditSettings, tools: AuditTools): Pro
   audit = new Audit({
     instance,
     run: randomUUIDv7(),
+    settingsDigest: tools.settingsDigest,
     after,
     sinks,
     whenFull,

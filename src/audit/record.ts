@@ -14,6 +14,8 @@ export type AuditRecord =
 export interface Start {
   /** ISO 8601 */
   readonly time: string
+  /** Which settings it starts with, by the digest that a change `settings.reload` has, too. */
+  readonly settingsDigest: string
   /** The last line of this instance that is known anywhere, so that a run or a tail that is gone is missed. */
   readonly after: AuditHead | undefined
   /** How far apart checkpoints are at most, and the thumbprint of the key that signs them; absent where nothing signs. */

@@ -5,7 +5,7 @@ import type { Checkpoint, Gap, Start } from './record.ts'
 type Fields = Readonly<Record<string, unknown>>
 
 /** What a start says; undefined for a line that is none, or says it otherwise. */
-export function readStart({ kind, body }: ReadLine): Omit<Start, 'time' | 'checkpointKey'> | undefined {
+export function readStart({ kind, body }: ReadLine): Pick<Start, 'after' | 'checkpointEveryMs'> | undefined {
   if (kind !== 'start') return undefined
   const { after, checkpointEveryMs } = body
   const head = after === undefined ? undefined : readHead(after)

@@ -23,6 +23,7 @@ export async function check(file: string): Promise<void> {
     const all = [...listeners, ...(admin ? [admin] : []), ...(health ? [health] : [])]
     const passed = all.flatMap((one) => ('systemd' in one && one.systemd ? [`${one.systemd} at ${one.listen}`] : []))
     if (passed.length > 0) process.stdout.write(`to come from systemd when it starts: ${passed.join(', ')}\n`)
+    process.stdout.write(`settings digest: ${loaded.digest}\n`)
   })
 }
 

@@ -1,6 +1,6 @@
 import { type House, openHouse } from '../main.ts'
 import { loadSettings } from '../settings/load.ts'
-import { openText } from '../settings/text-file.ts'
+import { stampOfSettings, watchSettings } from '../settings/settings-file.ts'
 import { createLogger, describe } from '../telemetry/logger.ts'
 import { takePassedSockets } from '../wire/passed-sockets.ts'
 import { makeUndumpable } from '../wire/undumpable.ts'
@@ -19,9 +19,11 @@ export async function serve(file: string, { watch }: { readonly watch?: true } =
     makeUndumpable()
     // Before anything that may start a child.
     const passed = takePassedSockets(process.env)
+    const since = await stampOfSettings(file)
     const loaded = await loadSettings(file)
     const house = await openHouse(loaded, undefined, undefined, passed)
-    if (watch) await reloadWhenChanged(file, house)
+    // As a ConfigMap changes its files, without anybody who could send a signal.
+    if (watch) await watchSettings(file, since, () => void house.reload('file'))
     return { house, drainMs: loaded.settings.drainTimeoutMs }
   })
   if (!served) return
@@ -40,22 +42,14 @@ function giveBack(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
-function readyLine({ listeners, admin, health }: House): string {
-  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', listeners, admin, health })}\n`
+function readyLine({ listeners, admin, health, settingsDigest }: House): string {
+  if (!process.stdout.isTTY) return `${JSON.stringify({ msg: 'ready', settingsDigest, listeners, admin, health })}\n`
   return `ready: ${inWords({ listeners, admin, health })}\n`
 }
 
 function inWords({ listeners, admin, health }: Pick<House, 'listeners' | 'admin' | 'health'>): string {
   const doors = listeners.map(({ kind, address }) => `${kind} ${address}`).join(', ')
   return `${doors}${admin === undefined ? '' : `; admin ${admin}`}${health === undefined ? '' : `; health ${health}`}`
-}
-
-/** As a ConfigMap changes its files, without anybody who could send a signal. */
-async function reloadWhenChanged(file: string, house: House): Promise<void> {
-  const onFault = (fault: string) => house.log.error({ file, error: fault }, 'the settings file cannot be read again')
-  const text = await openText(file, { faultOfText: () => undefined, onFault, maxMebibytes: 4 })
-  // What was found twice the same, and not what somebody may be writing there by now.
-  text.onChange(() => void house.reload('file', text.current()))
 }
 
 /** A first signal to stop drains; a second one does not wait. */

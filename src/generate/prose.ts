@@ -21,7 +21,7 @@ settings.yaml:14:5 connections.crm.hosts[0]: use "api.example.com": lower case, 
 \`\`\`
 
 \`sallyport check --config FILE\` reads the file, and every secret and certificate that it refers to, exactly as
-\`sallyport serve\` would, and starts nothing. It exits with 0 when all is right, and with 2 otherwise.`,
+\`sallyport serve\` would, and starts nothing. It exits with 0 when all is right, and with 2 otherwise; its last line [names the settings](#which-settings-are-served).`,
 
   allowlist: `Gate 1. A request leaves only if its host is on the allowlist, *and* a connection names that host, *and* a grant lets the
 caller use that connection. An empty allowlist lets nothing out.
@@ -169,8 +169,8 @@ and query left out; upper and lower case differ.
 | \`/v1/**\` | \`/v1\`, \`/v1/\`, \`/v1/a/b\` | \`/v2\` |
 | \`/v1/**/notes\` | \`/v1/notes\`, \`/v1/a/b/notes\` | \`/v1/a/notes/7\` |
 
-Instead of \`methods\` and \`paths\`, a rule may name operations of an API description (OpenAPI 3.0 or 3.1, YAML or JSON, read at
-start): exactly their methods, so \`HEAD\` only where it is described, below the path of the servers that are on a host of the
+Instead of \`methods\` and \`paths\`, a rule may name operations of an API description (OpenAPI 3.0 or 3.1, YAML or JSON, read with
+the settings): exactly their methods, so \`HEAD\` only where it is described, below the path of the servers that are on a host of the
 connection. A parameter is one segment, or a part of one. A slash in its value is sent percent-encoded, and that matches
 nothing; an operation that needs it gets a rule with \`paths\`. \`sallyport grant --openapi FILE --operations ID,ID\` makes such
 rules of a file on the machine of the operator.

@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { inWords } from '../forms/words.ts'
 import { crossFaults, crossWarnings } from './cross-checks.ts'
@@ -9,13 +8,14 @@ import { SettingsError, type SettingsFault } from './fault.ts'
 import { withOperations } from './operations.ts'
 import { expandPresets } from './presets/expand.ts'
 import { type Settings, settingsSchema } from './schema.ts'
+import { bytesOf, isOpenToAll, steadyBytesOf } from './settings-file.ts'
 
 /** A settings file that has been found right in itself; what it refers to has not been opened. */
 export interface Loaded {
   readonly file: string
   readonly settings: Settings
   readonly warnings: readonly string[]
-  /** The first 12 hex digits of the SHA-256 of its text. */
+  /** Which settings they are; see `digestOf`. */
   readonly digest: string
   /** When it was read; ms since the epoch. */
   readonly readAt: number
@@ -23,14 +23,25 @@ export interface Loaded {
   locateAll(faults: readonly SettingsFault[]): string[]
 }
 
-const MAX_BYTES = 4 * 1024 * 1024
-
 /**
  * Reads and checks a settings file.
  * @throws SettingsError with everything that is wrong
  */
 export async function loadSettings(file: string): Promise<Loaded> {
-  return parseSettings(await textOf(file), file)
+  const loaded = await parseSettings(textOf(await bytesOf(file), file), file)
+  if (!(await isOpenToAll(file))) return loaded
+  return {
+    ...loaded,
+    warnings: [...loaded.warnings, `${file}:1:1 is not read again as it is: everybody may write to it, chmod o-w`],
+  }
+}
+
+/**
+ * The same of a file that somebody may be writing just now: waits until it has come to rest, a second at most.
+ * @throws SettingsError with everything that is wrong
+ */
+export async function loadSettingsAgain(file: string): Promise<Loaded> {
+  return parseSettings(textOf(await steadyBytesOf(file), file), file)
 }
 
 /**
@@ -38,55 +49,47 @@ export async function loadSettings(file: string): Promise<Loaded> {
  * @throws SettingsError with everything that is wrong
  */
 export async function parseSettings(text: string, file: string): Promise<Loaded> {
-  const document = readDocument(text, file)
+  const document = readDocument(withoutMark(text), file)
   if (document.faults.length > 0) throw new SettingsError(document.faults)
   const { value, faults: unfilled, explain } = expandPresets(document.value ?? {})
   const parsed = settingsSchema.safeParse(value, { error: inWords, reportInput: false })
   const unfit = parsed.success ? [] : firstOfEach(parsed.error.issues.flatMap(faultsOf))
   if (!parsed.success || unfilled.length > 0)
     throw new SettingsError(document.locateAll([...unfilled, ...explain(unfit)]))
-  const { settings, faults: unread } = await withOperations(parsed.data, dirname(resolve(file)))
+  const { settings, faults: unread, descriptions } = await withOperations(parsed.data, dirname(resolve(file)))
   const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(explain(faults)))
   const readAt = Date.now()
   const warnings = document.locateAll(crossWarnings(settings, readAt))
-  const digest = hash('sha256', text).slice(0, 12)
+  const digest = digestOf([text, ...descriptions])
   return { file: resolve(file), settings, warnings, digest, readAt, locateAll: document.locateAll }
 }
 
-async function textOf(file: string): Promise<string> {
-  const bytes = await bytesOf(file)
-  if (bytes.length > MAX_BYTES) {
-    throw new SettingsError([`${file}:1:1 is larger than 4 MiB: use the path of a settings file`])
-  }
-  const text = bytes.toString('utf8').replace(/^\uFEFF/, '')
+/**
+ * Which settings they are, to be held against what was reviewed: the SHA-256, in hex, of the file as it lies there, so that
+ * `sha256sum` says the same. Where rules go by API descriptions, these are part of what is decided by: then it is the SHA-256
+ * of the digests of the file and of each of them, a line each, in the order in which the file first names them.
+ */
+function digestOf(texts: readonly string[]): string {
+  const [only = '', ...others] = texts.map((text) => hash('sha256', text))
+  return others.length === 0 ? only : hash('sha256', [only, ...others].map((one) => `${one}\n`).join(''))
+}
+
+/** @throws SettingsError with the place of the first byte that is not of UTF-8 */
+function textOf(bytes: Buffer, file: string): string {
+  const text = bytes.toString('utf8')
   if (!isUtf8(bytes)) throw new SettingsError([`${file}:${placeOfBadByte(text)} use UTF-8: this byte is not of it`])
   return text
 }
 
-/** One byte more than is let through at most, however long the file; a pipe will do, too. */
-async function bytesOf(file: string): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  try {
-    for await (const chunk of createReadStream(file, { end: MAX_BYTES })) chunks.push(chunk as Buffer /* no encoding */)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    throw new SettingsError([
-      `${file}:1:1 ${REASONS.get(code) ?? `cannot be read (${code})`}: use the path of a settings file`,
-    ])
-  }
-  return Buffer.concat(chunks)
+function placeOfBadByte(text: string): string {
+  const before = withoutMark(text.slice(0, text.indexOf('\uFFFD'))).split('\n')
+  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`
 }
 
-const REASONS = new Map([
-  ['ENOENT', 'does not exist'],
-  ['EISDIR', 'is a directory'],
-  ['EACCES', 'may not be read by the user of Sallyport'],
-])
-
-function placeOfBadByte(text: string): string {
-  const before = text.slice(0, text.indexOf('\uFFFD')).split('\n')
-  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`
+/** A byte order mark is no part of what is said. */
+function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '')
 }
 
 interface Issue {

@@ -11,6 +11,8 @@ import type { Settings } from './schema.ts'
 export interface WithOperations {
   readonly settings: Settings
   readonly faults: readonly SettingsFault[]
+  /** The texts of the descriptions, each file once, in the order in which the settings first name them. */
+  readonly descriptions: readonly string[]
 }
 
 type Grant = Settings['grants'][number]
@@ -19,12 +21,12 @@ type RuleSettings = NonNullable<Grant['rules']>[number]
 /** Reads the API descriptions that rules refer to, each file once, and makes rules of the operations that are named. */
 export async function withOperations(settings: Settings, directory: string): Promise<WithOperations> {
   const faults: SettingsFault[] = []
-  const documents = new Map<string, Promise<unknown>>()
-  const read = (file: string): Promise<unknown> => {
+  const documents = new Map<string, Promise<Document>>()
+  const read = async (file: string): Promise<unknown> => {
     const path = resolve(directory, file)
     const document = documents.get(path) ?? readAny(path)
     documents.set(path, document)
-    return document
+    return (await document).value
   }
   const grants = await Promise.all(
     settings.grants.map(async (grant, index) => {
@@ -41,7 +43,10 @@ export async function withOperations(settings: Settings, directory: string): Pro
       return grant.rules === undefined ? grant : { ...grant, rules }
     }),
   )
-  return { settings: { ...settings, grants }, faults }
+  const whole = { ...settings, grants }
+  if (faults.length > 0) return { settings: whole, faults, descriptions: [] }
+  const descriptions = (await Promise.all(documents.values())).map(({ text }) => text)
+  return { settings: whole, faults, descriptions }
 }
 
 /**
@@ -53,7 +58,7 @@ export async function rulesForOperations(
   ids: readonly string[],
   hosts: readonly string[],
 ): Promise<readonly Rule[]> {
-  const description = await describe(file, { hosts, read: readAny })
+  const description = await describe(file, { hosts, read: async (path) => (await readAny(path)).value })
   if (typeof description === 'string') throw new Error(description)
   const made = ids.map((id) => [id, description.ruleFor(id)] as const)
   const faults = made.flatMap(([id, one]) => (typeof one === 'string' ? [`${id}: ${one}`] : []))
@@ -89,19 +94,25 @@ async function describe(file: string, { hosts, read }: Reading): Promise<ApiDesc
   }
 }
 
+/** A file, and what it says. */
+interface Document {
+  readonly text: string
+  readonly value: unknown
+}
+
 /** YAML 1.2 takes JSON too, but not that fast, and descriptions are long. */
-async function readAny(path: string): Promise<unknown> {
+async function readAny(path: string): Promise<Document> {
   const text = await textOf(path)
   if (text.trimStart().startsWith('{')) {
     try {
-      return JSON.parse(text)
+      return { text, value: JSON.parse(text) }
     } catch {
       // YAML says where it is wrong.
     }
   }
   const { value, faults } = readDocument(text, path)
   if (faults.length > 0) throw new Error(faults[0])
-  return value
+  return { text, value }
 }
 
 /** The longest that are published have a third of it. */

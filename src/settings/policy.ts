@@ -84,7 +84,7 @@ export function caPlace(
 }
 
 /** The hosts that our own authority answers for. */
-export function interceptedHosts({ connections, ca }: Settings): string[] {
+export function interceptedHosts({ connections, ca }: Pick<Settings, 'connections' | 'ca'>): string[] {
   return Object.values(connections)
     .filter((connection) => connectOf(connection, ca !== undefined) === 'intercept')
     .flatMap(({ hosts }) => hosts)

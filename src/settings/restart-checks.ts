@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import { keepsTokens } from '../credentials/registry.ts'
 import type { SettingsFault } from './fault.ts'
 import { interceptedHosts } from './policy.ts'
 import type { Settings } from './schema.ts'
@@ -9,14 +8,9 @@ const LIVE: ReadonlySet<string> = new Set(['allowlist', 'callers', 'connections'
 
 const RESTART = 'has changed, and is read at the start alone: restart, or put it back as it was'
 
-/** What of other settings a running sidecar cannot take in; none of them is taken in then. */
-export function restartFaults(before: Settings, after: Settings): SettingsFault[] {
-  return [
-    ...frozenFaults(before, after),
-    ...interceptionFaults(before, after),
-    ...proofFaults(before, after),
-    ...loginFaults(before, after),
-  ]
+/** What of other settings a sidecar that was started with `start` cannot take in; none of them is taken in then. */
+export function restartFaults(start: Settings, after: Settings): SettingsFault[] {
+  return [...frozenFaults(start, after), ...interceptionFaults(start, after), ...proofFaults(start, after)]
 }
 
 function frozenFaults(before: Settings, after: Settings): SettingsFault[] {
@@ -27,11 +21,20 @@ function frozenFaults(before: Settings, after: Settings): SettingsFault[] {
     .map((key) => ({ path: [key], message: RESTART }))
 }
 
-/** The certificate of our authority names the hosts that it answers for. */
-function interceptionFaults(before: Settings, after: Settings): SettingsFault[] {
-  const [then, now] = [before, after].map((settings) => interceptedHosts(settings).toSorted())
-  if (isDeepStrictEqual(then, now)) return []
-  return [{ path: ['connections'], message: `which hosts are intercepted ${RESTART}: the authority names them` }]
+/** The certificate of our authority names the hosts that it answers for. With fewer of them it stays as it is, at a restart too. */
+function interceptionFaults(start: Settings, after: Settings): SettingsFault[] {
+  const named = interceptedHosts(start)
+  return Object.entries(after.connections).flatMap(([name, connection]) => {
+    const hosts = interceptedHosts({ ca: after.ca, connections: { [name]: connection } })
+    const news = hosts.filter((host) => !named.some((one) => isWithin(host, one)))
+    const message = `${news.join(', ')} cannot be intercepted yet, because the authority was opened at the start for other hosts: restart, or add "connect: refuse" until then`
+    return news.length === 0 ? [] : [{ path: ['connections', name, 'hosts'], message }]
+  })
+}
+
+function isWithin(host: string, pattern: string): boolean {
+  if (host === pattern) return true
+  return pattern.startsWith('*.') && host.replace(/^\*/, '').endsWith(pattern.slice(1))
 }
 
 /** Doors ask the kernel, or for certificates, only where there was a caller for whom they had to. */
@@ -40,14 +43,5 @@ function proofFaults(before: Settings, after: Settings): SettingsFault[] {
     const [then, now] = [before, after].map(({ callers }) => Object.values(callers).some((one) => one.kind === kind))
     const message = `whether there are callers of kind ${kind} ${RESTART}: the doors have to know`
     return then === now ? [] : [{ path: ['callers'], message }]
-  })
-}
-
-/** Two of them would spend one refresh token. */
-function loginFaults(before: Settings, after: Settings): SettingsFault[] {
-  return Object.entries(before.connections).flatMap(([name, one]) => {
-    const other = after.connections[name]
-    if (!keepsTokens(one.credential) || isDeepStrictEqual(one, other)) return []
-    return [{ path: other ? ['connections', name] : ['connections'], message: `${name} keeps logins, and ${RESTART}` }]
   })
 }

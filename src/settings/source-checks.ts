@@ -67,8 +67,8 @@ function needsToken(name: string, settings: Settings, seen: readonly string[] = 
 }
 
 function tokenFaults(name: string, settings: Settings): SettingsFault[] {
-  const isThere = Object.values(settings.callers).some(({ kind }) => readsTokens(kind))
-  if (isThere || !needsToken(name, settings)) return []
+  if (!needsToken(name, settings)) return []
+  if (Object.values(settings.callers).some(({ kind }) => readsTokens(kind))) return []
   const message =
     'add a caller of kind jwt, kubernetes or spiffe: it acts for the token of whoever asks, and nobody shows one'
   return [{ path: at(name), message }]

@@ -24,11 +24,9 @@ interface Judges {
   onFault(message: string): void
   /** How often the file is looked at; ms. */
   readonly pollMs?: number
-  /** How much it may hold; 1 without it. */
-  readonly maxMebibytes?: number
 }
 
-const MEBIBYTE = 1024 * 1024
+const MAX_BYTES = 1024 * 1024
 const EVERYBODY_WRITES = 0o002
 /** The stamp of a file that is not there. */
 const GONE = 'ENOENT'
@@ -39,8 +37,8 @@ const GONE = 'ENOENT'
  * @throws Error in words when it cannot be read, or is not what it should be
  */
 export async function openText(path: string, judges: Judges): Promise<OpenText> {
-  const { faultOfText, whenGone, onFault, pollMs, maxMebibytes = 1 } = judges
-  const judged = async () => judge(await lookAt(path, maxMebibytes), path, faultOfText)
+  const { faultOfText, whenGone, onFault, pollMs } = judges
+  const judged = async () => judge(await lookAt(path), path, faultOfText)
   const first = await judged()
   if ('fault' in first) throw new Error(first.fault)
   const watched = {
@@ -68,13 +66,13 @@ function judge(look: Look<string>, path: string, faultOfText: FaultOfText): Look
   return fault === undefined ? look : { stamp: look.stamp, fault: `${path} ${fault}` }
 }
 
-async function lookAt(path: string, maxMebibytes: number): Promise<Look<string>> {
+async function lookAt(path: string): Promise<Look<string>> {
   try {
     const real = await realpath(path)
     // Not blocking: opening a FIFO would otherwise wait for a writer.
     const handle = await open(real, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
     try {
-      return await read(handle, { path, real, maxMebibytes })
+      return await read(handle, { path, real })
     } finally {
       await handle.close()
     }
@@ -88,15 +86,14 @@ interface Place {
   readonly path: string
   /** Behind every link. */
   readonly real: string
-  readonly maxMebibytes: number
 }
 
-async function read(handle: FileHandle, { path, real, maxMebibytes }: Place): Promise<Look<string>> {
+async function read(handle: FileHandle, { path, real }: Place): Promise<Look<string>> {
   const found = await handle.stat({ bigint: true })
   const stamp = stampOf(real, found)
   const refused = (words: string) => ({ stamp, fault: `${path} ${words}` })
   if (!found.isFile()) return refused('is no regular file: use one')
   if ((Number(found.mode) & EVERYBODY_WRITES) !== 0) return refused('may be written by everybody: chmod o-w')
-  if (found.size > maxMebibytes * MEBIBYTE) return refused(`has more than ${maxMebibytes} MiB: use a smaller file`)
+  if (found.size > MAX_BYTES) return refused('has more than 1 MiB: use a smaller file')
   return { stamp, value: (await handle.readFile()).toString('utf8') }
 }

@@ -1,3 +1,4 @@
+import { Departed, NOBODY_LEAVES } from './departed.ts'
 import type { Samples } from './readings.ts'
 
 /** How an ask ended for its caller: by what the upstream said, by a no of ours, or because something failed. */
@@ -36,8 +37,14 @@ export const OTHERS = '(others)'
  * prom-client cost 2 µs, and the bound is kept where the counting is.
  */
 export class CallerUse {
+  readonly #departed: Departed
   readonly #callers = new Map<string, Map<string, Pair>>()
   #pairs = 0
+
+  /** `departed`: whose pairs are to go, and leave their place to others. */
+  constructor(departed = new Departed(NOBODY_LEAVES)) {
+    this.#departed = departed
+  }
 
   add({ caller, connection, outcome, bytesIn, bytesOut }: Used): void {
     const pair = this.#callers.get(caller)?.get(connection) ?? this.#begin(caller, connection)
@@ -67,7 +74,19 @@ export class CallerUse {
   }
 
   #all(): readonly Pair[] {
+    this.#sweep()
     return [...this.#callers.values()].flatMap((connections) => [...connections.values()])
+  }
+
+  #sweep(): void {
+    for (const [caller, connections] of this.#callers) {
+      for (const [connection, pair] of connections) {
+        if (!this.#departed.isOver(pair)) continue
+        connections.delete(connection)
+        this.#pairs -= 1
+      }
+      if (connections.size === 0) this.#callers.delete(caller)
+    }
   }
 
   #begin(caller: string, connection: string): Pair {

@@ -10,6 +10,7 @@ export interface LogFields {
   readonly reason?: string
   readonly address?: string
   readonly file?: string
+  readonly settingsDigest?: string
   readonly sink?: string
   readonly status?: number
   readonly waitMs?: number

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, type Registry } from 'prom-client'
 import { CallerUse } from './caller-use.ts'
+import { Departed, NOBODY_LEAVES } from './departed.ts'
 import { type Readings, readings } from './readings.ts'
 import { SteppedRegistry } from './stepped-registry.ts'
 
@@ -32,11 +33,12 @@ const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1]
 const RESPONSE_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30]
 const MINT_BUCKETS = [0.025, 0.1, 0.25, 1, 2.5, 10]
 
-/** One registry for each process; `house` is asked at each scrape. */
-export function createMetrics(house: HouseReadings): Metrics {
-  const registry = new SteppedRegistry()
+/** One registry for each process; `house` is asked at each scrape, and so is what names there are. */
+export function createMetrics(house: HouseReadings, names = NOBODY_LEAVES): Metrics {
+  const departed = new Departed(names)
+  const registry = new SteppedRegistry(departed)
   collectDefaultMetrics({ register: registry })
-  const callers = new CallerUse()
+  const callers = new CallerUse(departed)
   const counted = {
     sallyport_caller_requests_total: () => callers.requests(),
     sallyport_caller_bytes_total: () => callers.bytes(),

@@ -12,7 +12,7 @@ interface Row {
 export const readings = {
   sallyport_build_info: { help: 'Always 1: which Sallyport runs, on which Node', labels: ['version', 'node'] },
   sallyport_settings_info: {
-    help: 'Always 1: the first 12 hex digits of the SHA-256 of the settings file that is served',
+    help: 'Always 1: which settings are served, by the digest that `sallyport check` and the audit say, too',
     labels: ['digest'],
   },
   sallyport_settings_loaded_timestamp_seconds: { help: 'When the settings that are served were read', labels: [] },

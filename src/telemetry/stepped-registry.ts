@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client'
+import { Departed, NOBODY_LEAVES } from './departed.ts'
 
 /** Lines that are printed before requests get their turn: 0.5 ms of them. */
 const STEP_LINES = 100
@@ -11,7 +12,14 @@ type Printed = Awaited<ReturnType<NonNullable<ReturnType<Registry['getSingleMetr
  * in a loop costs no more than one at a time.
  */
 export class SteppedRegistry extends Registry {
+  readonly #departed: Departed
   #scrape: Promise<string> | undefined
+
+  /** `departed`: whose series are to go. */
+  constructor(departed = new Departed(NOBODY_LEAVES)) {
+    super()
+    this.#departed = departed
+  }
 
   override metrics(): Promise<string> {
     this.#scrape ??= this.#step().finally(() => (this.#scrape = undefined))
@@ -22,9 +30,21 @@ export class SteppedRegistry extends Registry {
     const lines: string[] = []
     for (const { name } of this.getMetricsAsArray()) {
       const metric = await this.getSingleMetric(name)?.get()
-      if (metric) await print(metric, lines)
+      if (metric) await print({ ...metric, values: this.#withoutDeparted(metric) }, lines)
     }
+    this.#departed.swept()
     return lines.join('')
+  }
+
+  /** In the turn in which they were read: what is counted a moment later begins anew, and is told. */
+  #withoutDeparted({ name, values }: Printed): Printed['values'] {
+    const over = values.filter(({ labels }) => this.#departed.isOver(labels))
+    if (over.length === 0) return values
+    const metric = this.getSingleMetric(name)
+    // The buckets of a histogram go with the rest of it; what is read at the scrape alone is kept nowhere.
+    if (metric && 'remove' in metric) for (const { labels } of over) if (!('le' in labels)) metric.remove(labels)
+    const gone = new Set(over)
+    return values.filter((one) => !gone.has(one))
   }
 }
 

@@ -20,6 +20,7 @@ test.each(['refuse', 'drop'] as const)(
     const audit = new Audit({
       instance: 'i',
       run: 'r',
+      settingsDigest: 'd',
       after: undefined,
       sinks: [{ name: 'test', sink }],
       whenFull,

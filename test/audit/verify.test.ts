@@ -32,6 +32,7 @@ async function runOf({ asks = 4, after, key = ours, run = nextRun(), between = (
   const audit = new Audit({
     instance: 'host-1',
     run,
+    settingsDigest: 'd',
     after,
     sinks: [{ name: 'test', sink: sinkInto(lines) }],
     whenFull: 'refuse',
@@ -300,6 +301,7 @@ describe('checkpoints', () => {
     const parts = {
       instance: 'i',
       run: 'r',
+      settingsDigest: 'd',
       after: undefined,
       sinks,
       whenFull: 'refuse',

@@ -15,6 +15,7 @@ const BASE = {
   connections: {
     a: { hosts: ['a.test'], credential: { kind: 'static', secret: { file: 's' } } },
     kept: { hosts: ['kept.test'], connect: 'refuse', credential: login },
+    wide: { hosts: ['*.wide.test'], credential: { kind: 'static', secret: { file: 's' } } },
   },
   grants: [{ caller: 'one', connection: 'a' }],
 }
@@ -27,7 +28,7 @@ async function faults(changes: object): Promise<string[]> {
   return restartFaults(before.settings, after.settings).map(({ path, message }) => `${path.join('.')}: ${message}`)
 }
 
-const { a, kept } = BASE.connections
+const { a, kept, wide } = BASE.connections
 
 test.each<[string, object]>([
   ['nothing', {}],
@@ -36,6 +37,18 @@ test.each<[string, object]>([
   ['grants', { grants: [] }],
   ['a connection', { connections: { a: { ...a, basePath: '/v2' }, kept } }],
   ['one more connection', { connections: { a, kept, b: { ...a, hosts: ['b.test'], connect: 'refuse' } } }],
+  ['one that was intercepted, and goes', { connections: { kept }, grants: [] }],
+  ['one that is intercepted no more', { connections: { a: { ...a, connect: 'refuse' }, kept } }],
+  [
+    'a host below one that was intercepted',
+    {
+      connections: { kept, wide, b: { ...a, hosts: ['b.wide.test'] }, c: { ...a, hosts: ['*.c.wide.test'] } },
+      grants: [],
+    },
+  ],
+  ['a connection with logins', { connections: { a, kept: { ...kept, basePath: '/v2' } } }],
+  ['what its logins are for', { connections: { a, kept: { ...kept, credential: { ...login, scope: 'all' } } } }],
+  ['one with logins that goes', { connections: { a } }],
 ])('%s may change while it runs', async (_, changes) => {
   expect(await faults(changes)).toEqual([])
 })
@@ -48,21 +61,20 @@ test.each<[string, object, RegExp]>([
   ['the traces', { traces: { endpoint: 'https://collector.test/v1/traces' } }, /^traces: has changed/],
   ['a door of probes', { health: { listen: '127.0.0.1:0' } }, /^health: has changed/],
   [
-    'an intercepted host',
+    'a host that was not intercepted',
     { connections: { a, kept, b: { ...a, hosts: ['b.test'] } } },
-    /^connections: which hosts are intercepted .* the authority names them$/,
+    /^connections\.b\.hosts: b\.test cannot be intercepted yet.*: restart, or add "connect: refuse" until then$/,
+  ],
+  [
+    'the name above all that were intercepted',
+    { connections: { a, kept, b: { ...a, hosts: ['wide.test', '*.test'] } } },
+    /^connections\.b\.hosts: wide\.test, \*\.test cannot be intercepted yet/,
   ],
   [
     'the first caller that the kernel knows',
     { callers: { ...BASE.callers, two: { kind: 'unix-peer', uid: 7 } } },
     /^callers: whether there are callers of kind unix-peer/,
   ],
-  [
-    'a connection with logins',
-    { connections: { a, kept: { ...kept, basePath: '/v2' } } },
-    /^connections\.kept: kept keeps logins, and has changed/,
-  ],
-  ['one with logins that goes', { connections: { a } }, /^connections: kept keeps logins, and has changed/],
 ])('%s is read at the start alone', async (_, changes, message) => {
   expect(await faults(changes)).toEqual([expect.stringMatching(message)])
 })

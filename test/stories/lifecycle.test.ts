@@ -68,6 +68,7 @@ test('serve says that it is ready in one line of JSON, soon, and is small while 
   expect(running.output().endsWith('}\n')).toBe(true)
   expect(JSON.parse(running.output())).toStrictEqual({
     msg: 'ready',
+    settingsDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
     listeners: [
       { kind: 'forward', address: port },
       { kind: 'reverse', address: `unix:${join(running.directory, 'crm.sock')}` },

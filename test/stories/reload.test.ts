@@ -264,16 +264,28 @@ test('a connection that keeps logins from now on has nothing of what it was', as
   expect(upstream.heads()).toHaveLength(1)
 })
 
-test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_000 }, async () => {
-  const { settings, running, status } = await scene()
+test('K05: fifty reloads in a row, under load, fail no request, and mix no two settings', {
+  timeout: 120_000,
+}, async () => {
+  const { settings, running, status, upstream } = await scene()
   const file = join(running.directory, 'sallyport.yaml')
+  for (const parity of ['0', '1']) writeSecret(running.directory, `credential-${parity}`, `credential-${parity}`)
+  const version = (round: number) => {
+    const [parity, allowlist] = round % 2 === 0 ? ['0', HOSTS] : ['1', ['api.crm.test']]
+    const credential = { kind: 'static', secret: { file: `credential-${parity}` } }
+    const inject = { kind: 'header', name: `X-Credential-${parity}` }
+    return settings({
+      allowlist,
+      connections: { crm: connectionTo('api.crm.test', upstream.port, { credential, inject }) },
+    })
+  }
   const over = new AbortController()
   const answers: number[] = []
   const load = Array.from({ length: 8 }, async () => {
     while (!over.signal.aborted) answers.push(await status())
   })
   for (let round = 1; round <= 50; round++) {
-    writeFileSync(`${file}.new`, JSON.stringify(settings({ allowlist: round % 2 === 0 ? HOSTS : ['api.crm.test'] })))
+    writeFileSync(`${file}.new`, JSON.stringify(version(round)))
     renameSync(`${file}.new`, file)
     process.kill(running.pid, 'SIGHUP')
     const line = 'sallyport_settings_reloads_total{outcome="ok"}'
@@ -283,6 +295,11 @@ test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_
   await Promise.all(load)
   expect(answers.length).toBeGreaterThan(100)
   expect(new Set(answers)).toEqual(new Set([200]))
+  const spent = upstream.heads().map((head) => /^(authorization|x-credential-\d): (?:Bearer )?(.*)$/im.exec(head))
+  const pairs = new Set(spent.map((found) => `${found?.[1]?.toLowerCase()} ${found?.[2]}`))
+  expect(pairs).toEqual(
+    new Set([`authorization ${CREDENTIAL}`, 'x-credential-0 credential-0', 'x-credential-1 credential-1']),
+  )
 })
 
 test('with --watch a ConfigMap that the kubelet swaps is read again, without a signal', async () => {

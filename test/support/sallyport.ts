@@ -35,6 +35,8 @@ interface Options {
   /** Extra environment. */
   readonly env?: NodeJS.ProcessEnv
   readonly nodeFlags?: readonly string[]
+  /** Flags of `serve`. */
+  readonly flags?: readonly string[]
   /** What runs it, as another user or in another namespace; it has to become the program, and to keep its process. */
   readonly by?: readonly string[]
 }
@@ -52,7 +54,7 @@ export async function startSallyport(directory: string, settings: object, option
     ...settings,
   }
   writeFileSync(file, JSON.stringify(whole, undefined, 2))
-  const child = spawnCli(['serve', '--config', file], options)
+  const child = spawnCli(['serve', ...(options.flags ?? []), '--config', file], options)
   const printed = collect(child)
   const ready = await Promise.race([printed.line(/^\{"msg":"ready".*$/m), exited(child)])
   if (typeof ready !== 'string')

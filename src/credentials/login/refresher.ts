@@ -36,27 +36,40 @@ const CLOCK_SLACK_MS = 60_000
 const BEFORE_ANOTHER_TRY_S = 10
 const LONGEST_BEFORE_TRY_S = 60
 
+/** What was got and could not be kept: the store was lost just then. */
+interface Unkept {
+  readonly lease: LoginLease
+  readonly content: LoginContent
+  readonly expiresAt?: number | undefined
+}
+
+/** By place. Whoever is the next to refresh there has it: settings that are read again may have put another in the place of this one. */
+const unkept = new WeakMap<Logins, Map<string, Unkept>>()
+
 /**
- * Gets tokens by the refresh token in one place, which it shares with other processes. What they have got is used as long
+ * Gets tokens by the refresh token in one place, which it shares with other processes, and with others of its own. What they have got is used as long
  * as it is young; one spends at a time; and a token is used only once the refresh token that came with it is durable.
  */
 export class Refresher {
   readonly #terms: RefreshTerms
   /** Which of those that are kept was given out here last: asked again, another one is wanted. */
   #last = ''
-  /** What was got and could not be kept: the store was lost just then. */
-  #unkept:
-    | { readonly lease: LoginLease; readonly content: LoginContent; readonly expiresAt?: number | undefined }
-    | undefined
+  readonly #unkept: Map<string, Unkept>
+  readonly #key: string
 
   constructor(terms: RefreshTerms) {
+    const { logins, place } = terms
     this.#terms = terms
+    this.#key = JSON.stringify([place.connection, place.identity])
+    this.#unkept = unkept.get(logins) ?? new Map()
+    unkept.set(logins, this.#unkept)
   }
 
   /** @throws Problem `credential-unavailable`, `credential-failed`, and what `gone` makes */
   async mint(): Promise<Minted> {
     const { place, logins, settings } = this.#terms
-    if (this.#unkept) return this.#keep(this.#unkept.lease, this.#unkept.content, this.#unkept.expiresAt)
+    const left = this.#unkept.get(this.#key)
+    if (left) return this.#keep(left)
     const found = await ofStore(logins.open(place))
     const theirs = found && this.#adopt(found)
     if (theirs) return theirs
@@ -108,15 +121,16 @@ export class Refresher {
     const access = minted.boundTo ? undefined : { secret, sentAt: sentAt.wall, lifetimeMs }
     const content = { refreshToken: refreshToken ?? before.refreshToken, access, isSteady: isSame, of: before.of }
     const expiresAt = refreshExpiresIn === undefined ? undefined : sentAt.wall + refreshExpiresIn * 1000
-    return this.#keep(lease, content, expiresAt, minted)
+    return this.#keep({ lease, content, expiresAt }, minted)
   }
 
   /** Durable first, and only then given out. */
-  async #keep(lease: LoginLease, content: LoginContent, expiresAt?: number, minted?: Minted): Promise<Minted> {
-    this.#unkept = { lease, content, expiresAt }
+  async #keep(got: Unkept, minted?: Minted): Promise<Minted> {
+    const { lease, content, expiresAt } = got
+    this.#unkept.set(this.#key, got)
     const { place, logins } = this.#terms
     const version = await ofStore(lease.keep(packed(content), expiresAt))
-    this.#unkept = undefined
+    if (this.#unkept.get(this.#key) === got) this.#unkept.delete(this.#key)
     if (version !== undefined && minted) {
       this.#last = `${lease.kept.id} ${version}`
       return minted

@@ -131,6 +131,22 @@ describe('the refresh token', () => {
     expect([await next, await textOf(built)]).toEqual(['at-2', 'at-2'])
   })
 
+  test('that could not be kept is had by whoever is the next to refresh there: settings may have been read again', async () => {
+    const [built, after] = [build(), build({ timeoutMs: 9_000 })]
+    const file = new DatabaseSync(join(directory, 'store/logins.db'))
+    issuer.answer(() => {
+      file.exec('begin immediate')
+      return rotating()
+    })
+    expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: another process is writing/)
+    file.exec('rollback')
+    file.close()
+    expect(await textOf(after)).toBe('at-1')
+    built.clock.advance(1_000)
+    expect(await textOf(built)).toBe('at-1')
+    expect(shown()).toEqual([FIRST])
+  }, 20_000)
+
   test('is what the store has after a restart, and so is a token that is young', async () => {
     await textOf(build())
     const again = build({ on: other })
@@ -225,25 +241,30 @@ describe('a refresh whose answer nobody has seen', () => {
     ['a reset', { instead: 'reset' }],
     ['half an answer', { ...tokenAnswer(), instead: 'reset-midway' }],
     ['something unreadable', { body: 'ok' }],
-  ])('is done again after %s, ever more seldom, and no login is lost by that', async (_what, quirk) => {
-    issuer.answer(quirk)
-    const built = build({ timeoutMs: 300 })
-    expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: .* so it is shown again$/)
-    await failureOf(built)
-    expect(shown()).toEqual([FIRST])
-    for (const seconds of [10, 20, 30]) {
-      built.clock.advance(seconds * 1000 - 1)
-      await failureOf(built)
-      const before = shown().length
-      built.clock.advance(1)
+  ])(
+    'is done again after %s, ever more seldom, and no login is lost by that',
+    { timeout: 60_000 },
+    async (_, quirk) => {
+      issuer.answer(quirk)
+      // Silence alone is waited for; to connect takes a busy machine a while.
+      const built = build({ timeoutMs: quirk.instead === 'silence' ? 2_000 : 10_000 })
       expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: .* so it is shown again$/)
-      expect(shown()).toHaveLength(before + 1)
-    }
-    issuer.answer(rotating)
-    built.clock.advance(60_000)
-    expect(await textOf(built)).toBe('at-5')
-    expect(new Set(shown())).toEqual(new Set([FIRST]))
-  })
+      await failureOf(built)
+      expect(shown()).toEqual([FIRST])
+      for (const seconds of [10, 20, 30]) {
+        built.clock.advance(seconds * 1000 - 1)
+        await failureOf(built)
+        const before = shown().length
+        built.clock.advance(1)
+        expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: .* so it is shown again$/)
+        expect(shown()).toHaveLength(before + 1)
+      }
+      issuer.answer(rotating)
+      built.clock.advance(60_000)
+      expect(await textOf(built)).toBe('at-5')
+      expect(new Set(shown())).toEqual(new Set([FIRST]))
+    },
+  )
 
   test('may be all there was to it', async () => {
     issuer.answer({ instead: 'reset' })
