@@ -199,7 +199,7 @@ describe('where it is asked', () => {
     const revocationEndpoint = `https://login.test:${issuer.port}/revoke`
     await expect(endpoint.revoke({ ...TOKEN, revocationEndpoint })).rejects.toMatchObject({
       code: 'credential-failed',
-      cause: { cause: { code: 'address-not-allowed' } },
+      cause: { code: 'address-not-allowed' },
     })
     expect(issuer.requests.length).toBe(before)
   })

@@ -98,7 +98,7 @@ export class Revoker {
     if (revocationEndpoint === 'none') return { outcome: 'not-offered', tries: 0 }
     for (const pauseMs of [...pausesMs, undefined]) {
       const problem = await this.#try(work)
-      if (problem === 'not-offered') return { outcome: 'not-offered', tries: work.tries }
+      if (problem === 'not-offered') return { outcome: 'not-offered', tries: 0 }
       if (!problem) return work.done()
       if (isLasting(problem) || pauseMs === undefined || this.#waiting >= MAX_WAITING) break
       soon(work.pending(work.reason))
