@@ -118,13 +118,13 @@ export class Revoker {
         const revoked = await endpoint.revoke({ ...next, revocationEndpoint })
         if (!revoked) return 'not-offered'
         if (revoked.warning !== undefined) work.warnings.push(revoked.warning)
+        if (next.hint === 'refresh_token') work.isSourceEnded = true
       } catch (error) {
         const problem = asProblem(error)
-        if (!isUnsupported(problem)) {
+        if (!work.passesOver(problem, next)) {
           work.reason = problem.reason
           return problem
         }
-        work.unsupported.push(next.hint)
       }
       work.left.shift()
     }
@@ -144,14 +144,30 @@ class Work {
   readonly place: LoginPlace
   readonly left: Left[]
   readonly warnings: string[] = []
-  readonly unsupported: Left['hint'][] = []
   tries = 0
   /** Why the last try was in vain. */
   reason = 'nothing was answered'
+  /** Nothing new can be got any more. */
+  isSourceEnded = false
+  /** What could not be done and need not be tried again. */
+  #remains: { readonly outcome: 'revoked' | 'failed'; readonly reason: string } | undefined
 
   constructor(place: LoginPlace, left: Left[]) {
     this.place = place
     this.left = left
+  }
+
+  /** Whether there is nothing more to be done about this one, while there may be about the others. */
+  passesOver(problem: Problem, { hint }: Left): boolean {
+    if (isUnsupported(problem) && hint === 'refresh_token') {
+      this.#remains = { outcome: 'failed', reason: NO_REFRESH_TOKENS }
+      return true
+    }
+    const isEnough = isUnsupported(problem) || (this.isSourceEnded && isLasting(problem))
+    if (hint === 'refresh_token' || !isEnough) return false
+    const why = isUnsupported(problem) ? 'the issuer revokes none (unsupported_token_type)' : problem.reason
+    this.#remains ??= { outcome: 'revoked', reason: `an access token may be good until it expires: ${why}` }
+    return true
   }
 
   pending(reason: string): Revocation {
@@ -164,17 +180,13 @@ class Work {
 
   /** All that could be done is done. */
   done(): Revocation {
-    const { tries, unsupported } = this
-    if (unsupported.includes('refresh_token')) return this.failed(NO_REFRESH_TOKENS)
-    return { outcome: 'revoked', tries, ...(unsupported.length > 0 && { reason: NO_ACCESS_TOKENS }) }
+    return { outcome: 'revoked', tries: this.tries, ...this.#remains }
   }
 }
 
 const AGAIN = 'it was not tried again, because somebody has logged in there since'
 const STOPPED = 'Sallyport was stopped before it was done'
 const NO_REFRESH_TOKENS = 'the issuer revokes no refresh tokens (unsupported_token_type)'
-const NO_ACCESS_TOKENS =
-  'the issuer revokes no access tokens by themselves (unsupported_token_type): the last one may be good until it expires'
 
 function onlyOnce(secrets: readonly (Secret | undefined)[]): readonly Secret[] {
   const found: Secret[] = []

@@ -146,7 +146,7 @@ test('access tokens that the provider cannot revoke are told of, and the refresh
   expect(await logOut(built)).toEqual({
     outcome: 'revoked',
     tries: 1,
-    reason: expect.stringContaining('the last one may be good until it expires'),
+    reason: expect.stringContaining('an access token may be good until it expires'),
   })
   expect(await isActive(refresh, built)).toBe(false)
 })

@@ -160,7 +160,23 @@ describe('what lasts is told, and not tried again', () => {
   test('access tokens that are not revoked by themselves are no failure', async () => {
     answers({}, unsupported())
     const { last } = build().revoker.begin(PLACE, LEAVINGS)
-    expect(await last).toEqual({ outcome: 'revoked', tries: 1, reason: expect.stringMatching(/until it expires$/) })
+    expect(await last).toEqual({
+      outcome: 'revoked',
+      tries: 1,
+      reason: expect.stringMatching(/until it expires: the issuer revokes none/),
+    })
+  })
+
+  test('an access token that is refused for good is none either, once the refresh token has ended', async () => {
+    answers({}, { status: 400, headers: json, body: { error: 'invalid_request' } })
+    expect(await build().revoker.begin(PLACE, LEAVINGS).last).toEqual({
+      outcome: 'revoked',
+      tries: 1,
+      reason: expect.stringMatching(/until it expires: login\.test:\d+ answered 400 invalid_request/),
+    })
+    answers(UNKNOWN)
+    const alone = { accessTokens: LEAVINGS.accessTokens }
+    expect(await build().revoker.begin(PLACE, alone).last).toMatchObject({ outcome: 'failed', tries: 1 })
   })
 
   test('what is no token any more is none, however the issuer says it', async () => {
@@ -175,9 +191,12 @@ function unsupported(): Quirk {
 
 test('no token is in what is told, nor in the revoker while it waits', async () => {
   answers({ status: 400, headers: json, body: { error: 'RT_CANARY', error_description: 'AT_CANARY' } })
-  const { revoker, events } = build()
+  const ending = new AbortController()
+  const { revoker, events } = build({ pausesMs: [600_000], ending: ending.signal })
   const { first, last } = revoker.begin(PLACE, LEAVINGS)
+  await first
   expect(inspect(revoker, { depth: 20, showHidden: true })).not.toContain('CANARY')
+  ending.abort()
   await last
   expect(inspect([events, await first, await last], { depth: 20 })).not.toContain('CANARY')
 })
