@@ -6,6 +6,7 @@ import { type DpopUpstream, type Judged, startDpopUpstream } from '../support/dp
 import { sendRaw } from '../support/raw-client.ts'
 import type { Running } from '../support/sallyport.ts'
 import { openTunnel, secureTunnel, talk } from '../support/tunnel.ts'
+import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 import {
   authority,
   CREDENTIAL,
@@ -21,10 +22,13 @@ import {
 const WHOLE = /\r\n\r\n(?:ok|no)$|\r\n\r\n[\s\S]*\n$/
 const HOST = 'api.crm.test'
 const H2_HOST = 'h2.crm.test'
+const MINTED = ['m0.crm.test', 'm1.crm.test']
+const HOSTS = [HOST, H2_HOST, ...MINTED]
 const AUDIENCE = 'https://api.crm.test'
 
 let issuer: DpopServer
 let upstream: DpopUpstream
+let plain: RawUpstream
 let running: Running
 let from: number
 
@@ -41,17 +45,24 @@ beforeAll(async () => {
     allowPrivate: ['127.0.0.0/8'],
     dpop: true,
   }
+  plain = await startUpstream(() => OK, await authority.issue(MINTED))
+  const minted = (path: string) => ({
+    credential: { kind: 'http-mint', connection: 'crm', path, body: { a: 1 }, tokenPointer: '/token' },
+  })
   running = await startCrm({
     port: upstream.port,
     settings: {
       ca: { directory: 'ca' },
-      allowlist: [HOST, H2_HOST],
+      allowlist: HOSTS,
       connections: {
         crm: connectionTo(HOST, upstream.port, { credential, inject: { kind: 'dpop' }, websocket: true }),
+        ...Object.fromEntries(
+          MINTED.map((host, at) => [`m${at}`, connectionTo(host, plain.port, minted(`/mint/${at}`))]),
+        ),
         h2: connectionTo(H2_HOST, upstream.port, { credential, inject: { kind: 'dpop' }, http2: true }),
       },
-      grants: ['crm', 'h2'].map((connection) => ({ caller: 'checkout', connection })),
-      dns: { hosts: Object.fromEntries([HOST, H2_HOST, 'login.test'].map((host) => [host, ['127.0.0.1']])) },
+      grants: ['crm', 'h2', 'm0', 'm1'].map((connection) => ({ caller: 'checkout', connection })),
+      dns: { hosts: Object.fromEntries([...HOSTS, 'login.test'].map((host) => [host, ['127.0.0.1']])) },
     },
   })
 })
@@ -64,6 +75,7 @@ beforeEach(() => {
 afterAll(async () => {
   await stopCrm(running)
   await upstream?.stop()
+  await plain?.close()
   await issuer?.stop()
 })
 
@@ -127,6 +139,23 @@ test('a request with a body is not sent again for a nonce: the caller’s next o
   expect(first.text).not.toMatch(/www-authenticate|dpop/i)
   expect((await post()).status).toBe(200)
   expect(seen().map(({ wrong }) => wrong)).toEqual(['use_dpop_nonce: nonce', ''])
+})
+
+test('a token that is minted through such a connection is minted with the nonce, once it is wanted', async () => {
+  upstream.wantNonce('nonce-of-mints')
+  const ask = (host = '') =>
+    sendRaw(doorOf(running, 'forward'), `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n${PROOF}\r\n`, {
+      until: WHOLE,
+    })
+  expect((await ask(MINTED[0])).status).toBe(200)
+  expect(plain.heads().at(-1)).toMatch(/authorization: Bearer minted/i)
+  expect(seen().map(({ wrong, method, path }) => [wrong, method, path])).toEqual([
+    ['use_dpop_nonce: nonce', 'POST', '/mint/0'],
+    ['', 'POST', '/mint/0'],
+  ])
+  expect(new Set(seen().map(({ token }) => token)).size).toBe(1)
+  expect((await ask(MINTED[1])).status).toBe(200)
+  expect(seen().slice(2)).toMatchObject([{ wrong: '', path: '/mint/1' }])
 })
 
 test('over HTTP/2 it is the same', async () => {

@@ -21,7 +21,7 @@ export interface Judged {
 /** What a proof is verified against. */
 type Asked = Pick<Judged, 'authority' | 'method' | 'path' | 'proof' | 'token'>
 
-/** A protected resource that verifies tokens and proofs as RFC 9449 section 4.3 says, over HTTP/1.1 and HTTP/2. */
+/** A protected resource that verifies tokens and proofs as RFC 9449 section 4.3 says, over HTTP/1.1 and HTTP/2; below /mint it gives tokens. */
 export interface DpopUpstream {
   readonly port: number
   readonly seen: readonly Judged[]
@@ -72,7 +72,9 @@ export async function startDpopUpstream({ identity, jwks, audience }: Terms): Pr
     seen.push({ ...asked, wrong, version })
     if (nonce !== undefined) response.setHeader('DPoP-Nonce', nonce)
     if (wrong !== '') response.setHeader('WWW-Authenticate', `DPoP error="${wrong.split(':', 1)[0]}", algs="ES256"`)
-    response.writeHead(wrong === '' ? 200 : 401, { 'content-length': '2' }).end(wrong === '' ? 'ok' : 'no')
+    const body = path.startsWith('/mint') ? '{"token":"minted"}' : 'ok'
+    if (wrong === '') response.writeHead(200, { 'content-length': String(body.length) }).end(body)
+    else response.writeHead(401, { 'content-length': '2' }).end('no')
   }
 
   const server = createSecureServer({ ...identity, allowHTTP1: true }, (request, response) => {

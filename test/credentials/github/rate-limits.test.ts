@@ -88,7 +88,8 @@ function setUp(more: object = {}) {
     allowPrivate: loopback,
     ...more,
   })
-  const supply = buildSupply({ ...settings, key: theSecret, tls: { ca: theAuthority } }, made.tools)
+  const opened = { ...settings, key: theSecret, tls: { ca: theAuthority } }
+  const supply = buildSupply(opened, made.tools)
   const ask = async (name: string) => supply.obtain(purposeOf(`/repos/acme/${name}`))
   const fail = (name: string) => ask(name).then(String, (error: unknown) => error)
   return { ...made, ask, fail }
