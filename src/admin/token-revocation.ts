@@ -36,9 +36,10 @@ export async function revocationTold(
   operator: Operator,
   ports: AdminPorts,
 ): Promise<RevocationView> {
-  void revoking.last.then((revocation) => {
+  const record = (revocation: Revocation) => {
     if (revocation.outcome !== 'nothing') ports.change(changeOf({ login, caller }, revocation, { operator, ports }))
-  })
+  }
+  void revoking.last.then(record)
   return viewOf(await revoking.first)
 }
 
