@@ -22,9 +22,9 @@ export interface Effect {
   readonly after?: unknown
 }
 
-/** The answer to a change, and what it did, which is recorded before an answer that is still to come is waited for. */
+/** The answer to a change, and what it did. An answer that takes its time is asked for once that is recorded. */
 export interface Changed<R> {
-  readonly answer: R | Promise<R>
+  readonly answer: R | (() => Promise<R>)
   readonly effects: readonly Effect[]
 }
 

@@ -51,9 +51,9 @@ export async function serve(
     // Each handler is given what its own schemas have made of the request, and nothing else.
     const asked = { ...input, operator, ...circumstances(request) } as unknown as Asked<never, never, never>
     subject = route.subject(asked) ?? subject
-    const { answer: coming, effects } = await route.handle(asked, ports)
+    const { answer: given, effects } = await route.handle(asked, ports)
     for (const effect of effects) record(operator, effect, undefined)
-    const answer = await coming
+    const answer = typeof given === 'function' ? await given() : given
     // A stream is the answer of those routes that say a media type.
     if (typeof route.response === 'string') return pour(answer as Readable, route.response, request)
     return answerOf(route, answer)

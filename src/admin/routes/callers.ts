@@ -87,11 +87,12 @@ export const callerRoutes: readonly Route[] = [
         grants: grants.map(grantView),
         ...(logins.length > 0 && { logins: logins.map(({ login: { connection, id } }) => ({ connection, id })) }),
       }
-      const told = logins.map(async (gone) => ({
-        connection: gone.login.connection,
-        revocation: await revocationTold(leaving(gone, name, ports), operator, ports),
-      }))
-      const answer = Promise.all(told).then((all) => ({ logins: all }))
+      const left = logins.map((gone) => leaving(gone, name, ports))
+      const told = async (one: Leaving) => ({
+        connection: one.login.connection,
+        revocation: await revocationTold(one, operator, ports),
+      })
+      const answer = async () => ({ logins: await Promise.all(left.map(told)) })
       return { answer, effects: [{ subject: name, before }] }
     },
   }),

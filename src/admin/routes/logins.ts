@@ -126,11 +126,8 @@ export const loginRoutes: readonly Route[] = [
       if (!gone) throw new AdminProblem('not-found', { detail: 'There is no such login.' })
       const { login } = gone
       const before = loginView({ caller, login, state: login.isAlive ? 'ok' : 'needs-login' })
-      const revocation = revocationTold({ ...gone, caller }, operator, ports)
-      return {
-        answer: revocation.then((it) => ({ revocation: it })),
-        effects: [{ subject: subjectOf(name, caller), before }],
-      }
+      const answer = async () => ({ revocation: await revocationTold({ ...gone, caller }, operator, ports) })
+      return { answer, effects: [{ subject: subjectOf(name, caller), before }] }
     },
   }),
 ]
