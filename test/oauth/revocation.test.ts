@@ -47,8 +47,8 @@ beforeAll(async () => {
 beforeEach(() => issuer.answer({}))
 
 afterAll(async () => {
-  await issuer.stop()
-  await server.stop()
+  await issuer?.stop()
+  await server?.stop()
 })
 
 /** References are answered by the name of their file. */

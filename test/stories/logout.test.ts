@@ -14,7 +14,7 @@ import {
 } from '../support/sallyport.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 import { authority, connectionTo } from './crm.ts'
-import { freePort, newBrowser, OPERATOR_KEY, runVerb } from './login-site.ts'
+import { newBrowser, OPERATOR_KEY, runVerb } from './login-site.ts'
 
 /** A logout, and the removal of a caller, while the authorization server does just what it is told: a stand-in. */
 const CANARY = 'RT_CANARY'
@@ -27,7 +27,6 @@ let issuer: QuirkIssuer
 let sallyport: Running
 let directory: string
 let adminAddress: string
-let settings: object
 /** The answers to revocations: one after the other, and the last of them for ever. */
 let onRevocation: Quirk[] = []
 let count = 0
@@ -40,8 +39,6 @@ beforeAll(async () => {
     count += 1
     return tokenAnswer({ access_token: `at-${count}`, refresh_token: `${CANARY}-${count}` })
   })
-  const port = await freePort()
-  adminAddress = `http://127.0.0.1:${port}`
   directory = privateDirectory()
   for (const [name, value] of [
     ['operator', OPERATOR_KEY],
@@ -51,9 +48,13 @@ beforeAll(async () => {
     ['app', 'key-of-app'],
   ] as const)
     writeSecret(directory, name, value)
-  settings = settingsOn(port)
-  sallyport = await startSallyport(directory, settings)
+  await start()
 }, 60_000)
+
+async function start(): Promise<void> {
+  sallyport = await startSallyport(directory, settings())
+  adminAddress = `http://${sallyport.admin}`
+}
 
 beforeEach(() => {
   onRevocation = []
@@ -66,7 +67,7 @@ afterAll(async () => {
   remove(directory)
 })
 
-function settingsOn(port: number): object {
+function settings(): object {
   const credential = {
     kind: 'authorization-code',
     identity: 'per-caller',
@@ -81,7 +82,7 @@ function settingsOn(port: number): object {
   return {
     listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
     admin: {
-      listen: `127.0.0.1:${port}`,
+      listen: '127.0.0.1:0',
       operators: { ops: { role: 'admin', proof: { kind: 'api-key', key: { file: 'operator' } } } },
     },
     allowlist: ['own.test'],
@@ -233,7 +234,7 @@ describe('a logout', () => {
         code: 'revocation-failed',
         after: { outcome: 'failed', reason: expect.stringMatching(/^Sallyport was stopped before it was done/) },
       })
-      sallyport = await startSallyport(directory, settings)
+      await start()
     },
   )
 })
