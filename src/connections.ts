@@ -2,6 +2,7 @@ import type { SecureContext } from 'node:tls'
 import type { Clock } from './core/clock.ts'
 import type { Supply } from './credentials/credential.ts'
 import type { Logins } from './credentials/login/logins.ts'
+import type { RevocationEvent } from './credentials/login/revoker.ts'
 import type { MintEvent } from './credentials/mint.ts'
 import { buildSupply } from './credentials/registry.ts'
 import type { Neighbour } from './credentials/tools.ts'
@@ -89,6 +90,7 @@ function supplyOf(name: string, credential: ConnectionSettings['credential'], to
     loginUrl: (connection, caller) => tools.loginUrl?.(connection, caller) ?? 'the address that the operator names',
     random: Math.random,
     onMint: (event) => tellOfMint({ name, source: credential.kind }, event, tools),
+    onRevocation: (event) => tellOfRevocation(event, tools),
     connection: (other) => tools.supply(other),
     neighbour: (other) => tools.neighbour(other),
   })
@@ -170,6 +172,17 @@ function trustFor({ ca, certificate, key }: ConnectionSettings['tls'], reference
   const trust = trustShowing(ca && references.file(ca), () => identity?.current())
   trust()
   return trust
+}
+
+function tellOfRevocation({ place, revocation, warnings }: RevocationEvent, { log }: ConnectionTools): void {
+  const { connection } = place
+  const { outcome, reason } = revocation
+  for (const warning of warnings) log.warn({ connection }, warning)
+  if (outcome === 'failed')
+    log.warn(
+      { connection, ...(reason !== undefined && { reason }) },
+      'a login was forgotten here, and is not revoked at its authorization server',
+    )
 }
 
 type Minting = { readonly name: string; readonly source: string }

@@ -2,6 +2,7 @@ import { Problem } from './core/problem.ts'
 import type { Credential } from './credentials/credential.ts'
 import type { Errand, Neighbour } from './credentials/tools.ts'
 import { toBlockList } from './forms/network.ts'
+import { watchNonces } from './gate/nonce.ts'
 import type { Connection } from './gate/snapshot.ts'
 import type { Injected, Outgoing } from './injections/injection.ts'
 import { emptied, slotsHold } from './injections/slot.ts'
@@ -31,7 +32,7 @@ export function neighbourOf(settings: ConnectionSettings, connection: Connection
     timeoutMs: limits.connectTimeoutMs,
   }
   const send = (errand: Errand, credential: Credential | undefined) =>
-    sendOnce(errand, { base, route, connection, credential })
+    sendWithNonce(errand, { base, route, connection, credential })
   return {
     host,
     async ask(errand, purpose) {
@@ -40,9 +41,10 @@ export function neighbourOf(settings: ConnectionSettings, connection: Connection
       const { supply } = connection
       // Whoever mints for all has no purpose, and gets none of what one caller alone may have.
       const credential = await supply.obtain(purpose)
-      const answer = await send(errand, credential)
-      const other = answer.status === 401 && credential ? await supply.rejected(credential, purpose) : undefined
-      const last = other ? await send(errand, other) : answer
+      const { answer, isForNonce } = await send(errand, credential)
+      const isRejected = answer.status === 401 && !isForNonce
+      const other = isRejected && credential ? await supply.rejected(credential, purpose) : undefined
+      const last = other ? (await send(errand, other)).answer : answer
       const { behind, isGood } = other ?? credential ?? {}
       return { answer: last, ...(behind && { behind }), isGood }
     },
@@ -54,6 +56,28 @@ interface Sending {
   readonly route: IssuerRoute
   readonly connection: Connection
   readonly credential: Credential | undefined
+}
+
+interface Sent {
+  readonly answer: IssuerAnswer
+  /** It was refused for want of a nonce, and nothing is wrong with the token. */
+  readonly isForNonce: boolean
+}
+
+/** Once more where the nonce that has come along is all that was wanted: nothing was done then. @see RFC 9449 section 9 */
+async function sendWithNonce(errand: Errand, sending: Sending): Promise<Sent> {
+  const first = await sendWatched(errand, sending)
+  return first.isForNonce ? sendWatched(errand, sending) : first
+}
+
+async function sendWatched(errand: Errand, sending: Sending): Promise<Sent> {
+  const { credential, base } = sending
+  const nonces = credential && watchNonces(credential, new URL(base).origin)
+  const answer = await sendOnce(errand, sending)
+  const { status, challenges = [], dpopNonce } = answer
+  const shown = dpopNonce === undefined ? [] : ['dpop-nonce', dpopNonce]
+  const fields = [...challenges.flatMap((challenge) => ['www-authenticate', challenge]), ...shown]
+  return { answer, isForNonce: nonces?.(status, fields) ?? false }
 }
 
 /** Injects last, into slots that are empty: as with the request of a caller. */

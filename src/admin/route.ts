@@ -22,9 +22,9 @@ export interface Effect {
   readonly after?: unknown
 }
 
-/** The answer to a change, and what it did. */
+/** The answer to a change, and what it did. An answer that takes its time is asked for once that is recorded. */
 export interface Changed<R> {
-  readonly answer: R
+  readonly answer: R | (() => Promise<R>)
   readonly effects: readonly Effect[]
 }
 

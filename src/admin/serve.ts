@@ -15,7 +15,7 @@ import type { AdminPorts } from './ports.ts'
 import { pour } from './pour.ts'
 import { PROTECTIONS, refusalResponse } from './refusal.ts'
 import { reaches } from './role.ts'
-import type { Asked, Changed, Effect, Route } from './route.ts'
+import type { Asked, Effect, Route } from './route.ts'
 import type { WrongProofs } from './wrong-proofs.ts'
 
 /** What Node and the door know of a request. */
@@ -51,8 +51,9 @@ export async function serve(
     // Each handler is given what its own schemas have made of the request, and nothing else.
     const asked = { ...input, operator, ...circumstances(request) } as unknown as Asked<never, never, never>
     subject = route.subject(asked) ?? subject
-    const { answer, effects } = await route.handle(asked, ports)
+    const { answer: given, effects } = await route.handle(asked, ports)
     for (const effect of effects) record(operator, effect, undefined)
+    const answer = typeof given === 'function' ? await given() : given
     // A stream is the answer of those routes that say a media type.
     if (typeof route.response === 'string') return pour(answer as Readable, route.response, request)
     return answerOf(route, answer)
@@ -107,7 +108,7 @@ function recorderOf({ action }: Route, id: string, { change, clock }: AdminPorts
   }
 }
 
-function answerOf({ status, response }: Route, answer: Changed<unknown>['answer']): Response {
+function answerOf({ status, response }: Route, answer: unknown): Response {
   if (response === undefined) return new Response(null, { status, headers: PROTECTIONS })
   return new Response(`${JSON.stringify(answer)}\n`, {
     status,

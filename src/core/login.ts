@@ -1,3 +1,4 @@
+import type { StoredLogin } from './holdings.ts'
 import type { Secret } from './secret.ts'
 
 /** Whose login: for which connection, and of whom, as the source of that connection tells them apart. */
@@ -11,6 +12,12 @@ export interface KeptLogin {
   readonly id: string
   readonly version: number
   readonly content: Secret
+}
+
+/** A login that was taken away. `content`: what was kept of it; undefined where that was nothing, or nobody can open it. */
+export interface RemovedLogin {
+  readonly login: StoredLogin
+  readonly content: Secret | undefined
 }
 
 /** What is done with a login that was leased; each of them ends the lease. */

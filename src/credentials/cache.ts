@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Moment } from '../core/moment.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
+import type { Secret } from '../core/secret.ts'
 import { delayAfter } from './backoff.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
 import { isLasting, type Mint, type MintEvent, type Minted } from './mint.ts'
@@ -98,6 +99,11 @@ export class MintedSupply implements Supply {
     this.#token = undefined
     this.#setback = undefined
     this.#flight = undefined
+  }
+
+  /** The text of the token that is held, whether or not it may still be used. */
+  held(): Secret | undefined {
+    return this.#token?.credential.secret
   }
 
   state(): SupplyState {

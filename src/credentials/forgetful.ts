@@ -1,5 +1,6 @@
 import { Problem } from '../core/problem.ts'
 import type { Purpose } from '../core/purpose.ts'
+import type { Secret } from '../core/secret.ts'
 import type { MintedSupply } from './cache.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
 
@@ -18,6 +19,8 @@ export class ForgetfulSupply implements Supply {
   readonly #supply: MintedSupply
   readonly #footing: Footing
   #mark: string
+  /** What was held when it was forgotten. */
+  #left: Secret | undefined
 
   constructor(supply: MintedSupply, footing: Footing) {
     this.#supply = supply
@@ -43,10 +46,16 @@ export class ForgetfulSupply implements Supply {
     return this.#supply.state()
   }
 
+  /** The token that is given out, or was when what it rested on was taken back: good at its issuer until it ends there. */
+  held(): Secret | undefined {
+    return this.#supply.held() ?? this.#left
+  }
+
   #look(): void {
     const mark = this.#footing.mark()
     if (mark === this.#mark) return
     this.#mark = mark
+    this.#left = this.#supply.held()
     this.#supply.forget()
   }
 

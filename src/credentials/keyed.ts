@@ -3,14 +3,14 @@ import type { Purpose } from '../core/purpose.ts'
 import type { Credential, Supply, SupplyState } from './credential.ts'
 
 /** What a supply that does not give everybody the same is made of. */
-export interface Keying {
+export interface Keying<S extends Supply = Supply> {
   /**
    * Who shares a credential with whom: asks with the same text do. Called for each ask.
    * @throws Problem why there can be none for this one
    */
   keyOf(purpose: Purpose): string
   /** The supply behind one key; what it mints is minted for whoever asks. */
-  supplyFor(key: string): Supply
+  supplyFor(key: string): S
 }
 
 /**
@@ -19,20 +19,20 @@ export interface Keying {
  */
 const MAX_KEYS = 10_000
 
-interface Kept {
-  readonly supply: Supply
+interface Kept<S> {
+  readonly supply: S
   /** Who asked for it first. */
   readonly caller: string
 }
 
 /** One supply for each key: no two of them ever share a credential. */
-export class KeyedSupply implements Supply {
-  readonly #keying: Keying
-  readonly #supplies = new Map<string, Kept>()
+export class KeyedSupply<S extends Supply = Supply> implements Supply {
+  readonly #keying: Keying<S>
+  readonly #supplies = new Map<string, Kept<S>>()
   /** How many of them each caller has. */
   readonly #counts = new Map<string, number>()
 
-  constructor(keying: Keying) {
+  constructor(keying: Keying<S>) {
     this.#keying = keying
   }
 
@@ -67,7 +67,12 @@ export class KeyedSupply implements Supply {
     return this.#keying.keyOf(purpose)
   }
 
-  #supplyFor(purpose: Purpose): Supply {
+  /** The supply behind one key, where somebody has asked for it. */
+  at(key: string): S | undefined {
+    return this.#supplies.get(key)?.supply
+  }
+
+  #supplyFor(purpose: Purpose): S {
     const key = this.#keying.keyOf(purpose)
     const kept = this.#supplies.get(key) ?? this.#begin(key, purpose.caller.name)
     this.#supplies.delete(key)
@@ -76,7 +81,7 @@ export class KeyedSupply implements Supply {
     return kept.supply
   }
 
-  #begin(key: string, caller: string): Kept {
+  #begin(key: string, caller: string): Kept<S> {
     this.#counts.set(caller, (this.#counts.get(caller) ?? 0) + 1)
     return { supply: this.#keying.supplyFor(key), caller }
   }

@@ -9,6 +9,7 @@ import type { Dialer } from '../wire/dial.ts'
 import type { Mintage } from './cache.ts'
 import type { Supply } from './credential.ts'
 import type { Logins } from './login/logins.ts'
+import type { RevocationEvent } from './login/revoker.ts'
 import type { MintEvent, Minted } from './mint.ts'
 
 /** A request of our own to the upstream of a connection. */
@@ -50,6 +51,8 @@ export interface SourceTools extends References {
   random(): number
   /** Called once for each mint, for the log and the metrics. Must not throw. */
   onMint?(event: MintEvent): void
+  /** Called once for each login that was revoked at its issuer, or could not be, for the log. Must not throw. */
+  onRevocation?(event: RevocationEvent): void
   /** That of another connection, as `needs` of this source names it. Not before the first ask: it may not be built yet. */
   connection?(name: string): Supply
   /** The same for its upstream. */

@@ -10,6 +10,7 @@ import { ScrubbedAnswer } from '../relay/scrubbed-answer.ts'
 import { admit, beginStay, identify, type Where } from './admit.ts'
 import type { Gate } from './gate.ts'
 import { type HeldBody, holdBody } from './held-body.ts'
+import { keepBody } from './kept-body.ts'
 import { lineageOf } from './lineage.ts'
 import { watchNonces } from './nonce.ts'
 import { obtain, purposeOf, replace } from './obtain.ts'
@@ -110,15 +111,19 @@ interface Errand {
 }
 
 /**
- * Sends, and sends once more where that is safe: after a 401 to a credential that could be replaced, or when an idle
- * connection turned out to be closed.
+ * Sends, and sends once more where that is safe: after a 401 to a credential that could be replaced, when an idle
+ * connection turned out to be closed, or where the upstream wants its nonce in the proof.
  */
 async function send(errand: Errand, credential: Credential | undefined): Promise<Outcome> {
-  const first = await attempt(errand, credential, isReplayable(errand))
+  const first = await attempt(errand, credential, true)
   if (first.outcome.ended !== 'unwanted' && first.outcome.ended !== 'silent-close') return first.outcome
-  if (!isReplayable(errand)) throw first.outcome.problem ?? new Problem('upstream-unreachable')
+  if (!first.again && !isReplayable(errand)) throw first.outcome.problem ?? new Problem('upstream-unreachable')
   errand.trace.resent()
-  const second = await attempt(errand, first.replacement ?? credential, false)
+  const second = await attempt(
+    { ...errand, ...(first.again && { incoming: first.again }) },
+    first.replacement ?? credential,
+    false,
+  )
   if (second.outcome.ended === 'silent-close') throw second.outcome.problem ?? new Problem('upstream-unreachable')
   return second.outcome
 }
@@ -126,13 +131,17 @@ async function send(errand: Errand, credential: Credential | undefined): Promise
 interface Attempt {
   readonly outcome: Outcome
   readonly replacement: Credential | undefined
+  /** The body once more: nothing was done with it, for want of a nonce. */
+  readonly again: Incoming | undefined
 }
 
-async function attempt(errand: Errand, credential: Credential | undefined, mayRepeat: boolean): Promise<Attempt> {
+async function attempt(errand: Errand, credential: Credential | undefined, isFirst: boolean): Promise<Attempt> {
   const { ask, held, answer, permit, connection, stay, trace, gate } = errand
   const { upstream } = connection
   stay.check()
+  const mayRepeat = isFirst && isReplayable(errand)
   let replacement: Credential | undefined
+  let again: Incoming | undefined
   if (credential) trace.spent(lineageOf(credential, connection, gate))
   const nonces = credential && watchNonces(credential, upstream.origin(permit.host, permit.port))
   const incoming = held ? held.filled(credential) : errand.incoming
@@ -156,18 +165,20 @@ async function attempt(errand: Errand, credential: Credential | undefined, mayRe
     onCut: (listener: (problem: Problem) => void) => stay.onCut(listener),
     wants(status: number, fields: readonly string[]) {
       trace.heard()
-      // The token is as good as it was: the same again, with the nonce that has come.
-      if (nonces?.(status, fields)) return !mayRepeat
+      // The token is as good as it was: the same again, with the nonce that has come. Nothing was done, so that this is
+      // safe for every method, and for a body that is all here. @see RFC 9449 section 9
+      if (nonces?.(status, fields)) return (again = isFirst ? kept?.again() : undefined) === undefined
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, purposeOf(permit, ask), { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true
     },
   }
   trace.sending()
+  const kept = nonces && isFirst ? keepBody(incoming) : undefined
   const forms = connection.scrubResponses && credential ? echoForms(credential.secret) : undefined
   const outcome = await relay(outbound, forms ? new ScrubbedAnswer(answer, { method: ask.method, forms }) : answer)
   trace.came(outcome)
-  return { outcome, replacement }
+  return { outcome, replacement, again }
 }
 
 /** Who shares the credential with whom also shares sockets; undefined where all that a caller has is one. */

@@ -23,8 +23,18 @@ every caller (\`identity: shared\`), or each caller for its own person. \`sallyp
 where each has its own, opens the page; \`--no-browser\` prints an address for a browser anywhere, and takes the one that it ends
 at. Register \`ADMIN/login/CONNECTION/callback\` with the authorization server, letter by letter, where \`ADMIN\` is \`admin.url\`, or
 \`http://\` and \`admin.listen\`. A caller without a login is answered 403 \`login-required\`, with an address where it, and nobody else,
-may log in for itself; that of a shared login says which command an operator has to run. \`sallyport logout\` forgets a login at
-once; the authorization server is not told.
+may log in for itself; that of a shared login says which command an operator has to run.
+
+**Logout.** \`sallyport logout CONNECTION\` forgets a login at once: the next request that needs it is refused, and so is one of a
+connection that exchanges its token. Then the authorization server is told (RFC 7009): the refresh token, the access token that was
+kept with it, and the one in use here are shown at \`revocationEndpoint\`, which the metadata of an \`issuer\` name, with the same
+\`clientAuth\` as for a token. The verb says what came of it, and is exit 1 where that was not done; the audit has it as
+\`login.revoke\`, with the code \`revocation-failed\`. What may pass (503, no answer) is tried six times within a quarter of an hour, never
+earlier than \`Retry-After\` says, by this process alone: a stop ends it, and is recorded as a failure. What lasts is not tried again.
+\`sallyport caller remove\` does the same for the caller's own logins. A login that takes the place of another revokes nothing, and
+whoever logs in again ends the tries: at some servers, Google for one, one revoked token ends everything that the same person has
+consented to for this client, here and elsewhere. Where that is too much, \`revocationEndpoint: none\`. Tokens that other connections got in
+exchange end here, and not at their issuers; access tokens that are JWTs are revoked by few servers, and are then told of.
 
 A login without a refresh token is refused: it would work for an hour. Ask for one by \`scope: ... offline_access\`, or at Google
 by \`authorizationParams: { access_type: offline, prompt: consent }\`; at GitHub let user tokens of the app expire, at Slack turn

@@ -10,8 +10,10 @@ without the credential nor with the placeholder. A body is read only where it is
 
 \`dpop\` is for tokens that are bound to a key (RFC 9449), as a source with \`dpop\` gets them. The key is made at the start and never
 leaves the process; each request goes out with a proof of its own, for its method, its URL and this token. What an upstream or an
-issuer wants as a nonce is kept for each origin. A request that was refused for want of a nonce alone is sent once more, where it is a
-GET, HEAD or OPTIONS without a body; another one gets its 401, and the next has the nonce.
+issuer wants as a nonce is kept for each origin. A request that was refused for want of a nonce alone is sent once more, whatever its
+method, since nothing was done (RFC 9449 section 9): where it has no body, or one of at most 64 KiB that has come as a whole by then;
+another one gets its 401, and the next has the nonce. A WebSocket handshake is not sent again. \`http-mint\` through such a connection
+does the same.
 
 With \`scrubResponses: true\` a connection does not give back what it was sent: an upstream that echoes headers, or prints them in an
 error page, would hand the credential to the caller. \`*\` stands in place of each byte of the credential, and of its percent-encoded,

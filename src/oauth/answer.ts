@@ -16,6 +16,8 @@ const LASTING_ERRORS = new Set([
   'invalid_target',
   'unauthorized_client',
   'unsupported_grant_type',
+  // RFC 7009 section 2.2.1
+  'unsupported_token_type',
 ])
 /** Of the proof of possession, and not of what it was shown with. @see RFC 9449 section 5 */
 const PROOF_ERRORS = new Set(['use_dpop_nonce', 'invalid_dpop_proof'])
@@ -30,6 +32,8 @@ const OWN_CODES: Readonly<Record<string, string>> = {
   invalid_code: 'invalid_grant',
   invalid_refresh_token: 'invalid_grant',
 }
+/** Of a token that is to be revoked, and is none any more: where RFC 7009 says 200, Google says this. @see RFC 6750 section 3.1 */
+const TOKEN_ERRORS = new Set(['invalid_token'])
 const PASSING_ERRORS = new Set(['server_error', 'slow_down', 'temporarily_unavailable'])
 const LONGEST_S = 1e9
 const MAX_CODES = 4
@@ -49,12 +53,15 @@ export interface TokenFields {
 
 type Members = ReadonlyMap<string, unknown>
 
-/** How an answer is to be read. */
+/** What an answer is read by. */
 export interface Reading {
   /** Who answered, for messages. */
   readonly host: string
   /** Ms since the epoch, for a Retry-After that is a date. */
   readonly now: number
+}
+
+interface TokenReading extends Reading {
   /** Types of token that can be used, lower case. */
   readonly types: readonly string[]
 }
@@ -65,7 +72,30 @@ export interface Reading {
  * @throws Problem `credential-unavailable` for 408, 429, 5xx; `credential-failed` for all other refusals and for
  * answers that make no sense, which may be tried again soon
  */
-export function readTokenAnswer(answer: IssuerAnswer, { host, now, types }: Reading): TokenFields {
+export function readTokenAnswer(answer: IssuerAnswer, { types, ...reading }: TokenReading): TokenFields {
+  const members = unlessRefused(answer, reading)
+  const { status } = answer
+  const { host } = reading
+  if ((status !== 200 && status !== 201) || !members)
+    throw senseless(host, `an answer ${status} that is not a JSON object`)
+  return tokenFields(members, host, types)
+}
+
+/**
+ * Reads the answer to a revocation. Whether there was such a token is not told, and does not matter: there is none now.
+ * @throws Problem as `readTokenAnswer` does
+ * @see RFC 7009 section 2.2
+ */
+export function readRevocationAnswer(answer: IssuerAnswer, reading: Reading): void {
+  try {
+    unlessRefused(answer, reading)
+  } catch (error) {
+    if (!(error instanceof IssuerRefusal && TOKEN_ERRORS.has(error.error))) throw error
+  }
+}
+
+/** @throws Problem for every answer that is a refusal, or a "not now" */
+function unlessRefused(answer: IssuerAnswer, { host, now }: Reading): Members | undefined {
   const { status } = answer
   if (status >= 300 && status < 400) {
     throw new Problem('credential-failed', { reason: `${host} answered ${status}: redirects are not followed` })
@@ -74,9 +104,7 @@ export function readTokenAnswer(answer: IssuerAnswer, { host, now, types }: Read
   const error = errorOf(members)
   if (isPassing(status) || PASSING_ERRORS.has(error)) throw unavailable(answer, error, host, now)
   if (status >= 400 || error !== '') throw refused(status, error, host, codesOf(members))
-  if ((status !== 200 && status !== 201) || !members)
-    throw senseless(host, `an answer ${status} that is not a JSON object`)
-  return tokenFields(members, host, types)
+  return members
 }
 
 /** Ms, or undefined when there is none that can be read. At most ten minutes. @see RFC 9110 section 10.2.3 */
@@ -145,8 +173,10 @@ function registered(error: string): string {
 
 /** An unknown code is an issuer's text like any other. */
 function known(error: string): string {
-  return LASTING_ERRORS.has(error) || PASSING_ERRORS.has(error) || PROOF_ERRORS.has(error) ? error : ''
+  return KNOWN.some((errors) => errors.has(error)) ? error : ''
 }
+
+const KNOWN = [LASTING_ERRORS, PASSING_ERRORS, PROOF_ERRORS, TOKEN_ERRORS]
 
 function tokenFields(members: Members, host: string, types: readonly string[]): TokenFields {
   const accessToken = members.get('access_token')

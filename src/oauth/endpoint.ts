@@ -2,7 +2,7 @@ import type { SecureContext } from 'node:tls'
 import type { AuthorizationServer } from 'oauth4webapi'
 import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/problem.ts'
-import type { LongLived } from '../core/secret.ts'
+import type { LongLived, Secret } from '../core/secret.ts'
 import { toBlockList } from '../forms/network.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
@@ -15,6 +15,7 @@ import { DpopKey } from './dpop.ts'
 import type { EndpointSettings } from './endpoint-settings.ts'
 import type { IssuerRoute } from './exchange.ts'
 import { IssuerRefusal } from './refusal.ts'
+import { requestRevocation, type TokenTypeHint, withRevocationEndpoint } from './revocation-request.ts'
 import { requestToken, type TokenGrant } from './token-request.ts'
 
 /** What an endpoint is built with. */
@@ -45,6 +46,14 @@ export interface Granted extends TokenGrant {
   readonly warnings?: readonly string[]
   /** False once the client shows another certificate: the token may be bound to the one before. */
   readonly isGood?: () => boolean
+}
+
+/** A token that is to end before its time. */
+export interface Unwanted {
+  readonly token: Secret
+  readonly hint: TokenTypeHint
+  /** In place of the one that the metadata name. */
+  readonly revocationEndpoint?: string | undefined
 }
 
 const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
@@ -107,6 +116,28 @@ export class TokenEndpoint {
     return granted
   }
 
+  /**
+   * Asks the issuer to end a token, proving who we are as for a new one. Undefined: nobody knows where it would do that.
+   * `warning`: what an operator should know although it went well.
+   * @throws Problem as `request` does
+   * @see RFC 7009 section 2.1
+   */
+  async revoke({ token, hint, revocationEndpoint }: Unwanted): Promise<{ readonly warning?: string } | undefined> {
+    const { timeoutMs, clientId, unsafeAllowPlaintextIssuer: plaintext } = this.#settings
+    const signal = AbortSignal.timeout(timeoutMs)
+    const found = await this.#locate(signal)
+    const isAlias = this.#proof.identity !== undefined
+    const server = withRevocationEndpoint(found, { named: revocationEndpoint, isAlias, plaintext })
+    if (!server) return undefined
+    this.#metadata = undefined
+    const request = { server, clientId, token, hint, clock: this.#clock, signal }
+    const { warning } = await eachUntilKnown(await this.#proof.presentations(server), ({ authenticate }) =>
+      requestRevocation({ ...request, authenticate, route: this.#route() }),
+    )
+    this.#metadata = found
+    return warning === undefined ? {} : { warning }
+  }
+
   /** An issuer may want its nonce in the proof, and says so once it has seen one without. @see RFC 9449 section 8 */
   async #presentWithNonce(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
     const key = this.#boundTo
@@ -131,18 +162,9 @@ export class TokenEndpoint {
   }
 
   async #present(request: GrantRequest, server: AuthorizationServer, signal: AbortSignal): Promise<Granted> {
-    let refusal: unknown
-    for (const presentation of request.isAnonymous ? ANONYMOUS : await this.#proof.presentations(server)) {
-      try {
-        const granted = await this.#ask(request, server, presentation, signal)
-        const warning = refusal === undefined ? undefined : presentation.accepted?.()
-        return warning === undefined ? granted : { ...granted, warnings: [warning] }
-      } catch (error) {
-        if (!(error instanceof IssuerRefusal && error.error === 'invalid_client')) throw error
-        refusal ??= error
-      }
-    }
-    throw refusal
+    const presentations = request.isAnonymous ? ANONYMOUS : await this.#proof.presentations(server)
+    const { result, warning } = await eachUntilKnown(presentations, (one) => this.#ask(request, server, one, signal))
+    return warning === undefined ? result : { ...result, warnings: [warning] }
   }
 
   async #ask(
@@ -184,6 +206,24 @@ export class TokenEndpoint {
       [...all.filter(([name]) => !replaced.has(name)), ...own].map(([name, value]) => [name, value]),
     )
   }
+}
+
+/** Shows one after the other for as long as the client is not known by it. `warning`: what an operator should know of that. */
+async function eachUntilKnown<T>(
+  presentations: readonly Presentation[],
+  ask: (presentation: Presentation) => Promise<T>,
+): Promise<{ readonly result: T; readonly warning: string | undefined }> {
+  let refusal: unknown
+  for (const presentation of presentations) {
+    try {
+      const result = await ask(presentation)
+      return { result, warning: refusal === undefined ? undefined : presentation.accepted?.() }
+    } catch (error) {
+      if (!(error instanceof IssuerRefusal && error.error === 'invalid_client')) throw error
+      refusal ??= error
+    }
+  }
+  throw refusal
 }
 
 /** @throws Problem `credential-failed`, which lasts */

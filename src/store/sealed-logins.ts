@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import type { StoredLogin } from '../core/holdings.ts'
-import type { KeptLogin, LoginPlace } from '../core/login.ts'
+import type { KeptLogin, LoginPlace, RemovedLogin } from '../core/login.ts'
 import type { Secret } from '../core/secret.ts'
 import { nextId } from './ids.ts'
 import type { Ledger } from './ledger.ts'
@@ -74,7 +74,7 @@ export class SqlLogins implements SealedLogins {
     })
   }
 
-  async remove({ connection, identity }: LoginPlace): Promise<StoredLogin | undefined> {
+  async remove({ connection, identity }: LoginPlace): Promise<RemovedLogin | undefined> {
     return this.#ledger.change(async ({ db, touch }) => {
       const gone = await db
         .deleteFrom('logins')
@@ -83,8 +83,13 @@ export class SqlLogins implements SealedLogins {
         .returningAll()
         .executeTakeFirst()
       if (gone) touch('login', gone.id)
-      return gone && loginOf(gone)
+      return gone && this.removed(gone)
     })
+  }
+
+  /** As others see a row that is no more. What nobody can open is taken away all the same. */
+  removed(row: LoginRow): RemovedLogin {
+    return { login: loginOf(row), content: row.sealed === null ? undefined : this.#opened(row) }
   }
 
   /**
@@ -157,11 +162,15 @@ export class SqlLogins implements SealedLogins {
 
   /** @throws StoreError `key` */
   unsealed(row: LoginRow): KeptLogin {
-    const key = this.#keyOf(row)
-    const content = key && unseal(row.sealed ?? '', placeOf(row), key)
+    const content = this.#opened(row)
     if (content) return { id: row.id, version: row.version, content }
-    const words = key ? 'was changed by somebody else' : 'is sealed under another key than "store.key"'
+    const words = this.#keyOf(row) ? 'was changed by somebody else' : 'is sealed under another key than "store.key"'
     throw new StoreError('key', `the login of ${row.connection} in the store ${words}: log in again`)
+  }
+
+  #opened(row: LoginRow): Secret | undefined {
+    const key = this.#keyOf(row)
+    return key && unseal(row.sealed ?? '', placeOf(row), key)
   }
 
   #keyOf({ key_id }: LoginRow): SealKey | undefined {

@@ -5,17 +5,17 @@ import {
   type StoredCaller,
   type StoredGrant,
   type StoredKey,
-  type StoredLogin,
   type StoredSwitch,
 } from '../core/holdings.ts'
 import { SqlAudit } from './audit-sql.ts'
 import type { Feed } from './feed.ts'
 import { nextId } from './ids.ts'
 import type { Change, Ledger } from './ledger.ts'
-import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, loginOf, switchOf } from './rows.ts'
+import { callersOf, grantRowOf, grantsOf, grantsTo, keyRowOf, switchOf } from './rows.ts'
 import type { SqlLogins } from './sealed-logins.ts'
 import type { SqlSecrets } from './sealed-secrets.ts'
 import { type KeyDraft, type RemovedCaller, type Store, StoreError, type StoreState } from './store.ts'
+import type { LoginRow } from './tables.ts'
 
 interface Parts {
   readonly ledger: Ledger
@@ -80,7 +80,7 @@ export class SqlStore implements Store {
       if (!caller) throw missingCaller(name)
       const grants = await grantsTo(name, db)
       await db.deleteFrom('grants').where('caller', '=', name).execute()
-      const logins = await forgetLogins(name, { db, touch })
+      const logins = (await forgetLogins(name, { db, touch })).map((row) => this.logins.removed(row))
       await db.deleteFrom('callers').where('name', '=', name).execute()
       touch('caller', name)
       for (const { id } of grants) touch('grant', id)
@@ -176,10 +176,10 @@ async function lookForCaller(name: string, db: Change['db']): Promise<void> {
 }
 
 /** Like a grant, the consent of one who is gone would be the next one's of that name. */
-async function forgetLogins(caller: string, { db, touch }: Change): Promise<readonly StoredLogin[]> {
+async function forgetLogins(caller: string, { db, touch }: Change): Promise<readonly LoginRow[]> {
   const rows = await db.deleteFrom('logins').where('identity', '=', identityOfCaller(caller)).returningAll().execute()
   for (const { id } of rows) touch('login', id)
-  return rows.map(loginOf)
+  return rows
 }
 
 function missingCaller(name: string): StoreError {

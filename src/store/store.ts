@@ -1,5 +1,5 @@
 import type { Holdings, StoredCaller, StoredGrant, StoredKey, StoredLogin, StoredSwitch } from '../core/holdings.ts'
-import type { KeptLogin, LoginLease, LoginPlace } from '../core/login.ts'
+import type { KeptLogin, LoginLease, LoginPlace, RemovedLogin } from '../core/login.ts'
 import type { Secret } from '../core/secret.ts'
 import type { AuditRows } from './audit-rows.ts'
 
@@ -47,7 +47,7 @@ export type StoreState = { readonly phase: 'confirmed' } | { readonly phase: 'lo
 export interface RemovedCaller {
   readonly caller: StoredCaller
   readonly grants: readonly StoredGrant[]
-  readonly logins: readonly StoredLogin[]
+  readonly logins: readonly RemovedLogin[]
 }
 
 /** A key to be added, by its digest. */
@@ -77,8 +77,8 @@ export interface SealedLogins {
   open(place: LoginPlace): Promise<KeptLogin | undefined>
   /** Takes the place of the one before; with `ifAbsent` only where there was none, not even a dead one. @throws StoreError `key`, `lost` */
   put(place: LoginPlace, content: Secret, facts: LoginFacts): Promise<StoredLogin>
-  /** The one that was there. */
-  remove(place: LoginPlace): Promise<StoredLogin | undefined>
+  /** The one that was there, with what was kept of it, where that can be opened. @throws StoreError `lost` */
+  remove(place: LoginPlace): Promise<RemovedLogin | undefined>
   /**
    * The right to spend it, which one has at a time among all processes: waits for the others, and then finds what they
    * have kept. Who does not end within `holdMs` has it no more. Undefined: there is none that is alive.

@@ -41,6 +41,10 @@ export interface Reply {
   readonly retryAfter: string | undefined
   /** The nonce for the next proof of possession. @see RFC 9449 section 8 */
   readonly dpopNonce?: string | undefined
+  /** How many requests are left, and the second since the epoch from which there are more; no standard, and many say it so. */
+  readonly rateLimit?: { readonly remaining: string | undefined; readonly reset: string | undefined }
+  /** Every `WWW-Authenticate`. */
+  readonly challenges?: readonly string[]
   /** The clock of who answered; ms since the epoch. */
   readonly date?: number | undefined
   readonly body: string
@@ -114,6 +118,11 @@ async function readReply({ statusCode, headers, body }: Dispatcher.ResponseData)
     status: statusCode,
     retryAfter: onlyOne(headers['retry-after']),
     dpopNonce: onlyOne(headers['dpop-nonce']),
+    rateLimit: {
+      remaining: onlyOne(headers['x-ratelimit-remaining']),
+      reset: onlyOne(headers['x-ratelimit-reset']),
+    },
+    challenges: [headers['www-authenticate'] ?? []].flat(),
     date: timeOf(onlyOne(headers.date)),
     // It was asked for as it is. Not unpacking it is the bound on what a small body can unpack to.
     body: coding === 'identity' ? text : '',

@@ -91,6 +91,7 @@ function openDesk(begun: unknown[] = []): LoginDesk {
       createdBy: by,
     }),
     logout: () => expect.unreachable(),
+    revoke: () => expect.unreachable(),
     stateFor: () => 'needs-login',
     list: () => [],
   }

@@ -92,7 +92,7 @@ describe.each(kinds)('logins in the store %s', (kind) => {
     expect(second.id).not.toBe(first.id)
     await until(() => other.logins.find(ANN)?.id === second.id)
     expect(await contentOf(ANN, other)).toBe('second')
-    expect(await other.logins.remove(ANN)).toEqual(second)
+    expect((await other.logins.remove(ANN))?.login).toEqual(second)
     expect(await other.logins.remove(ANN)).toBeUndefined()
     await until(() => store.logins.find(ANN) === undefined)
   })
@@ -104,12 +104,32 @@ describe.each(kinds)('logins in the store %s', (kind) => {
     for (const at of [ANN, { ...ANN, connection: 'maps' }, ...others])
       await store.logins.put(at, new Secret('x'), { by: 'ann' })
     const { logins } = await store.removeCaller('ann')
-    expect(logins.map(({ connection }) => connection).toSorted()).toEqual(['crm', 'maps'])
+    expect(logins.map(({ login }) => login.connection).toSorted()).toEqual(['crm', 'maps'])
     // By a link that was still good, say.
     await store.logins.put(ANN, new Secret('late'), { by: 'ann' })
     await store.addCaller({ name: 'ann', createdBy: 'ops' }, key('b'))
     expect([store.logins.find(ANN), await contentOf(ANN)]).toEqual([undefined, undefined])
     for (const at of others) expect(await contentOf(at)).toBe('x')
+  })
+
+  test_('are taken away with what was kept of them, for whoever is to be told that it has ended', async () => {
+    await store.logins.put(ANN, new Secret('of ann'), { by: 'ops' })
+    expect((await store.logins.remove(ANN))?.content?.reveal()).toBe('of ann')
+    await store.addCaller({ name: 'ann', createdBy: 'ops' }, { digest: 'c'.repeat(64), expiresAt: undefined })
+    await store.logins.put(ANN, new Secret('of ann again'), { by: 'ops' })
+    const { logins } = await store.removeCaller('ann')
+    expect(logins.map(({ content }) => content?.reveal())).toEqual(['of ann again'])
+  })
+
+  test_('are taken away also where nothing is left of them, or nobody can open it', async () => {
+    await store.logins.put(ANN, new Secret('of ann'), { by: 'ops' })
+    await (await leased()).drop()
+    expect(await store.logins.remove(ANN)).toMatchObject({ login: { isAlive: false }, content: undefined })
+    await store.logins.put(ANN, new Secret('of ann'), { by: 'ops' })
+    place.secrets.set('KEY', makeKey())
+    const other = await open(place)
+    expect(await other.logins.remove(ANN)).toMatchObject({ login: { isAlive: true }, content: undefined })
+    expect(other.logins.find(ANN)).toBeUndefined()
   })
 
   test_('are begun once where two begin at once', async () => {

@@ -47,6 +47,10 @@ const ROWS: Readonly<Record<string, Dials | string>> = {
     LOGIN(),
   ),
   'Credential.authorization-code.authorizationEndpoint': 'browsers go there',
+  'Credential.authorization-code.revocationEndpoint': {
+    from: `${credential('kind: authorization-code, issuer: https://b.test, clientId: a, clientAuth: none, revocationEndpoint: https://a.test/r')}\n${LOGIN()}`,
+    to: 'a.test:443',
+  },
   'Credential.google-wif.tokenEndpoint': { from: credential(WIF()), to: 'sts.googleapis.com:443' },
   'Credential.google-wif.impersonationEndpoint': {
     from: credential(`${WIF()}, serviceAccount: a@b.iam.test`),

@@ -77,6 +77,16 @@ test.each<[string, string, RegExp]>([
     /authorizationEndpoint: use https/,
   ],
   [
+    'a plain revocation endpoint',
+    settings(`${CREDENTIAL}, revocationEndpoint: "http://login.example.com"`, STORE, ADMIN),
+    /revocationEndpoint: use https.*, or none/,
+  ],
+  [
+    'a revocation endpoint that is none',
+    settings(`${CREDENTIAL}, revocationEndpoint: off`, STORE, ADMIN),
+    /revocationEndpoint: use a URL such as .*, or none/,
+  ],
+  [
     'a state of its own',
     settings(`${CREDENTIAL}, authorizationParams: { state: x }`, STORE, ADMIN),
     /authorizationParams.state: state is set by Sallyport itself/,

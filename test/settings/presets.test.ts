@@ -142,7 +142,10 @@ const made: Readonly<Record<string, readonly (readonly [preset: string, credenti
     [
       '{ name: okta, domain: acme.okta.com }',
       `${CODE}, scope: crm.read offline_access`,
-      { authorizationEndpoint: 'https://acme.okta.com/oauth2/default/v1/authorize' },
+      {
+        authorizationEndpoint: 'https://acme.okta.com/oauth2/default/v1/authorize',
+        revocationEndpoint: 'https://acme.okta.com/oauth2/default/v1/revoke',
+      },
     ],
   ],
   salesforce: [
@@ -215,6 +218,12 @@ describe('what the settings say themselves goes first', () => {
     expect(credential).toMatchObject({
       authorizationParams: { access_type: 'offline', prompt: 'select_account consent', login_hint: 'ann' },
     })
+  })
+
+  test('a token of another issuer is not shown where that of the preset would be revoked', async () => {
+    const okta = '{ name: okta, domain: acme.okta.com }'
+    const { credential } = await connectionOf(okta, `${CODE}, scope: a, issuer: "https://acme.okta.com"`)
+    expect(credential).not.toHaveProperty('revocationEndpoint')
   })
 
   test('an issuer takes the place of the authorization endpoint, too, and a token endpoint wants its own', async () => {

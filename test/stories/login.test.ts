@@ -84,8 +84,9 @@ describe('a connection where each caller has a login of its own', () => {
   })
 
   test('is refused at once after a logout, and only for that caller', async () => {
-    const { code, stdout } = await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])
+    const { code, stdout, stderr } = await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])
     expect([code, stdout]).toEqual([0, 'logged out of own for bob-agent\n'])
+    expect(stderr).toContain('revoked at the authorization server; an access token may be good until it expires')
     expect((await site.ask('bob-agent', 'own')).status).toBe(403)
     expect((await site.ask('ann-agent', 'own')).status).toBe(200)
     expect((await runVerb(site, ['logout', 'own', '--caller', 'bob-agent'])).code).toBe(1)

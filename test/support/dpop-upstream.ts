@@ -16,17 +16,26 @@ export interface Judged {
   readonly version: string
   readonly proof: string
   readonly token: string
+  /** What has come of its body so far; a request that was refused was answered without waiting for it. */
+  body(): string
 }
 
 /** What a proof is verified against. */
 type Asked = Pick<Judged, 'authority' | 'method' | 'path' | 'proof' | 'token'>
 
-/** A protected resource that verifies tokens and proofs as RFC 9449 section 4.3 says, over HTTP/1.1 and HTTP/2. */
+interface NonceTerms {
+  /** What it says in place of the nonce that it wants; '' is nothing. */
+  readonly said?: () => string
+  /** Refuses a request before its body has come. */
+  readonly isHasty?: boolean
+}
+
+/** A protected resource that verifies tokens and proofs as RFC 9449 section 4.3 says, over HTTP/1.1 and HTTP/2; below /mint it gives tokens. */
 export interface DpopUpstream {
   readonly port: number
   readonly seen: readonly Judged[]
   /** The nonce that proofs must have from now on; undefined: none is wanted. */
-  wantNonce(nonce: string | undefined): void
+  wantNonce(nonce: string | undefined, terms?: NonceTerms): void
   /** Judges a request that somebody else makes of what it has seen. */
   judge(request: Asked): Promise<string>
   stop(): Promise<void>
@@ -44,6 +53,7 @@ export async function startDpopUpstream({ identity, jwks, audience }: Terms): Pr
   const jtis = new Set<string>()
   const keys = createLocalJWKSet(JSON.parse(jwks))
   let nonce: string | undefined
+  let terms: NonceTerms = {}
 
   async function judge({ authority, method, path, proof, token }: Asked) {
     const { payload: access } = await jwtVerify(token, keys, { audience })
@@ -63,20 +73,27 @@ export async function startDpopUpstream({ identity, jwks, audience }: Terms): Pr
   }
 
   async function serve(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
+    let body = ''
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    const ended = new Promise((resolve) => request.once('end', resolve))
     const { method, url: path, headers, httpVersion: version } = request
     const [, token = ''] = /^DPoP (\S+)$/.exec(headers.authorization ?? '') ?? []
     const proof = String(headers['dpop'])
     const authority = String(headers[':authority'] ?? headers.host)
     const asked = { authority, method, path, proof, token }
     const wrong = await judge(asked).catch((error: unknown) => `invalid_token: ${String(error)}`)
-    seen.push({ ...asked, wrong, version })
-    if (nonce !== undefined) response.setHeader('DPoP-Nonce', nonce)
+    seen.push({ ...asked, wrong, version, body: () => body })
+    const said = terms.said?.() ?? nonce
+    if (said) response.setHeader('DPoP-Nonce', said)
     if (wrong !== '') response.setHeader('WWW-Authenticate', `DPoP error="${wrong.split(':', 1)[0]}", algs="ES256"`)
-    response.writeHead(wrong === '' ? 200 : 401, { 'content-length': '2' }).end(wrong === '' ? 'ok' : 'no')
+    if (wrong === '' || !terms.isHasty) await ended
+    if (wrong === '') {
+      const answer = path.startsWith('/mint') ? '{"token":"minted"}' : 'ok'
+      response.writeHead(200, { 'content-length': String(answer.length) }).end(answer)
+    } else response.writeHead(401, { 'content-length': '2' }).end('no')
   }
 
   const server = createSecureServer({ ...identity, allowHTTP1: true }, (request, response) => {
-    request.resume()
     void serve(request, response)
   })
   server.on('sessionError', () => undefined)
@@ -88,8 +105,9 @@ export async function startDpopUpstream({ identity, jwks, audience }: Terms): Pr
   return {
     port,
     seen,
-    wantNonce: (wanted) => {
+    wantNonce: (wanted, wantedTerms = {}) => {
       nonce = wanted
+      terms = wantedTerms
     },
     judge: (request) => judge(request).catch((error: unknown) => String(error)),
     async stop() {

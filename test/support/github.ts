@@ -35,7 +35,11 @@ export interface GithubStandIn {
   /** Its clock is so much ahead of ours from now on. */
   advance(ms: number): void
   /** Says this to every request for a token from now on, whoever asks; undefined: judges again. */
-  say(answer: { readonly status: number; readonly headers?: Readonly<Record<string, string>> } | undefined): void
+  say(
+    answer:
+      | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly message?: string }
+      | undefined,
+  ): void
   stop(): Promise<void>
 }
 
@@ -56,7 +60,8 @@ export async function startGithub(site: Site): Promise<GithubStandIn> {
     if (installation === undefined || method !== 'POST') return reply(response, resource(url, bearerOf(request)))
     asked.push(request.rawHeaders)
     const body = await bodyOf(request)
-    if (fixed) return reply(response, { status: fixed.status, body: { message: 'GH_CANARY' }, headers: fixed.headers })
+    const { status, headers, message = 'GH_CANARY' } = fixed ?? {}
+    if (status !== undefined) return reply(response, { status, body: { message }, headers })
     const fault = await faultOfApp(bearerOf(request), site, now())
     if (fault !== undefined) return reply(response, { status: 401, body: { message: fault } })
     reply(response, installation === String(site.installationId) ? grant(body) : NOT_FOUND)

@@ -30,13 +30,20 @@ interface Wishes {
   readonly clients: readonly LoginClient[]
   /** Seconds that an access token lives. */
   readonly lifetime?: number
+  /** Access tokens of this form; an opaque one can be revoked by itself. */
+  readonly format?: 'jwt' | 'opaque'
 }
 
 /** Starts it as `login.test` on a free port. Any name logs in; refresh tokens are rotated, and a replay revokes them all. */
-export async function startLoginServer({ authority, clients, lifetime = 300 }: Wishes): Promise<LoginServer> {
+export async function startLoginServer({
+  authority,
+  clients,
+  lifetime = 300,
+  format = 'jwt',
+}: Wishes): Promise<LoginServer> {
   const { key, cert } = await authority.issue(['login.test'])
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], { stdio: ['pipe', 'pipe', 'ignore'] })
-  child.stdin.end(JSON.stringify({ key, cert, clients, lifetime } satisfies Orders))
+  child.stdin.end(JSON.stringify({ key, cert, clients, lifetime, format } satisfies Orders))
   process.once('exit', () => child.kill('SIGKILL'))
   let count = 0
   const lines = createInterface({ input: child.stdout })
@@ -58,6 +65,7 @@ interface Orders {
   readonly cert: string
   readonly clients: readonly LoginClient[]
   readonly lifetime: number
+  readonly format: 'jwt' | 'opaque'
 }
 
 /** The child's part: says its port, and then a line for each token request that it has answered. */
@@ -77,7 +85,7 @@ async function serve({ key, cert, ...orders }: Orders): Promise<number> {
 
 const RESOURCE = 'https://api.test'
 
-function configurationOf({ clients, lifetime }: Omit<Orders, 'key' | 'cert'>) {
+function configurationOf({ clients, lifetime, format }: Omit<Orders, 'key' | 'cert'>) {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return {
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'test' }] },
@@ -96,6 +104,8 @@ function configurationOf({ clients, lifetime }: Omit<Orders, 'key' | 'cert'>) {
     findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: () => ({ sub: id }) }),
     features: {
       devInteractions: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       // Of who shows proofs at all; each has to have its nonce.
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
@@ -106,7 +116,7 @@ function configurationOf({ clients, lifetime }: Omit<Orders, 'key' | 'cert'>) {
           scope: 'read',
           audience: RESOURCE,
           accessTokenTTL: lifetime,
-          accessTokenFormat: 'jwt',
+          accessTokenFormat: format,
           jwt: { sign: { alg: 'ES256' } },
         }),
       },

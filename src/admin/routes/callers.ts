@@ -1,3 +1,4 @@
+import type { RemovedLogin } from '../../core/login.ts'
 import { z } from '../../forms/zod.ts'
 import { AdminProblem } from '../admin-problem.ts'
 import { makeKey } from '../caller-key.ts'
@@ -9,6 +10,7 @@ import type { AdminPorts } from '../ports.ts'
 import { change, look, type Route } from '../route.ts'
 import { listOf, named, newName, paging } from '../shapes.ts'
 import { holdingsOf, storeOf } from '../store-of.ts'
+import { type Leaving, revocationTold, tokenRevocation } from '../token-revocation.ts'
 
 const params = z.strictObject({ name: newName.meta({ description: 'name of a caller' }) })
 const list = listOf('CallerList', caller)
@@ -26,6 +28,15 @@ const rotation = named(
   }),
 )
 const newKey = named('NewKey', z.strictObject({ ...callerKey.shape, name: z.string(), key: callerWithKey.shape.key }))
+
+const removal = named(
+  'CallerRemoval',
+  z.strictObject({
+    logins: z
+      .array(named('LoginRemoval', z.strictObject({ connection: z.string(), revocation: tokenRevocation })))
+      .meta({ description: 'logins of its own, and what their authorization servers have done about them' }),
+  }),
+)
 
 /** Callers, and the keys of those that operators add. */
 export const callerRoutes: readonly Route[] = [
@@ -63,19 +74,26 @@ export const callerRoutes: readonly Route[] = [
     summary: 'Remove a caller, with its keys, its grants and its own logins',
     role: 'granter',
     params,
+    response: removal,
     action: 'caller.remove',
     isTaking: true,
     problems: ['not-found', 'caller-declared', 'store-missing', 'store-lost'],
-    async handle({ params: { name } }, ports) {
+    async handle({ params: { name }, operator }, ports) {
       const store = storeOf(ports)
       refuseUnstored(name, ports)
       const { caller: removed, grants, logins } = await store.removeCaller(name)
       const before = {
         ...storedCallerView(removed, ports.clock.now()),
         grants: grants.map(grantView),
-        ...(logins.length > 0 && { logins: logins.map(({ connection, id }) => ({ connection, id })) }),
+        ...(logins.length > 0 && { logins: logins.map(({ login: { connection, id } }) => ({ connection, id })) }),
       }
-      return { answer: undefined, effects: [{ subject: name, before }] }
+      const left = logins.map((gone) => leaving(gone, name, ports))
+      const told = async (one: Leaving) => ({
+        connection: one.login.connection,
+        revocation: await revocationTold(one, operator, ports),
+      })
+      const answer = async () => ({ logins: await Promise.all(left.map(told)) })
+      return { answer, effects: [{ subject: name, before }] }
     },
   }),
   change({
@@ -106,6 +124,17 @@ export const callerRoutes: readonly Route[] = [
   }),
 ]
 
+/** Of a connection that the settings have no more, nobody knows how to tell whom. */
+function leaving(gone: RemovedLogin, caller: string, ports: AdminPorts): Leaving {
+  const { login } = gone
+  const desk = ports.desks().get(login.connection)
+  return {
+    login,
+    caller,
+    revoking: desk?.revoke(gone) ?? inVain(`the settings have no connection ${login.connection}`),
+  }
+}
+
 /**
  * A name is taken too where a template may make it, or where grants wait for it that were made for somebody else: whoever
  * had the name next would have them.
@@ -118,6 +147,11 @@ function refuseTaken(name: string, ports: AdminPorts): void {
     throw new AdminProblem('name-taken', {
       detail: `Use another name, or revoke grant ${left.id} first: it was made for a ${name} that is gone.`,
     })
+}
+
+function inVain(reason: string): Leaving['revoking'] {
+  const failed = Promise.resolve({ outcome: 'failed', tries: 0, reason } as const)
+  return { first: failed, last: failed }
 }
 
 /** Only what was added here can be changed here. */

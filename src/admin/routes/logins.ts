@@ -9,6 +9,7 @@ import type { AdminPorts } from '../ports.ts'
 import { change, look, type Route } from '../route.ts'
 import { callerName, iso, listOf, named, paging, settingsName } from '../shapes.ts'
 import { storeOf } from '../store-of.ts'
+import { revocationTold, tokenRevocation } from '../token-revocation.ts'
 
 const params = z.strictObject({ name: settingsName.meta({ description: 'name of a connection' }) })
 const list = listOf('LoginList', login)
@@ -45,6 +46,7 @@ const ending = named(
   }),
 )
 const ended = named('LoggedOut', z.strictObject({ caller: whose }))
+const farewell = named('Logout', z.strictObject({ revocation: tokenRevocation }))
 const PROBLEMS = ['not-found', 'login-not-offered', 'store-missing', 'store-lost'] as const
 
 /** Logins of people, for connections that act for them. */
@@ -109,20 +111,23 @@ export const loginRoutes: readonly Route[] = [
   change({
     method: 'POST',
     path: '/v1/connections/{name}/logout',
-    summary: 'Forget a login, at once; the authorization server is not told',
+    summary: 'Forget a login, at once, and tell the authorization server; the answer says what that has done about it',
     role: 'admin',
     params,
     body: ended,
+    response: farewell,
     action: 'login.remove',
     isTaking: true,
     problems: [...PROBLEMS, 'login-failed'],
-    async handle({ params: { name }, body: { caller } }, ports) {
+    async handle({ params: { name }, body: { caller }, operator }, ports) {
       const desk = deskOf(name, ports)
       storeOf(ports)
       const gone = await told(() => desk.logout(caller))
       if (!gone) throw new AdminProblem('not-found', { detail: 'There is no such login.' })
-      const before = loginView({ caller, login: gone, state: gone.isAlive ? 'ok' : 'needs-login' })
-      return { answer: undefined, effects: [{ subject: subjectOf(name, caller), before }] }
+      const { login } = gone
+      const before = loginView({ caller, login, state: login.isAlive ? 'ok' : 'needs-login' })
+      const answer = async () => ({ revocation: await revocationTold({ ...gone, caller }, operator, ports) })
+      return { answer, effects: [{ subject: subjectOf(name, caller), before }] }
     },
   }),
 ]

@@ -1,7 +1,9 @@
 import { type CallerView, caller as callerShape, callerWithKey } from '../../admin/caller-view.ts'
+import { tokenRevocation } from '../../admin/token-revocation.ts'
 import { z } from '../../forms/zod.ts'
 import { ask, askAll } from './client.ts'
 import { type Column, tableOf } from './output.ts'
+import { revocationSaid } from './revocation.ts'
 import { durationOf } from './time.ts'
 import { type VerbOptions, viaDoor } from './verb.ts'
 
@@ -30,11 +32,21 @@ export function rotateKey(name: string, options: RotateOptions): Promise<void> {
   })
 }
 
-/** `sallyport caller remove`: with its keys and its grants. */
+const removal = z.object({ logins: z.array(z.object({ connection: z.string(), revocation: tokenRevocation })) })
+
+/** `sallyport caller remove`: with its keys, its grants and its logins. */
 export function removeCaller(name: string, options: VerbOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    await ask(door, z.undefined(), { method: 'DELETE', path: `/v1/callers/${encodeURIComponent(name)}` })
-    return { json: { removed: name }, words: `removed: ${name}, with its keys and its grants\n` }
+    const { logins } = await ask(door, removal, { method: 'DELETE', path: `/v1/callers/${encodeURIComponent(name)}` })
+    const all = logins.map(({ connection, revocation }) => ({ connection, ...revocationSaid(revocation) }))
+    const notes = all.flatMap(({ connection, note }) => (note === undefined ? [] : [`login of ${connection}: ${note}`]))
+    const what = logins.length === 0 ? 'its keys and its grants' : 'its keys, its grants and its logins'
+    return {
+      json: { removed: name, logins },
+      words: `removed: ${name}, with ${what}\n`,
+      ...(notes.length > 0 && { note: notes.join('\n') }),
+      exitCode: Math.max(0, ...all.map(({ exitCode = 0 }) => exitCode)),
+    }
   })
 }
 

@@ -2,9 +2,11 @@ import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type LoginView, login as loginShape } from '../../admin/login-view.ts'
+import { tokenRevocation } from '../../admin/token-revocation.ts'
 import { z } from '../../forms/zod.ts'
 import { ask, askAll, Refused } from './client.ts'
 import type { OperatorDoor } from './door.ts'
+import { revocationSaid } from './revocation.ts'
 import { type Said, type VerbOptions, viaDoor } from './verb.ts'
 
 interface LoginOptions extends VerbOptions {
@@ -101,14 +103,18 @@ interface LogoutOptions extends VerbOptions {
   readonly caller?: string
 }
 
-/** `sallyport logout`: the very next request of whoever it was for is refused. */
+/** `sallyport logout`: the very next request of whoever it was for is refused, whatever the authorization server says. */
 export function logout(connection: string, { caller, ...options }: LogoutOptions): Promise<void> {
   return viaDoor(options, async (door) => {
-    await ask(door, z.undefined(), { method: 'POST', path: `${pathOf(connection)}/logout`, body: { caller } })
+    const path = `${pathOf(connection)}/logout`
+    const { revocation } = await ask(door, farewell, { method: 'POST', path, body: { caller } })
     const whose = caller === undefined ? '' : ` for ${caller}`
-    return { json: { connection, caller }, words: `logged out of ${connection}${whose}\n` }
+    const words = `logged out of ${connection}${whose}\n`
+    return { json: { connection, caller, revocation }, words, ...revocationSaid(revocation) }
   })
 }
+
+const farewell = z.object({ revocation: tokenRevocation })
 
 function pathOf(connection: string): string {
   return `/v1/connections/${encodeURIComponent(connection)}`

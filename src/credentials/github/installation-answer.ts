@@ -12,6 +12,36 @@ const REMEDIES: Readonly<Record<number, string>> = {
   422: 'repositories or permissions are asked for that the installation does not have: add them there, or leave them out here',
 }
 
+/** Where GitHub says that there is a limit, and not until when. */
+const UNTOLD_PAUSE_MS = 60_000
+/** The window of the primary limit. */
+const LONGEST_PAUSE_MS = 3_600_000
+
+/**
+ * How long GitHub is to be asked nothing, by an answer of any status; ms, undefined: it may be asked. Whoever goes on asking
+ * may be shut out for good.
+ * @see https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+export function pauseIn(answer: IssuerAnswer, now: number): number | undefined {
+  const isRefused = answer.status === 403 || answer.status === 429
+  const told = isRefused ? parseRetryAfter(answer.retryAfter, now) : undefined
+  const untilReset = answer.rateLimit?.remaining === '0' ? msUntilReset(answer, now) : undefined
+  if (told !== undefined || untilReset !== undefined) return Math.max(told ?? 0, untilReset ?? 0)
+  return isRefused && (answer.status === 429 || isAboutLimit(answer)) ? UNTOLD_PAUSE_MS : undefined
+}
+
+/** By the clock of GitHub, which has counted it. */
+function msUntilReset({ rateLimit, date }: IssuerAnswer, now: number): number {
+  const { reset = '' } = rateLimit ?? {}
+  if (!/^\d{1,12}$/.test(reset)) return UNTOLD_PAUSE_MS
+  return Math.min(Math.max(Number(reset) * 1000 - (date ?? now), 1_000), LONGEST_PAUSE_MS)
+}
+
+/** A secondary limit may come without a field; its words are read, and printed nowhere. */
+function isAboutLimit({ body }: IssuerAnswer): boolean {
+  return /\brate limit\b/i.test(String(parseJsonObject(body)?.get('message')))
+}
+
 /**
  * What GitHub says when it is asked for an installation token.
  * @throws Problem `credential-unavailable` when it may pass; `credential-failed` when it lasts, or makes no sense
@@ -22,9 +52,10 @@ export function readInstallationAnswer(
   { host, now }: { readonly host: string; readonly now: number },
 ): Pick<Told, 'token' | 'expiry'> {
   const { status, retryAfter } = answer
-  const wait = parseRetryAfter(retryAfter, now)
-  // A rate limit comes as 403 too, and says how long it lasts.
-  if (status >= 500 || status === 429 || status === 408 || (status === 403 && wait !== undefined))
+  const pause = status >= 400 ? pauseIn(answer, now) : undefined
+  const wait = pause ?? parseRetryAfter(retryAfter, now)
+  // A rate limit comes as 403 too.
+  if (status >= 500 || status === 408 || pause !== undefined)
     throw new Problem('credential-unavailable', {
       reason: `${host} answered ${status}`,
       ...(wait !== undefined && { retryAfter: Math.ceil(wait / 1000) }),

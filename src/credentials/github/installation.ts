@@ -9,7 +9,7 @@ import { trustOf } from '../../wire/trust.ts'
 import { isLasting, type Minted } from '../mint.ts'
 import { mintedFrom } from '../told-token.ts'
 import type { SourceTools } from '../tools.ts'
-import { isAboutClock, readInstallationAnswer } from './installation-answer.ts'
+import { isAboutClock, pauseIn, readInstallationAnswer } from './installation-answer.ts'
 import type { GithubAppSettings } from './settings.ts'
 
 /** GitHub takes ten minutes at most, from its own clock on. */
@@ -30,6 +30,9 @@ export class Installation {
   readonly #url: URL
   /** On the monotonic clock, the latest last. */
   #refusals: { readonly at: number; readonly caller: string | undefined }[] = []
+
+  /** Until then nothing is asked, for whichever repository: on the monotonic clock. */
+  #pausedUntil = Number.NEGATIVE_INFINITY
 
   constructor(settings: GithubAppSettings, tools: SourceTools) {
     const { tls, allowPrivate, timeoutMs, key, apiUrl, installationId } = settings
@@ -55,6 +58,7 @@ export class Installation {
    * @throws Problem `credential-unavailable`, `credential-failed`
    */
   async mint(repositories: readonly string[] | undefined, caller?: string): Promise<Minted> {
+    this.#refuseWhilePaused()
     this.#refuseFlood(caller)
     try {
       return await this.#ask(repositories)
@@ -78,6 +82,8 @@ export class Installation {
       warnings.push(`the clock of ${host} is ${seconds} s ahead of ours: set the clock of this machine`)
       answer = await this.#send(body, answer.date, signal)
     }
+    const pause = pauseIn(answer, sentAt.wall)
+    if (pause !== undefined) this.#pausedUntil = this.#clock.monotonic() + pause
     const told = readInstallationAnswer(answer, { host, now: sentAt.wall })
     return { ...mintedFrom({ who: host, ...told, sentAt, saidAt: answer.date }, this.#settings), behind, warnings }
   }
@@ -94,6 +100,15 @@ export class Installation {
       'x-github-api-version': '2022-11-28',
     }
     return exchange(this.#route, { url: this.#url, method: 'POST', headers, body, signal })
+  }
+
+  #refuseWhilePaused(): void {
+    const left = this.#pausedUntil - this.#clock.monotonic()
+    if (left <= 0) return
+    throw new Problem('credential-unavailable', {
+      reason: `${this.#url.host} wants to be asked nothing until its rate limit is over`,
+      retryAfter: Math.ceil(left / 1000),
+    })
   }
 
   /** One supply remembers its own refusal; a caller who names one repository after the other asks many. */

@@ -1,5 +1,6 @@
 import { Problem } from '../../core/problem.ts'
 import type { Purpose } from '../../core/purpose.ts'
+import type { Secret } from '../../core/secret.ts'
 import { faultOfIssuerUrl } from '../../forms/issuer-url.ts'
 import { z } from '../../forms/zod.ts'
 import { AUTHORIZATION_RESERVED } from '../../oauth/authorization.ts'
@@ -11,8 +12,10 @@ import { KeyedSupply } from '../keyed.ts'
 import { lifetimeFields } from '../token-lifetime.ts'
 import { mintageOf, type SourceKind, type SourceTools } from '../tools.ts'
 import { CodeDesk } from './code-desk.ts'
+import type { LoginContent } from './content.ts'
 import { callerFor, callerOf, identityFor, identitySettings } from './identity.ts'
 import { Refresher } from './refresher.ts'
+import { type RevocationEvent, Revoker } from './revoker.ts'
 
 const schema = z
   .strictObject({
@@ -20,6 +23,10 @@ const schema = z
     ...endpointFields,
     authorizationEndpoint: z.string().optional().meta({
       description: 'URL where people are asked for their consent; with `issuer` it is read from there',
+    }),
+    revocationEndpoint: z.string().optional().meta({
+      description:
+        'URL where tokens are revoked when somebody logs out (RFC 7009); with `issuer` it is read from there, where there is one. `none`: nobody is told',
     }),
     authorizationParams: z.record(z.string().min(1), z.string()).default({}).meta({
       description:
@@ -44,6 +51,7 @@ const OWN_PARAMETERS = ['code', 'redirect_uri', 'code_verifier', 'refresh_token'
 
 interface Authorization {
   readonly tokenEndpoint?: string | undefined
+  readonly revocationEndpoint?: string | undefined
   readonly authorizationEndpoint?: string | undefined
   readonly authorizationParams: Readonly<Record<string, string>>
   readonly unsafeAllowPlaintextIssuer: boolean
@@ -55,11 +63,19 @@ function faultsOfAuthorization(settings: Authorization): Fault[] {
   if (tokenEndpoint !== undefined && authorizationEndpoint === undefined)
     return [{ path, message: 'add it: beside tokenEndpoint nothing says where people are asked for their consent' }]
   const message = authorizationEndpoint && faultOfIssuerUrl(authorizationEndpoint, { plaintext })
+  const revocationEndpoint = revocationUrl(settings)
+  const unfit = revocationEndpoint && faultOfIssuerUrl(revocationEndpoint, { plaintext })
   const reserved = Object.keys(authorizationParams).filter((name) => AUTHORIZATION_RESERVED.includes(name))
   return [
     ...(message ? [{ path, message }] : []),
+    ...(unfit ? [{ path: ['revocationEndpoint'], message: `${unfit}, or none` }] : []),
     ...reserved.map((name) => ({ path: ['authorizationParams', name], message: `${name} is set by Sallyport itself` })),
   ]
+}
+
+/** Undefined where it is to be found out, or nobody is to be told. */
+function revocationUrl({ revocationEndpoint }: Pick<Authorization, 'revocationEndpoint'>): string | undefined {
+  return revocationEndpoint === 'none' ? undefined : revocationEndpoint
 }
 
 type Settings = z.output<typeof schema>
@@ -68,17 +84,28 @@ type Settings = z.output<typeof schema>
 export const authorizationCode: SourceKind<typeof schema> = {
   schema,
   keepsTokens: true,
+  dials(settings) {
+    const url = revocationUrl(settings)
+    return url === undefined ? [] : [{ url, what: 'revocation endpoint', allowPrivate: settings.allowPrivate }]
+  },
   build(settings, tools) {
     const endpoint = new TokenEndpoint(settings, tools)
-    const { name: connection = '', logins, clock } = tools
-    const desk = new CodeDesk({ connection, endpoint, logins, clock, settings, of: grantorOf(settings) })
-    const { identity } = settings
-    if (identity === 'shared') return Object.assign(supplyOf('shared', endpoint, { settings, tools }), { desk })
+    const { name: connection = '', logins, clock, ending } = tools
+    const { identity, revocationEndpoint } = settings
+    const tell = (event: RevocationEvent) => tools.onRevocation?.(event)
+    const revoker = new Revoker({ endpoint, logins, revocationEndpoint, ending, tell })
+    const context = { settings, tools, endpoint, revoker }
+    const deskOf = (held: (identity: string) => Secret | undefined) =>
+      new CodeDesk({ connection, endpoint, logins, clock, settings, revoker, held, of: grantorOf(settings) })
+    if (identity === 'shared') {
+      const supply = supplyOf('shared', context)
+      return Object.assign(supply, { desk: deskOf(() => supply.held()) })
+    }
     const keyed = new KeyedSupply({
       keyOf: (purpose) => identityFor(callerFor(purpose, identity), identity),
-      supplyFor: (key) => supplyOf(key, endpoint, { settings, tools }),
+      supplyFor: (key) => supplyOf(key, context),
     })
-    return Object.assign(keyed, { desk })
+    return Object.assign(keyed, { desk: deskOf((key) => keyed.at(key)?.held()) })
   },
 }
 
@@ -90,13 +117,18 @@ function grantorOf(settings: Settings): string {
 interface Context {
   readonly settings: Settings
   readonly tools: SourceTools
+  readonly endpoint: TokenEndpoint
+  readonly revoker: Revoker
 }
 
-function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }: Context): ForgetfulSupply {
+function supplyOf(identity: string, { settings, tools, endpoint, revoker }: Context): ForgetfulSupply {
   const { name: connection = '', logins, clock } = tools
   const place = { connection, identity }
   const gone = (reason: string) => new Problem('login-required', { reason: `${reason}: somebody has to log in` })
-  const refresher = logins && new Refresher({ place, logins, endpoint, settings, clock, gone, of: grantorOf(settings) })
+  const orphaned = ({ refreshToken, access }: LoginContent) =>
+    void revoker.begin(place, { refreshToken, accessTokens: [access?.secret] })
+  const terms = { place, endpoint, settings, clock, gone, orphaned, of: grantorOf(settings) }
+  const refresher = logins && new Refresher({ ...terms, logins })
   const mark = () => logins?.find(place)?.id ?? ''
   const supply = new MintedSupply({
     mint: async () => {
@@ -121,7 +153,7 @@ function supplyOf(identity: string, endpoint: TokenEndpoint, { settings, tools }
 function told(
   problem: Problem,
   purpose: Purpose | undefined,
-  { identity, settings, tools }: Context & { readonly identity: string },
+  { identity, settings, tools }: Pick<Context, 'settings' | 'tools'> & { readonly identity: string },
 ): Problem {
   if (problem.code !== 'login-required') return problem
   const { name: connection = '' } = tools

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 import type { StoredLogin } from '../../core/holdings.ts'
-import type { LoginPlace } from '../../core/login.ts'
+import type { LoginPlace, RemovedLogin } from '../../core/login.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Secret, sha256 } from '../../core/secret.ts'
 import { authorizationRequest, codeIn } from '../../oauth/authorization.ts'
@@ -8,11 +8,21 @@ import type { AuthorizationServer } from '../../oauth/discovery.ts'
 import type { TokenEndpoint } from '../../oauth/endpoint.ts'
 import { mintedOf } from '../minted-of.ts'
 import type { LifetimeLimits } from '../token-lifetime.ts'
-import { packed } from './content.ts'
-import type { ListedLogin, LoginBegun, LoginDesk, LoginFinisher, LoginState, LoginWish } from './desk.ts'
+import { packed, unpacked } from './content.ts'
+import type {
+  ListedLogin,
+  LoggedOut,
+  LoginBegun,
+  LoginDesk,
+  LoginFinisher,
+  LoginState,
+  LoginWish,
+  Revoking,
+} from './desk.ts'
 import { callerOf, type IdentitySettings, identityFor } from './identity.ts'
 import type { Logins } from './logins.ts'
-import { ofStore } from './refresher.ts'
+import { FOREIGN, ofStore } from './refresher.ts'
+import type { Revoker } from './revoker.ts'
 
 /** What a desk works with. */
 export interface DeskTerms {
@@ -20,6 +30,9 @@ export interface DeskTerms {
   readonly endpoint: Pick<TokenEndpoint, 'metadata' | 'request'>
   readonly logins: Logins | undefined
   readonly clock: Clock
+  readonly revoker: Revoker
+  /** The token that is given out for a login just now, or was until it was taken away. */
+  held(identity: string): Secret | undefined
   /** Who gives the tokens, and to which client. */
   readonly of: string
   readonly settings: LifetimeLimits & {
@@ -158,9 +171,20 @@ export class CodeDesk implements LoginDesk {
     return ofStore(logins.put(place, packed({ refreshToken, access, isSteady: false, of }), { by, expiresAt }))
   }
 
-  async logout(caller: string | undefined): Promise<StoredLogin | undefined> {
+  async logout(caller: string | undefined): Promise<LoggedOut | undefined> {
     const place = this.placeOf(caller)
-    return this.#terms.logins && ofStore(this.#terms.logins.remove(place))
+    const gone = this.#terms.logins && (await ofStore(this.#terms.logins.remove(place)))
+    return gone && { login: gone.login, revoking: this.revoke(gone) }
+  }
+
+  revoke({ login, content }: RemovedLogin): Revoking {
+    const { revoker, of, held } = this.#terms
+    if (login.isAlive && !content) return revoker.refuse(login, UNREADABLE)
+    const kept = content && unpacked(content)
+    // What another gave is not shown to this one, not even to be rid of it.
+    if (kept?.of !== undefined && kept.of !== of) return revoker.refuse(login, FOREIGN)
+    const accessTokens = [kept?.access?.secret, held(login.identity)]
+    return revoker.begin(login, { refreshToken: kept?.refreshToken, accessTokens })
   }
 
   stateFor(caller: string): LoginState | undefined {
@@ -189,6 +213,9 @@ export function loginState(login: StoredLogin | undefined, now: number): LoginSt
   const warned = Math.min(EXPIRING_MS, (expiresAt - createdAt) * EXPIRING_SHARE)
   return expiresAt - now <= warned ? 'expiring' : 'ok'
 }
+
+const UNREADABLE =
+  'what was kept of the login is sealed under another key than "store.key", or was changed by somebody else'
 
 function isSame(one: string, other: string): boolean {
   return sha256(one).equals(sha256(other))

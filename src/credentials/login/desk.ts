@@ -1,5 +1,5 @@
 import type { StoredLogin } from '../../core/holdings.ts'
-import type { LoginPlace } from '../../core/login.ts'
+import type { LoginPlace, RemovedLogin } from '../../core/login.ts'
 
 /** `expiring`: it ends soon by itself, and nothing but another login helps against that. */
 export type LoginState = 'needs-login' | 'ok' | 'expiring'
@@ -21,8 +21,13 @@ export interface LoginDesk {
    * this resolves. @throws Problem
    */
   finish(answer: URLSearchParams, by: LoginFinisher): Promise<StoredLogin>
-  /** Forgets the login of a caller, or of all. @throws Problem */
-  logout(caller: string | undefined): Promise<StoredLogin | undefined>
+  /**
+   * Forgets the login of a caller, or of all. It is gone when this resolves, and what becomes of it at the authorization
+   * server is not waited for. @throws Problem
+   */
+  logout(caller: string | undefined): Promise<LoggedOut | undefined>
+  /** Tells the authorization server of a login that was taken away otherwise. */
+  revoke(gone: RemovedLogin): Revoking
   /** How it stands with the login that this caller would ask with; undefined where that depends on the token it shows. */
   stateFor(caller: string): LoginState | undefined
   /** As they are known here; the oldest first. */
@@ -55,4 +60,31 @@ export interface ListedLogin {
   readonly caller: string | undefined
   readonly state: LoginState
   readonly login: StoredLogin
+}
+
+/** A login that is gone. */
+export interface LoggedOut {
+  readonly login: StoredLogin
+  readonly revoking: Revoking
+}
+
+/** A revocation under way. Neither promise ever rejects. */
+export interface Revoking {
+  /** What has come of it in some seconds. */
+  readonly first: Promise<Revocation>
+  /** What has come of it at last: never `pending`. */
+  readonly last: Promise<Revocation>
+}
+
+/** What has become, at its authorization server, of what was given for a login. @see RFC 7009 */
+export interface Revocation {
+  /**
+   * `revoked`: it is worth nothing any more; `nothing`: nothing of it was left; `not-offered`: the server is not known to
+   * revoke anything; `pending`: not yet, and it will be tried again; `failed`: it is as good as before, for whoever has it.
+   */
+  readonly outcome: 'revoked' | 'nothing' | 'not-offered' | 'pending' | 'failed'
+  /** How often the server was asked. */
+  readonly tries: number
+  /** Why, or what is left of it, in our own words. */
+  readonly reason?: string
 }

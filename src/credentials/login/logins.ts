@@ -1,5 +1,5 @@
 import type { StoredLogin } from '../../core/holdings.ts'
-import type { KeptLogin, LoginLease, LoginPlace } from '../../core/login.ts'
+import type { KeptLogin, LoginLease, LoginPlace, RemovedLogin } from '../../core/login.ts'
 import type { Secret } from '../../core/secret.ts'
 
 /** Where refresh tokens outlive a restart, sealed. Shared with other processes, which may do the same at the same time. */
@@ -16,7 +16,8 @@ export interface Logins {
     content: Secret,
     facts: { readonly by: string; readonly expiresAt?: number | undefined; readonly ifAbsent?: boolean },
   ): Promise<StoredLogin>
-  remove(place: LoginPlace): Promise<StoredLogin | undefined>
+  /** Whatever becomes of what was kept of it. */
+  remove(place: LoginPlace): Promise<RemovedLogin | undefined>
   /**
    * The right to spend it, which one has at a time among all processes: waits for the others, and then finds what they
    * have kept. Undefined: there is none that is alive.

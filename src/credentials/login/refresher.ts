@@ -19,6 +19,8 @@ export interface RefreshTerms {
   readonly clock: Clock
   /** Who gives them, and to which client, where it is known of each whose it is: what another gave is not shown to this one. */
   readonly of?: string
+  /** Told of what was got and nobody will keep: the login was taken away while it was on its way. */
+  orphaned?(content: LoginContent): void
   /** What it means that there is none, or that it is taken no more. */
   gone(reason: string): Problem
 }
@@ -138,7 +140,10 @@ export class Refresher {
     const newest = await ofStore(logins.open(place))
     const theirs = newest && this.#adopt(newest)
     if (theirs) return theirs
-    if (!newest) throw this.#terms.gone('it was taken away while it was in use')
+    if (!newest) {
+      this.#terms.orphaned?.(content)
+      throw this.#terms.gone('it was taken away while it was in use')
+    }
     throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
   }
 
@@ -164,7 +169,8 @@ export class Refresher {
   }
 }
 
-const FOREIGN = 'the login is one at another issuer, or of another client, than the settings name now'
+/** Why a login is not used, and not shown to anybody. */
+export const FOREIGN = 'the login is one at another issuer, or of another client, than the settings name now'
 
 /** What failed before anything that is spent has left. */
 class NotSent extends Error {}

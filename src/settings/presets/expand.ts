@@ -128,7 +128,7 @@ function fill(template: unknown, values: ReadonlyMap<string, string>): unknown {
 }
 
 /** Each says where tokens come from: whoever names one has chosen, and a code of one server is nothing to another. */
-const CHOICE = ['tokenEndpoint', 'issuer', 'authorizationEndpoint']
+const CHOICE = ['tokenEndpoint', 'issuer', 'authorizationEndpoint', 'revocationEndpoint']
 
 /** What the settings say goes before what the preset says; mappings, as of parameters, are put together. */
 function merge(settings: Mapping, { credential: filled, inject }: Preset['kinds'][string]): Mapping {

@@ -223,6 +223,7 @@ describe('a refusal injects nothing, says what to do, and is not asked for again
     ['a suspended installation', { status: 403 }, 'credential-failed', undefined],
     ['a rate limit', { status: 403, headers: { 'retry-after': '30' } }, 'credential-unavailable', 30],
     ['too many requests', { status: 429, headers: { 'retry-after': '30' } }, 'credential-unavailable', 30],
+    ['too many requests without a word of when', { status: 429 }, 'credential-unavailable', 60],
     ['an outage', { status: 502 }, 'credential-unavailable', 1],
     ['a redirect', { status: 307, headers: { location: 'https://evil.test/' } }, 'credential-failed', undefined],
     ['a 200 in place of a 201', { status: 200 }, 'credential-failed', 1],
