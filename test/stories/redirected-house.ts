@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
@@ -54,6 +54,8 @@ interface Wishes {
   readonly connection?: object
   /** Further connections: each is granted to `app`, at `NAME.test`. */
   readonly connections?: Readonly<Record<string, object>>
+  /** What our resolver says of hosts that are elsewhere than the rest. */
+  readonly hosts?: Readonly<Record<string, readonly string[]>>
   /** Starts what else is in the world; `at` makes a server listen there. */
   world?(at: (port: number) => (server: Server) => void): Promise<unknown> | undefined
 }
@@ -77,7 +79,6 @@ const NEAR = { allowPrivate: ['203.0.113.0/24', '2001:db8::/32'] }
 async function furnish(wishes: Wishes, closers: (() => unknown)[]): Promise<Omit<RedirectedHouse, 'close'>> {
   const directory = crmDirectory()
   closers.push(() => remove(directory))
-  chmodSync(directory, 0o711)
   const networks = await makeNetworks(directory, [`${API.ipv4}/32`, `${API.ipv6}/128`, `${ELSEWHERE.ipv4}/32`])
   closers.push(() => networks.close())
   const { connections, hosts } = connectionsOf(wishes)
@@ -158,7 +159,11 @@ function connectionsOf({ connection = {}, connections = {} }: Wishes) {
   return { connections: all, hosts: Object.keys(all).map((name) => `${name}.test`) }
 }
 
-function settingsOf({ settings = {} }: Wishes, connections: object, hosts: readonly string[]): object {
+function settingsOf(
+  { settings = {}, hosts: elsewhere = {} }: Wishes,
+  connections: object,
+  hosts: readonly string[],
+): object {
   return {
     listeners: [
       { kind: 'transparent', listen: '127.0.0.1:15002', caller: 'app' },
@@ -177,7 +182,7 @@ function settingsOf({ settings = {} }: Wishes, connections: object, hosts: reado
         .map((connection) => ({ caller: 'app', connection })),
       { caller: 'stranger', connection: 'other' },
     ],
-    dns: { hosts: Object.fromEntries(hosts.map((host) => [host, [API.ipv4]])) },
+    dns: { hosts: { ...Object.fromEntries(hosts.map((host) => [host, [API.ipv4]])), ...elsewhere } },
     ...settings,
   }
 }
