@@ -23,8 +23,11 @@ table inet sallyport {
 \`\`\`
 
 The first chain sends what apps dial to \`127.0.0.1:15002\` and \`[::1]:15002\`, which are two listeners, and leaves out what Sallyport dials,
-by the uid that it runs as. The second drops all the rest: UDP, the DNS of apps, other ports, ICMP. An app that resolves names by DNS needs
-\`ip daddr RESOLVER udp dport 53 accept\`, by which it can also tell the resolver whatever it likes.
+by the uid that it runs as. The second drops all the rest: UDP (so QUIC; clients fall back to TCP), the DNS of apps, other ports, ICMP. An app
+that resolves names by DNS needs \`ip daddr RESOLVER udp dport 53 accept\`, by which it can also tell the resolver whatever it likes. Load
+it before the app starts: what is open already goes on. It holds for whoever has no CAP_SETUID, no CAP_NET_RAW (frames go past it) and no
+CAP_NET_ADMIN, and not for what is only forwarded: containers with a network of their own need it inside. \`sallyport export nftables\`
+prints more: Sallyport held to its own settings, refusals instead of silence, a table that can be loaded again while it is used.
 
 | first bytes | taken as | name | port |
 | --- | --- | --- | --- |

@@ -73,8 +73,7 @@ describe.skipIf(!canMakeNetworks())('through a transparent door', () => {
   ] as const)('%s:', (scheme, port) => {
     function chat(host: string, path: string, at: number = port): WebSocket {
       const options = { createConnection: () => (scheme === 'ws' ? house.app(at) : house.secure(host, { port: at })) }
-      // ws hands its options on to node:http, whose type has this one.
-      return new WebSocket(`${scheme}://${host}:${at}${path}`, options as WebSocket.ClientOptions)
+      return new WebSocket(`${scheme}://${host}:${at}${path}`, options)
     }
 
     test('messages of any size go both ways, and the handshake has the credential', async () => {
