@@ -118,12 +118,6 @@ describe.skipIf(!canMakeNetworks())('at a transparent door', () => {
         if (!session.closed) await once(session, 'close')
       },
     )
-
-    test('a Host beside another :authority is malformed', async () => {
-      const session = await sessionOf()
-      const answer = await ask(session, { ':path': '/two', ':authority': 'crm.test', host: 'second.test' })
-      expect([400, 421]).toContain(answer.status)
-    })
   })
 
   test('plain HTTP: each request of a connection is judged by its own Host', async () => {
@@ -205,8 +199,8 @@ describe.skipIf(!canMakeNetworks())('at a transparent door', () => {
     expect((await say(socket, '', ANY)).text[0]).toBe(HANDSHAKE_RECORD)
   })
 
-  test.each([1, 2])('F13: one in records of %i bytes is more of them than anybody needs', async (size) => {
-    const { text, entry } = await sayHello(inRecordsOf(await helloFor('crm.test'), size))
+  test('F13: one in records of a byte is more of them than anybody needs', async () => {
+    const { text, entry } = await sayHello(inRecordsOf(await helloFor('crm.test'), 1))
     expect(text).toBe(alert('decodeError'))
     expect(await entry()).toMatchObject({ code: 'destination-unnamed', reason: 'the ClientHello is malformed' })
   })
