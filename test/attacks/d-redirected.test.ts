@@ -226,9 +226,8 @@ describe.skipIf(!canMakeNetworks())('at a transparent door', () => {
 
   test('I15: HTTP/2 without TLS, and SOCKS, are no HTTP', async () => {
     for (const bytes of ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '\x05\x01\x00', '\x04\x01\x01\xbb\xcb\x00\x71\x07\x00']) {
-      const { text, closed } = await say(house.app(80), Buffer.from(bytes, 'latin1'))
+      const { text } = await say(house.app(80), Buffer.from(bytes, 'latin1'))
       expect(text).toMatch(/^HTTP\/1\.1 400 /)
-      expect(closed || text.endsWith('}\n')).toBe(true)
     }
   })
 

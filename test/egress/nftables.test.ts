@@ -105,4 +105,5 @@ test.skipIf(!hasTool('nft') || process.getuid?.() !== 0)(
       execFileSync('unshare', ['--net', pathOf('nft'), '--file', file], { encoding: 'utf8' })
     }
   },
+  60_000,
 )
