@@ -5,12 +5,14 @@ import type { Site } from './keeping.ts'
 import type { Door } from './listeners/door.ts'
 import { buildDoor } from './listeners/registry.ts'
 import type { Settings } from './settings/schema.ts'
+import { describe } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import { Crowd } from './wire/crowd.ts'
 import { descriptorLimit } from './wire/descriptor-limit.ts'
 import type { OwnListeners } from './wire/own-listeners.ts'
 import type { PassedSockets } from './wire/passed-sockets.ts'
 import { createPeerReader, type PeerReader } from './wire/peer.ts'
+import { createTcpOwnerReader, type TcpOwnerReader } from './wire/tcp-owner.ts'
 
 interface Parts {
   readonly gate: Gate
@@ -30,6 +32,7 @@ export function buildDoors({ loaded, log, references }: Site, { metrics, ...part
     crowd: new Crowd(socketsOfAllDoors(descriptorLimit())),
     onCrowded: (door: string) => metrics.socketsRefused.inc({ door }),
     peers: peerReaderFor(settings),
+    owners: ownerReaderFor(settings, log),
     asksForCertificates: Object.values(settings.callers).some(({ kind }) => kind === 'spiffe'),
     directory: dirname(file),
   }
@@ -65,6 +68,17 @@ function peerReaderFor({ callers, listeners }: Settings): PeerReader | undefined
   try {
     return createPeerReader()
   } catch {
+    return undefined
+  }
+}
+
+/** Without it all of loopback, and all that is redirected, is counted as one. */
+function ownerReaderFor({ listeners }: Settings, log: Site['log']): TcpOwnerReader | undefined {
+  if (listeners.every(({ listen }) => listen.startsWith('unix:'))) return undefined
+  try {
+    return createTcpOwnerReader()
+  } catch (error) {
+    log.debug({ error: describe(error) }, 'users of this machine are not told apart on TCP')
     return undefined
   }
 }

@@ -19,7 +19,7 @@ export function registerExport(program: Command, configOption: () => Option): vo
     .option('--sallyport-user <user>', 'number or name of the user that Sallyport runs as', user, '65532')
     .option(
       '--app-user <user>',
-      'number or name of a user to hold back; more than once for several; without it everybody else',
+      'number or name of a user to hold back, or a range of numbers such as 1000-1999; more than once for several; without it everybody else',
       eachUser,
       [],
     )
@@ -102,8 +102,14 @@ function user(text: string): string {
 }
 
 function eachUser(text: string, before: readonly string[]): readonly string[] {
-  return [...before, user(text)]
+  const [, first, last] = /^([0-9]{1,10})-([0-9]{1,10})$/.exec(text) ?? []
+  if (first === undefined) return [...before, user(text)]
+  if (Number(first) < Number(last) && Number(last) < NO_USER) return [...before, text]
+  throw new InvalidArgumentError('use a range of users, the lower number first, as in 1000-1999')
 }
+
+/** (uid_t)-1 */
+const NO_USER = 0xff_ff_ff_ff
 
 function eachAddress(text: string, before: readonly string[] = []): readonly string[] {
   if (/^(?:[0-9.]+(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?|[0-9a-fA-F:.]+)$/.test(text))

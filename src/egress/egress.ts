@@ -123,9 +123,15 @@ export function withAddresses(egress: Egress, found: ReadonlyMap<string, readonl
   const needs = egress.needs.map((need) => {
     const now = found.get(need.host)
     if (need.addresses || !now) return need
-    return { ...need, addresses: addressesOf(need, now), isOfToday: true }
+    // DNS turns them round: the same ones are to be the same policy.
+    return { ...need, addresses: addressesOf(need, now).toSorted(byFamily), isOfToday: true }
   })
   const lost = needs.filter(({ addresses, isOfToday }) => isOfToday && addresses?.length === 0)
   const refused = lost.map(({ host }) => `${host} has no address that may be dialled: see allowPrivate.`)
   return { ...egress, needs, notes: [...egress.notes, ...refused] }
+}
+
+/** IPv4 first, as people do. */
+function byFamily(one: string, other: string): number {
+  return isIP(one) - isIP(other) || one.localeCompare(other)
 }

@@ -53,15 +53,21 @@ function heading(users: Users, egress: Egress, isRedirected: boolean): readonly 
   const who = users.apps.length === 0 ? `everybody but user ${users.sallyport}` : `users ${users.apps.join(', ')}`
   return [
     `Packets of ${who} stay on this machine; those of user ${users.sallyport} go where its settings lead.`,
-    'Load it with: nft -f FILE. Take it away with: nft delete table inet sallyport.',
-    'It holds for whoever can neither become another user nor change the rules: no CAP_SETUID, no CAP_NET_ADMIN, so no root.',
+    'Load it with: nft -f FILE, before the apps start: of what is open already, a connection in which the other side speaks next goes on.',
+    `Twice is once. Take it away with: nft delete table inet sallyport${isRedirected ? '; then redirected connections break' : ''}.`,
+    'It holds for whoever can neither become another user, nor write frames, nor change the rules: no CAP_SETUID, no CAP_NET_RAW, no CAP_NET_ADMIN, so no root.',
+    `Refused at once: UDP${isRedirected ? ' but names' : ''} (so QUIC, and clients fall back to TCP), ICMP, and other ports.`,
+    'Not touched: what is only forwarded, as of containers and virtual machines with a network of their own. Load it inside of each.',
+    ...(users.apps.length === 0 ? [ROOT_TOO] : []),
     'What is on this machine and asks on behalf of others (a DNS stub, another proxy) is a way out: hold it back as well.',
-    'Connections that are open already go on until they end.',
     ...(isRedirected && !egress.resolvers ? [ANY_RESOLVER] : []),
     ...warningsOf(egress),
     ...unpinnedOf(egress),
   ].map((line) => `# ${line.replace(/[^ -~]/g, '?')}`)
 }
+
+const ROOT_TOO =
+  'Everybody is root, too: on a host, its time, its updates, the renewal of its address. There, name the users of the apps by --app-user.'
 
 const ANY_RESOLVER =
   'WARNING: port 53 is open to all of them, at any address: a way out for whatever speaks there. Name the name servers by --dns ADDRESS.'

@@ -23,8 +23,11 @@ table inet sallyport {
 \`\`\`
 
 The first chain sends what apps dial to \`127.0.0.1:15002\` and \`[::1]:15002\`, which are two listeners, and leaves out what Sallyport dials,
-by the uid that it runs as. The second drops all the rest: UDP, the DNS of apps, other ports, ICMP. An app that resolves names by DNS needs
-\`ip daddr RESOLVER udp dport 53 accept\`, by which it can also tell the resolver whatever it likes.
+by the uid that it runs as. The second drops all the rest: UDP (so QUIC; clients fall back to TCP), the DNS of apps, other ports, ICMP. An app
+that resolves names by DNS needs \`ip daddr RESOLVER udp dport 53 accept\`, by which it can also tell the resolver whatever it likes. Load
+it before the app starts: what is open already goes on. It holds for whoever has no CAP_SETUID, no CAP_NET_RAW (frames go past it) and no
+CAP_NET_ADMIN, and not for what is only forwarded: containers with a network of their own need it inside. \`sallyport export nftables\`
+prints more: Sallyport held to its own settings, refusals instead of silence, a table that can be loaded again while it is used.
 
 | first bytes | taken as | name | port |
 | --- | --- | --- | --- |
@@ -38,11 +41,11 @@ by the uid that it runs as. The second drops all the rest: UDP, the DNS of apps,
 - **No name, no way out**: \`destination-unnamed\` for TLS without a server name, an address instead of a name, \`http://\` without
   \`Host\`, protocols in which the server speaks first (after ten seconds), a connection that closes without a word. Encrypted Client Hello:
   where we answer the TLS, the outer name counts; where it would pass unread it is refused.
-- **Who asks** is the \`caller\` of the door: whoever the rules send there. The kernel does not say which user is behind TCP, and
-  \`/proc/net/tcp\` can be made to say the wrong one. The rules can tell users apart: \`meta skuid 1001 ... redirect to :15002\`,
-  \`meta skuid 1002 ... redirect to :15003\`, and a listener for each. What was not redirected is \`not-redirected\`, so nobody chooses
-  another one's door. Whoever may write the rules, or run as the uid that they leave out, is beyond all of this. Of a user whose browser
-  is redirected, every web page it shows asks in that user's name: leave browsers out.
+- **Who asks** is the \`caller\` of the door: whoever the rules send there. What the kernel says of the user behind TCP (\`ss -e\`,
+  \`/proc/net/tcp\`) can be made to be another one; it is good for counting (\`maxSockets\`), and proves nobody. The rules can tell users apart:
+  \`meta skuid 1001 ... redirect to :15002\`, \`meta skuid 1002 ... redirect to :15003\`, and a listener for each. What was not redirected is
+  \`not-redirected\`, so nobody chooses another one's door. Whoever may write the rules, or run as the uid that they leave out, is beyond all of
+  this. Of a user whose browser is redirected, every web page it shows asks in that user's name: leave browsers out.
 - **Headers are the app's own.** \`Authorization\` is replaced where the connection injects, and goes on where it does not, as at the forward door.
 - **No loop**: a connection that we dialled ourselves and that comes back (the rules forgot our uid) is \`loop-detected\`.
 

@@ -52,9 +52,9 @@ inside, WebSocket. The protocol is HTTP/1.1 over TLS 1.2 or 1.3; a client that i
 
 At most \`maxSockets\` are open at a door, and at all doors together half of the descriptors that the process may have. Of one too many, whoever
 holds most loses the newest, without an answer, whatever is under way on it; \`sallyport_sockets_refused_total\` counts them. So an app that
-opens sockets and keeps them does not keep others out, where others can be told from it: by user on a Unix socket, by address on
-TCP from elsewhere (IPv6: by /64). On loopback TCP, and at a transparent door, the kernel tells no user, and all are one peer: there it keeps
-descriptors for the other doors and for the admin door, and no more. Give apps that are not to disturb each other a Unix socket, or a door each.
+opens sockets and keeps them does not keep others out, where others can be told from it: by user on a Unix socket and on TCP from this
+machine, redirected or not, and by address on TCP from elsewhere (IPv6: by /64). Where a sandbox refuses \`AF_NETLINK\`, and of sockets that
+their process has closed, all of loopback is one peer. Give apps of one user that are not to disturb each other a socket or a door each.
 
 A \`forward\` door is what \`HTTP_PROXY\` and \`HTTPS_PROXY\` name. Apps ask it for \`http://HOST/\`, and the request goes out as
 verified HTTPS. For \`https://\` they ask by \`CONNECT\`, and the connection says what becomes of that: with \`connect: intercept\`

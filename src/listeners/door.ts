@@ -9,6 +9,7 @@ import type { Fault } from '../wire/framing.ts'
 import type { PassedSockets } from '../wire/passed-sockets.ts'
 import type { PeerReader } from '../wire/peer.ts'
 import type { Challenge } from '../wire/refusal.ts'
+import type { TcpOwnerReader } from '../wire/tcp-owner.ts'
 import type { Line } from './line.ts'
 
 /** What a door is built with. */
@@ -17,6 +18,8 @@ export interface DoorTools {
   readonly log: Logger
   /** Present where a caller is known by its uid or gid. */
   readonly peers: PeerReader | undefined
+  /** Present where the kernel says whose a TCP socket of this machine is: to count by, and no proof. */
+  readonly owners: TcpOwnerReader | undefined
   /** Present where tunnels may be opened. */
   readonly authority: CertificateAuthority | undefined
   /** Where the certificates of TLS doors come from. */

@@ -41,7 +41,7 @@ export class RedirectedDoor implements Door {
   readonly #intake: Intake
   readonly #http1: Http1
   readonly #tunnels: Tunnels
-  readonly #isOwnEnd: (address: string, port: number) => boolean
+  readonly #isOwnSocket: (from: SocketPlace, to: SocketPlace) => boolean
   readonly #turnstile: Turnstile
   readonly #sockets = new Set<Socket>()
   readonly #entry: Server
@@ -60,10 +60,11 @@ export class RedirectedDoor implements Door {
       lineOf: () => newLine({}),
       connect: (request, socket, head, line) => connects.take({ request, socket, head, line }),
     })
-    this.#isOwnEnd = (address, port) => tools.gate.dialer.isOwnEnd(address, port)
+    this.#isOwnSocket = (from, to) => tools.gate.dialer.isOwnSocket(from, to)
     // As http.Server has it.
     this.#entry = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      if (this.#turnstile.admit(socket, newLine({ address: socket.remoteAddress }))) void this.#accept(socket)
+      const line = newLine({ address: socket.remoteAddress, original: this.#originals?.read(socket) })
+      if (this.#turnstile.admit(socket, line)) void this.#accept(socket, line)
     })
   }
 
@@ -93,12 +94,12 @@ export class RedirectedDoor implements Door {
   }
 
   /** Never rejects. */
-  async #accept(socket: Socket): Promise<void> {
+  async #accept(socket: Socket, known: Line): Promise<void> {
     socket.on('error', () => socket.destroy())
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     try {
-      const line = this.#lineOf(socket)
+      const line = { ...known, evidence: this.#intake.reader.evidence([], known) }
       const ends = endsOf(socket)
       const flight = await readFirstFlight(socket, NO_BYTES, { timeoutMs: HANDSHAKE_MS })
       const fault = this.#faultOf(line, ends)
@@ -110,16 +111,11 @@ export class RedirectedDoor implements Door {
     }
   }
 
-  #lineOf(socket: Socket): Line {
-    const line = newLine({ address: socket.remoteAddress, original: this.#originals?.read(socket) })
-    return { ...line, evidence: this.#intake.reader.evidence([], line) }
-  }
-
   /** Why it is not served whatever it says: it was not redirected here, or it is our own. */
   #faultOf({ original }: Line, { here, there }: Ends): Problem | undefined {
     if (!original || isSame(original, here)) return new Problem('not-redirected')
     // By now a dial of ours knows that it is connected: before that it says nothing.
-    if (!this.#isOwnEnd(there.address, there.port)) return undefined
+    if (!this.#isOwnSocket(there, original)) return undefined
     return new Problem('loop-detected', {
       reason: 'a socket of our own was redirected: the rules have to leave our uid out',
     })

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { classify } from '../wire/address.ts'
 import { Crowd, peerOf } from '../wire/crowd.ts'
+import type { TcpOwnerReader } from '../wire/tcp-owner.ts'
 import type { Line } from './line.ts'
 
 interface Tools {
@@ -9,9 +11,13 @@ interface Tools {
   readonly log: Logger
   /** Everybody at all doors together. */
   readonly crowd: Crowd
+  /** Absent where the kernel cannot be asked. */
+  readonly owners: TcpOwnerReader | undefined
   /** A socket was closed because there were too many at a door of this kind. */
   onCrowded(kind: string): void
 }
+
+type Who = Pick<Line, 'peer' | 'address' | 'original'>
 
 /** Who floods a door is not to flood the log as well. */
 const LOG_EVERY_MS = 60_000
@@ -30,8 +36,8 @@ export class Turnstile {
   }
 
   /** False: it was one too many, and is closed. */
-  admit(socket: Socket, who: Pick<Line, 'peer' | 'address'>): boolean {
-    const comer = { socket, peer: peerOf(who) }
+  admit(socket: Socket, who: Who): boolean {
+    const comer = { socket, peer: peerOf({ ...who, uid: who.peer?.uid ?? this.#ownerOf(socket, who) }) }
     for (const crowd of [this.#own, this.#tools.crowd]) {
       const isLetIn = crowd.admit(comer)
       if (isLetIn !== 'in') this.#tell()
@@ -41,6 +47,16 @@ export class Turnstile {
       }
     }
     return true
+  }
+
+  /** Only of what is of this machine for certain: from elsewhere there is nobody to find. */
+  #ownerOf(
+    { remotePort = 0, localAddress = '', localPort = 0 }: Socket,
+    { address, original }: Who,
+  ): number | undefined {
+    if (address === undefined || (!original && classify(address) !== 'loopback')) return undefined
+    const far = original ?? { address: localAddress, port: localPort }
+    return this.#tools.owners?.read({ address, port: remotePort }, far)
   }
 
   #tell(): void {

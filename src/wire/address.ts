@@ -46,6 +46,12 @@ export function canonicalAddress(address: string): string {
   return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
+/** Its four bytes, or its sixteen; an IPv4-mapped one is the IPv4 address that it dials. */
+export function addressBytes(address: string): readonly number[] {
+  const [plain = ''] = canonicalAddress(address).split('%')
+  return isIPv4(plain) ? ipv4Bytes(plain) : ipv6Bytes(plain)
+}
+
 /** A range in its one spelling: without the bits behind its prefix, which some refuse, and without a zone. */
 export function networkOf(range: string): string {
   const [address = '', bits = ''] = range.split('/')

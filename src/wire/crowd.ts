@@ -63,17 +63,20 @@ export class Crowd {
 }
 
 /**
- * Whose a socket is. On a Unix socket the user, by the kernel. On TCP the address: all of loopback is one peer, because a process
- * may connect from any address of it.
+ * Whose a socket is. Of a Unix socket the user, by the kernel, and of TCP of this machine too where the kernel says so. Else the
+ * address: all of loopback is one peer, because a process may connect from any address of it.
  */
 export function peerOf({
   peer,
+  uid = peer?.uid,
   address,
 }: {
   readonly peer?: Peer | undefined
+  /** Of whoever made the socket at the other end. */
+  readonly uid?: number | undefined
   readonly address: string | undefined
 }): string {
-  if (peer) return `uid ${peer.uid}`
+  if (uid !== undefined) return `uid ${uid}`
   if (address === undefined || classify(address) === 'loopback') return 'this machine'
   return peerNetwork(address)
 }

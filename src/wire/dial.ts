@@ -5,6 +5,7 @@ import { parseHost } from '../core/host.ts'
 import { Problem } from '../core/problem.ts'
 import { canonicalAddress, classify, isAllowed } from './address.ts'
 import { type Deadline, startDeadline } from './deadline.ts'
+import type { SocketPlace } from './original-destination.ts'
 import type { NameResolver } from './resolve.ts'
 import { connectTcp } from './tcp.ts'
 import { secure } from './tls.ts'
@@ -36,10 +37,11 @@ export interface Dialer {
   /** The same as a `connect` option of undici's Agent, Pool and Client; the origin's own host and port are ignored. */
   connector(to: Destination): buildConnector.connector
   /**
-   * Whether a connection dialled here, and still open, begins at that address and port: what comes in from there is our own.
-   * The address is in its canonical spelling.
+   * Whether a connection dialled here, and still open, goes from there to there: what comes in as such is our own. By both ends:
+   * the kernel gives one port to several sockets, also of several users, as long as they are connected to other places. The
+   * addresses are in their canonical spelling.
    */
-  isOwnEnd(address: string, port: number): boolean
+  isOwnSocket(from: SocketPlace, to: SocketPlace): boolean
 }
 
 interface Parts {
@@ -53,7 +55,7 @@ interface Parts {
 
 /** A dialer without memory: no address, socket or TLS session is kept from one dial to the next (CVE-2026-48934). */
 export function createDialer({ resolver, isOwnListener = () => false }: Parts): Dialer {
-  const ends = new Set<string>()
+  const sockets = new Set<string>()
   async function vet(to: Destination): Promise<readonly string[]> {
     const addresses = await addressesOf(to.host, resolver)
     const allowed = addresses.filter((address) => isAllowed(address, to.allowPrivate))
@@ -68,7 +70,7 @@ export function createDialer({ resolver, isOwnListener = () => false }: Parts): 
     const { host, port, tls, protocols } = to
     const addresses = await deadline.race(vet(to))
     const socket = await connectTcp({ host, port, addresses, signal: deadline.signal })
-    keepEnd(socket, ends)
+    keepPlaces(socket, sockets)
     if (tls === 'plaintext') return socket
     return secure(socket, { host, context: tls, signal: deadline.signal, ...(protocols && { protocols }) })
   }
@@ -97,16 +99,25 @@ export function createDialer({ resolver, isOwnListener = () => false }: Parts): 
   return {
     dial,
     connector: (to) => (_options, callback) => void answer(to, callback),
-    isOwnEnd: (address, port) => ends.has(`${address} ${port}`),
+    isOwnSocket: (from, to) => sockets.has(written(from, to)),
   }
 }
 
-/** Where a socket begins, for as long as it is open. */
-function keepEnd(socket: Socket, ends: Set<string>): void {
-  const end = `${canonicalAddress(socket.localAddress ?? '')} ${socket.localPort}`
-  ends.add(end)
-  if (socket.closed) ends.delete(end)
-  else socket.once('close', () => ends.delete(end))
+/** From where to where a socket goes, for as long as it is open. No two that are open do alike. */
+function keepPlaces(socket: Socket, sockets: Set<string>): void {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket
+  const places = written(place(localAddress, localPort), place(remoteAddress, remotePort))
+  sockets.add(places)
+  if (socket.closed) sockets.delete(places)
+  else socket.once('close', () => sockets.delete(places))
+}
+
+function place(address = '', port = 0): SocketPlace {
+  return { address: canonicalAddress(address), port }
+}
+
+function written(from: SocketPlace, to: SocketPlace): string {
+  return `${from.address} ${from.port} ${to.address} ${to.port}`
 }
 
 /** A literal stands for itself; anything that is not in its canonical spelling is not asked about at all (E01). */

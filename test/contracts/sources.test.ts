@@ -195,7 +195,7 @@ describe.each(kinds)('the source %s', (kind) => {
         asked.add(`${to.host}:${to.port}`)
         return tools.dialer.connector(to)
       },
-      isOwnEnd: (address, port) => tools.dialer.isOwnEnd(address, port),
+      isOwnSocket: (from, to) => tools.dialer.isOwnSocket(from, to),
     }
     await buildSupply(settings(), { ...tools, dialer }).obtain(asker(clock))
     const dialled = dialledBySource(settings())

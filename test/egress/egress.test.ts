@@ -142,6 +142,13 @@ test("today's addresses pin what the settings leave to DNS", async () => {
   ])
 })
 
+test('the same addresses are the same, in whatever order DNS has them today', async () => {
+  const egress = egressOf(await settingsOf(DOOR + PINNED), { also: [] })
+  const at = ['44.0.0.3', '44.0.0.2', '2600:1::2']
+  const [one, other] = [at, at.toReversed()].map((found) => withAddresses(egress, new Map([['b.test', found]])))
+  expect(one).toEqual(other)
+})
+
 test('a name that is only where nothing may be dialled is told of', async () => {
   const egress = egressOf(await settingsOf(DOOR + PINNED), { also: [] })
   const { notes } = withAddresses(egress, new Map([['b.test', ['169.254.169.254']]]))

@@ -70,6 +70,20 @@ test('says that the port of names is a way out where nobody has said which name 
   expect(rules([{ address: '10.0.0.2', port: 53 }], 15_002)).not.toContain('WARNING')
 })
 
+test('says what it does not hold', async () => {
+  const rules = await rulesOf(WHOLE)
+  for (const word of [
+    'CAP_NET_RAW',
+    'only forwarded',
+    'QUIC',
+    'ICMP',
+    'the other side speaks',
+    'Everybody is root, too',
+  ])
+    expect(rules).toMatch(new RegExp(`^# .*${word}`, 'm'))
+  expect(await rulesOf(WHOLE, { apps: ['1000-1999', 'www-data'] })).not.toContain('root, too')
+})
+
 test('opens no port for names where every name is pinned', async () => {
   const pinned = `listeners: [ { kind: forward, listen: 127.0.0.1:15001 } ]
 allowlist: [ a.test ]
@@ -91,4 +105,5 @@ test.skipIf(!hasTool('nft') || process.getuid?.() !== 0)(
       execFileSync('unshare', ['--net', pathOf('nft'), '--file', file], { encoding: 'utf8' })
     }
   },
+  60_000,
 )

@@ -32,14 +32,15 @@ async function refusedSockets(crm: Running): Promise<number> {
 }
 
 /** Another process, of another user, that opens so many sockets, sends these bytes on each, and keeps them. */
-function keepOpen(path: string, count: number, bytes: string): ChildProcess {
+function keepOpen(address: string, count: number, bytes: string): ChildProcess {
   const script = `
     const { connect } = require('node:net')
-    const [path, count, bytes] = process.argv.slice(1)
+    const [address, count, bytes] = process.argv.slice(1)
+    const [host, port] = address.split(':')
     for (let at = 0; at < count; at++)
-      connect(path).on('error', () => undefined).resume().write(bytes)
+      connect(host === 'unix' ? { path: port } : { host, port }).on('error', () => undefined).resume().write(bytes)
     setInterval(() => undefined, 1000)`
-  const child = spawn(process.execPath, ['--eval', script, path, String(count), bytes], {
+  const child = spawn(process.execPath, ['--eval', script, address, String(count), bytes], {
     uid: GREEDY_UID,
     gid: GREEDY_UID,
     cwd: '/',
@@ -49,11 +50,13 @@ function keepOpen(path: string, count: number, bytes: string): ChildProcess {
   return child
 }
 
-test.skipIf(!IS_ROOT)('a user who holds every socket of a door does not keep another one out', async () => {
-  const listeners = [{ kind: 'forward', listen: 'unix:forward.sock', mode: '0666', maxSockets: 8 }]
-  const [crm] = await crmWith({ listeners })
+test.skipIf(!IS_ROOT).each([
+  ['a Unix socket', { listen: 'unix:forward.sock', mode: '0666' }],
+  ['loopback', { listen: '127.0.0.1:0' }],
+])('on %s a user who holds every socket of a door does not keep another one out', async (_what, place) => {
+  const [crm] = await crmWith({ listeners: [{ kind: 'forward', ...place, maxSockets: 8 }] })
   const address = crm.doors[0]?.address ?? ''
-  const greedy = keepOpen(address.slice('unix:'.length), 20, forwardRequest('GET', '/hang'))
+  const greedy = keepOpen(address, 20, forwardRequest('GET', '/hang'))
   await eventually(async () => ((await refusedSockets(crm)) === 12 ? true : undefined), 'twelve to be refused')
   for (let at = 0; at < 3; at++) {
     const { status } = await sendRaw(address, forwardRequest('GET', `/${at}`), { until: WHOLE_ANSWER })

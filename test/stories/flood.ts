@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
-import { connect } from 'node:net'
+import { connect, type Server } from 'node:net'
 import { eventually } from '../support/sallyport.ts'
 
 export const MiB = 1024 * 1024
@@ -18,15 +18,18 @@ export interface Flood {
   close(): Promise<void>
 }
 
-/** `GET /N` answers N zero bytes under back-pressure; `POST /` reads everything, and `POST /unread` nothing. */
-export async function startFlood(secure: { readonly key: string; readonly cert: string }): Promise<Flood> {
+/** `GET /N` answers N zero bytes under back-pressure; `POST /` reads everything, and `POST /unread` nothing. `listen`: somewhere else. */
+export async function startFlood(
+  secure: { readonly key: string; readonly cert: string },
+  listen: (server: Server) => void = (server) => void server.listen(0, '127.0.0.1'),
+): Promise<Flood> {
   const counts = { written: 0, received: 0 }
   const server = createServer({ ...secure, requestTimeout: 0 }, (request, response) => {
     const done = request.method === 'GET' ? pour(request, response, counts) : swallow(request, response, counts)
     done.catch(() => response.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  listen(server)
+  if (!server.listening) await once(server, 'listening')
   return {
     port: (server.address() as { port: number }).port, // a TCP server has an address of this form
     written: () => counts.written,

@@ -18,14 +18,14 @@ export const API = { ipv4: '203.0.113.7', ipv6: '2001:db8:7::7' } as const
 export const ELSEWHERE = { ipv4: '203.0.113.66', ipv6: '2001:db8:7::66' } as const
 
 /** What a pod with a transparent door has for rules; `free` says of which connections nothing is redirected. */
-export function rulesFor(free = `meta skuid ${SALLYPORT_UID} accept`): string {
+export function rulesFor(free = `meta skuid ${SALLYPORT_UID} accept`, ports = '80, 443, 8080'): string {
   return `table inet sallyport {
     chain apps {
       type nat hook output priority -100; policy accept;
       ${free}
       fib daddr type local accept
       meta skuid ${OTHER_UID} tcp dport { 80, 443 } redirect to :15003
-      tcp dport { 80, 443, 8080 } redirect to :15002
+      tcp dport { ${ports} } redirect to :15002
     }
     chain rest {
       type filter hook output priority filter; policy drop;

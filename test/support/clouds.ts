@@ -74,7 +74,7 @@ export async function startClouds(authority: Authority, known: Known): Promise<C
     through: (dialer) => ({
       dial: (to, signal) => dialer.dial({ ...to, port }, signal),
       connector: (to) => dialer.connector({ ...to, port }),
-      isOwnEnd: (address, end) => dialer.isOwnEnd(address, end),
+      isOwnSocket: (from, to) => dialer.isOwnSocket(from, to),
     }),
     async stop() {
       await dispatcher.close()

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
 /** What a collector does with one request. */
@@ -52,8 +52,17 @@ export interface Collector {
   close(): Promise<void>
 }
 
-/** Starts one; with key and cert it speaks TLS. `port`: a certain one, for one that comes back. */
-export async function startCollector(options: { port?: number; key?: string; cert?: string } = {}): Promise<Collector> {
+interface CollectorOptions {
+  /** A certain one, for one that comes back. */
+  readonly port?: number
+  readonly key?: string
+  readonly cert?: string
+  /** Somewhere else than on this machine. */
+  listen?(server: Server): void
+}
+
+/** Starts one; with key and cert it speaks TLS. */
+export async function startCollector(options: CollectorOptions = {}): Promise<Collector> {
   const records: LogRecord[] = []
   const spans: ReceivedSpan[] = []
   const bodies: string[] = []
@@ -76,8 +85,9 @@ export async function startCollector(options: { port?: number; key?: string; cer
   }
   const listener = (request: IncomingMessage, response: ServerResponse) => void take(request, response)
   const server = options.key === undefined ? createServer(listener) : createTlsServer(options, listener)
-  server.listen(options.port ?? 0, '127.0.0.1')
-  await once(server, 'listening')
+  if (options.listen) options.listen(server)
+  else server.listen(options.port ?? 0, '127.0.0.1')
+  if (!server.listening) await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port, // a TCP server has an address of this form
     records,

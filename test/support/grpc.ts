@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import {
+  type ChannelOptions,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -44,15 +46,30 @@ export interface GrpcServer {
 
 /** Starts one on a port of its own. */
 export async function startGrpc(identity: Identity, calls: UntypedServiceImplementation): Promise<GrpcServer> {
-  const server = new Server()
-  server.addService(WORDS, calls)
-  const pair = { private_key: Buffer.from(identity.key), cert_chain: Buffer.from(identity.cert) }
+  const server = serverOf(calls)
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createSsl(null, [pair]), (error, bound) =>
+    server.bindAsync('127.0.0.1:0', credentialsOf(identity), (error, bound) =>
       error ? reject(error) : resolve(bound),
     ),
   )
   return { port, stop: () => server.forceShutdown() }
+}
+
+/** One that serves the connections that it is given. */
+export function makeGrpc(identity: Identity, calls: UntypedServiceImplementation) {
+  const server = serverOf(calls)
+  const injector = server.createConnectionInjector(credentialsOf(identity))
+  return { accept: (socket: Socket) => injector.injectConnection(socket), stop: () => server.forceShutdown() }
+}
+
+function serverOf(calls: UntypedServiceImplementation): Server {
+  const server = new Server()
+  server.addService(WORDS, calls)
+  return server
+}
+
+function credentialsOf({ key, cert }: Identity): ServerCredentials {
+  return ServerCredentials.createSsl(null, [{ private_key: Buffer.from(key), cert_chain: Buffer.from(cert) }])
 }
 
 type Done = (error: ServiceError | null, text?: string) => void
@@ -67,9 +84,9 @@ export interface GrpcClient {
   close(): void
 }
 
-/** A client that trusts `ca`. Its channel takes the proxy from `grpc_proxy`, now. */
-export function connectGrpc(target: string, ca: string): GrpcClient {
-  const client = new Client(target, credentials.createSsl(Buffer.from(ca)))
+/** A client that trusts `ca`. Its channel takes the proxy from `grpc_proxy`, now. `options`: of the channel. */
+export function connectGrpc(target: string, ca: string, options: ChannelOptions = {}): GrpcClient {
+  const client = new Client(target, credentials.createSsl(Buffer.from(ca)), options)
   const path = (name: string) => `/test.Words/${name}`
   return {
     say: (word, metadata = new Metadata(), name = 'Say') =>

@@ -13,6 +13,8 @@ export interface Networks {
 
 /** A network namespace, with a view of the file system in which /etc/hosts is its own. */
 export interface Host {
+  /** The file of its network namespace. */
+  readonly network: string
   /** What runs a program there, as this user. */
   as(uid: number): readonly string[]
   /** Replaces all packet rules. */
@@ -73,6 +75,7 @@ function hostOf({ pid }: { readonly pid: number }, hostsFile: string): Host {
   writeFileSync(hostsFile, '', { mode: 0o644 })
   run('mount', '--bind', hostsFile, '/etc/hosts')
   return {
+    network: `/proc/${pid}/ns/net`,
     as: (uid) => [...enter, 'setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'],
     run,
     rules: (text) => void runs([...enter, pathOf('nft'), '-f', '-'], `flush ruleset\n${text}`),

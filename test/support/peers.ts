@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 
 /** A bare TCP server behind an unopened tunnel. It leaves its side open when the other one ends. */
 export interface Peer {
@@ -9,15 +9,18 @@ export interface Peer {
   close(): Promise<void>
 }
 
-/** Starts one; `serve` is called with each connection. */
-export async function startPeer(serve: (socket: Socket) => void = () => undefined): Promise<Peer> {
+/** Starts one; `serve` is called with each connection. `listen`: somewhere else. */
+export async function startPeer(
+  serve: (socket: Socket) => void = () => undefined,
+  listen: (server: Server) => void = (server) => void server.listen(0, '127.0.0.1'),
+): Promise<Peer> {
   const sockets: Socket[] = []
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket.on('error', () => undefined))
     serve(socket)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  listen(server)
+  if (!server.listening) await once(server, 'listening')
   return {
     // A server on TCP has an address of this shape.
     port: (server.address() as { port: number }).port,

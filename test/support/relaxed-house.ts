@@ -39,7 +39,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
   const dialer: Gate['dialer'] = {
     dial: (to, signal) => strict.dial(relaxed(to), signal),
     connector: (to) => strict.connector(relaxed(to)),
-    isOwnEnd: strict.isOwnEnd,
+    isOwnSocket: strict.isOwnSocket,
   }
   const entries: Entry[] = []
   const faults: unknown[] = []
@@ -80,6 +80,7 @@ export async function openRelaxedHouse(given: object, secret: string): Promise<R
     references,
     asksForCertificates: false,
     peers: undefined,
+    owners: undefined,
     crowd: new Crowd(100),
     onCrowded: () => undefined,
     authority: undefined,

@@ -28,10 +28,11 @@ type Script = (request: string, index: number) => readonly Step[]
 /** The usual answer. */
 export const OK: readonly Step[] = [{ send: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' }]
 
-/** Starts one; with key and cert it speaks TLS. The script is asked once for each request head. */
+/** Starts one; with key and cert it speaks TLS. The script is asked once for each request head. `listen`: somewhere else. */
 export async function startUpstream(
   script: Script = () => OK,
   secure?: { readonly key: string; readonly cert: string },
+  listen: (server: Server) => void = (server) => void server.listen(0, '127.0.0.1'),
 ): Promise<RawUpstream> {
   const connections: Recorded[] = []
   const sockets = new Set<Socket>()
@@ -59,8 +60,8 @@ export async function startUpstream(
     ? tls.createServer({ ...secure, ALPNProtocols: ['http/1.1'] }, take)
     : createServer(take)
   server.on('tlsClientError', () => undefined)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  listen(server)
+  if (!server.listening) await once(server, 'listening')
   return {
     port: (server.address() as { port: number }).port,
     connections,

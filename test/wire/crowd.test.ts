@@ -59,6 +59,8 @@ test.each([
   [{ peer: { uid: 1001, gid: 1, pid: 1 }, address: undefined }, 'uid 1001'],
   [{ peer: undefined, address: undefined }, 'this machine'],
   [{ peer: undefined, address: '127.9.9.9' }, 'this machine'],
+  [{ uid: 1001, address: '127.0.0.1' }, 'uid 1001'],
+  [{ uid: 0, address: '10.77.0.2' }, 'uid 0'],
   [{ peer: undefined, address: '::1' }, 'this machine'],
   [{ peer: undefined, address: '192.0.2.7' }, '192.0.2.7'],
   [{ peer: undefined, address: '::ffff:192.0.2.7' }, '192.0.2.7'],

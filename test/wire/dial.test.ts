@@ -132,13 +132,15 @@ test('T08: it knows the connections that begin here, for as long as they are ope
   const { port } = await listener('127.0.0.1')
   const dialer = createDialer({ resolver: always(['127.0.0.1']) })
   const socket = await dialer.dial(destination({ host: 'api.test', port, tls: 'plaintext' }))
-  const end = socket.localPort ?? 0
-  expect(dialer.isOwnEnd('127.0.0.1', end)).toBe(true)
-  expect(dialer.isOwnEnd('127.0.0.1', port)).toBe(false)
-  expect(createDialer({ resolver: always([]) }).isOwnEnd('127.0.0.1', end)).toBe(false)
+  const at = (place: number) => ({ address: '127.0.0.1', port: place })
+  const end = at(socket.localPort ?? 0)
+  expect(dialer.isOwnSocket(end, at(port))).toBe(true)
+  expect(dialer.isOwnSocket(at(port), end)).toBe(false)
+  expect(dialer.isOwnSocket(end, { address: '127.0.0.2', port })).toBe(false)
+  expect(createDialer({ resolver: always([]) }).isOwnSocket(end, at(port))).toBe(false)
   socket.destroy()
   await once(socket, 'close')
-  expect(dialer.isOwnEnd('127.0.0.1', end)).toBe(false)
+  expect(dialer.isOwnSocket(end, at(port))).toBe(false)
 })
 
 test('an upstream that accepts and says nothing is given up at the deadline, and its socket with it', async () => {
