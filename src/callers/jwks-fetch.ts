@@ -19,6 +19,13 @@ export interface KeyPlace {
 /** 64 KiB would do for most; some issuers add a chain of certificates to each key. */
 const MAX_BYTES = 262_144
 
+/**
+ * Keys have a type of their own, and whoever takes plain JSON alone gets 406 from the API server of Kubernetes, which serves
+ * them as no other: seen of 1.36. Most others call them plain JSON, as metadata are.
+ * @see RFC 7517 section 8.5.1
+ */
+const ACCEPTED = 'application/jwk-set+json, application/json'
+
 /** Fetches the keys as they are now. @throws NoReply, Error in words */
 export async function fetchKeys(place: KeyPlace, signal: AbortSignal): Promise<KeySet> {
   const url = new URL(place.url ?? (await discover(place, signal)))
@@ -58,7 +65,7 @@ function jwksUriIn(body: string, { issuer, plaintext }: KeyPlace, host: string):
 
 /** The body; undefined where there is nothing. */
 async function get(place: KeyPlace, url: URL, signal: AbortSignal): Promise<string | undefined> {
-  const headers = { accept: 'application/json', ...authorizationFor(url, place) }
+  const headers = { accept: ACCEPTED, ...authorizationFor(url, place) }
   const reply = await requestOnce(place.route, { url, method: 'GET', headers, signal, maxBytes: MAX_BYTES })
   if (reply.status === 200) return reply.body
   if (reply.status === 404 || reply.status === 405 || reply.status === 410) return undefined

@@ -94,6 +94,6 @@ export class TokenReviewer {
 
 const REMEDIES = new Map([
   [401, 'it does not know the own token of these settings: check token'],
-  [403, 'the own token may not ask for reviews: bind its account to system:auth-delegator'],
+  [403, 'the own token may not ask for reviews: let its account create tokenreviews, as system:auth-delegator does'],
   [404, 'it has no TokenReview: check apiServer'],
 ])

@@ -35,7 +35,7 @@ const shape = z.strictObject({
   }),
   token: secretReference.optional().meta({
     description:
-      'own service-account token of Sallyport, for the API server and for the keys of the cluster, where the settings name their place; read again when it changes. Its account needs `system:auth-delegator` for reviews',
+      'own service-account token of Sallyport, for the API server and for the keys of the cluster, where the settings name their place; read again when it changes. For reviews its account has to be allowed to `create` `tokenreviews`, as `system:auth-delegator` is',
   }),
   reviewCacheMs: z.int().min(1_000).max(60_000).default(10_000).meta({
     description: 'ms for which the answer of the API server about a token is believed',

@@ -144,6 +144,20 @@ test.each([
   expect(report.code).toBe(state === 'failed' ? 1 : 0)
 })
 
+test.each([
+  [12, 'ok'],
+  [4, 'warning'],
+])(
+  'a token that lives for an hour is renewed by others, and is good for %i minutes still: %s',
+  async (minutes, state) => {
+    const { config, directory } = settingsFor(upstream.port, AT_REST, { credential: TOKEN })
+    const until = Date.now() + minutes * 60_000
+    const jwt = new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setExpirationTime(new Date(until))
+    writeSecret(directory, 'token', await jwt.setIssuedAt(new Date(until - 3_600_000)).sign(new Uint8Array(32)))
+    expect((await examined(config)).about('secrets', 'connections.crm.credential.secret')).toMatchObject({ state })
+  },
+)
+
 const TOKEN = { kind: 'static', secret: { file: 'token' } }
 
 test('the certificates of a file are judged by the last one that ends', async () => {

@@ -43,7 +43,8 @@ export async function startFakeApiServer(identity: Identity, host: string): Prom
   server.answer((request) => {
     if (!request.rawHeaders.includes(`Bearer ${admitted}`)) return status(401, 'Unauthorized')
     const page = published.get(request.target)
-    if (page !== undefined) return { body: page }
+    if (page !== undefined)
+      return takes(request, typeOf(request.target)) ? { body: page } : status(406, 'NotAcceptable')
     if (request.method !== 'POST' || request.target !== REVIEWS) return status(404, 'NotFound')
     return override ?? review(request, known)
   })
@@ -59,6 +60,19 @@ export async function startFakeApiServer(identity: Identity, host: string): Prom
     publish: (path, body) => void published.set(path, body),
     stop: () => server.stop(),
   }
+}
+
+/** Its keys have a type of their own, and whoever does not say that it takes that one gets nothing: seen of 1.36. */
+function typeOf(target: string): string {
+  return target === '/openid/v1/jwks' ? 'application/jwk-set+json' : 'application/json'
+}
+
+function takes({ rawHeaders }: RecordedRequest, type: string): boolean {
+  const place = rawHeaders.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'accept')
+  const taken = (place < 0 ? '*/*' : (rawHeaders[place + 1] ?? ''))
+    .split(',')
+    .map((one) => one.replace(/;.*/, '').trim())
+  return taken.some((one) => one === type || one === '*/*')
 }
 
 function reviewsIn({ requests }: QuirkIssuer) {

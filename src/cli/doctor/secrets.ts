@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { certificatesIn } from '../../ca/pem.ts'
+import { readToken } from '../../callers/token.ts'
 import { Secret } from '../../core/secret.ts'
 import { expiryOf } from '../../credentials/expiry-of.ts'
 import type { FaultOfText, FileReference } from '../../forms/network.ts'
@@ -14,7 +15,7 @@ import { codeOf } from '../../wire/opening.ts'
 import { trustOf } from '../../wire/trust.ts'
 import { examine, examineAll, type Told } from './finding.ts'
 import type { Site } from './site.ts'
-import { expiry } from './words.ts'
+import { expiry, SOON_MS } from './words.ts'
 
 /** A secret that may be missing, and is. */
 const NOTHING = new Secret('')
@@ -39,12 +40,24 @@ async function lookAtSecret(subject: string, reference: SecretReference, { loade
     const { secret } = opened.current()
     if (secret.equals(NOTHING)) return { subject, state: 'ok', says: 'is not there yet, which is fine' }
     const at = expiryOf(secret)
-    const { state, says } = expiry(at, clock.now())
+    const { state, says } = expiry(at, clock.now(), soonOf(secret))
     if (at === undefined) return { subject, state, says: 'can be read' }
     return { subject, state, says: `the token in it ${says}`, remedy: remedyFor(state, 'have a new one issued') }
   } finally {
     opened.close()
   }
+}
+
+/**
+ * A token that never lives for so long is renewed by somebody: a kubelet brings a new one when a fifth of its life is left.
+ * @see https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
+ */
+function soonOf(secret: Secret): number {
+  const token = readToken(secret)
+  if (typeof token !== 'object') return SOON_MS
+  const [begins, ends] = ['iat', 'exp'].map((name) => token.claims.get(name))
+  const livesMs = typeof begins === 'number' && typeof ends === 'number' ? (ends - begins) * 1000 : SOON_MS
+  return livesMs < SOON_MS ? livesMs / 10 : SOON_MS
 }
 
 async function lookAtText(

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net'
 
 const DAY_MS = 86_400_000
-const SOON_MS = 14 * DAY_MS
+/** So long before its end something is worth a warning. */
+export const SOON_MS = 14 * DAY_MS
 
 /** A host of a pattern, with something in the place of a star; undefined for an address. */
 export function probeHost(pattern: string): string | undefined {
@@ -10,10 +11,14 @@ export function probeHost(pattern: string): string | undefined {
 }
 
 /** How long something is good for still. `at`: ms since the epoch; undefined where it does not end. */
-export function expiry(at: number | undefined, now: number): { state: 'ok' | 'warning' | 'failed'; says: string } {
+export function expiry(
+  at: number | undefined,
+  now: number,
+  soonMs = SOON_MS,
+): { state: 'ok' | 'warning' | 'failed'; says: string } {
   if (at === undefined) return { state: 'ok', says: 'has no end' }
   if (at <= now) return { state: 'failed', says: `ended on ${iso(at)}` }
-  if (at - now > SOON_MS) return { state: 'ok', says: `is good until ${iso(at)}` }
+  if (at - now > soonMs) return { state: 'ok', says: `is good until ${iso(at)}` }
   return { state: 'warning', says: `ends on ${iso(at)}, in ${Math.floor((at - now) / DAY_MS)} days` }
 }
 

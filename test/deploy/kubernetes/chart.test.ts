@@ -192,6 +192,16 @@ describe.skipIf(!hasKubernetesTools())('the chart', () => {
     })
   })
 
+  test('what scrapes calls the job by the name that alerts look for', () => {
+    const manifests = render({
+      gateway: GATEWAY,
+      monitoring: { podMonitor: { enabled: true }, serviceMonitor: { enabled: true } },
+    })
+    const job = { action: 'replace', targetLabel: 'job', replacement: 'sallyport' }
+    expect(at(manifests, 'PodMonitor', 'spec', 'podMetricsEndpoints')).toMatchObject([{ relabelings: [job] }])
+    expect(at(manifests, 'ServiceMonitor', 'spec', 'endpoints')).toMatchObject([{ relabelings: [job] }])
+  })
+
   test('the policy that enforces is on every pod of the namespace, and has no way out but DNS and the gateway', () => {
     const manifests = render({ gateway: { ...GATEWAY, namespacePolicy: { enabled: true } } })
     const policy = only(manifests, 'NetworkPolicy', 'demo-sallyport-only-way-out')['spec'] as Values

@@ -10,6 +10,7 @@ import {
   selects,
   type ValidatingSpec,
 } from '../../support/admission/policy.ts'
+import type { Json } from '../../support/cel.ts'
 import { CHART, helm, only, render, type Values } from '../../support/helm.ts'
 import type { Container, PodSpec } from '../../support/kubernetes-pod.ts'
 import { faultsOfAll, type Manifest, readManifests } from '../../support/kubernetes-strict.ts'
@@ -158,14 +159,36 @@ describe.skipIf(!hasKubernetesTools())('injection by label', () => {
     expect(refusals(guard, pod)).toEqual([expect.stringContaining('is "true" or "false", and nothing else')])
   })
 
-  test('the guard refuses a pod in which a container would be without the key that its proxy variables refer to', () => {
-    const many = (count: number) =>
-      podOf(
-        `containers: [${Array.from({ length: count }, (_, index) => `{ name: c${index}, image: c:1 }`).join(', ')}]`,
+  test.each([
+    ['containers', 16],
+    ['initContainers', 15],
+  ])(
+    'the guard refuses a pod whose %s are more than %i, because the next has no key for its variables',
+    (list, most) => {
+      const many = (count: number) => {
+        const several = Array.from({ length: count }, (_, index) => ({ name: `c${index}`, image: 'c:1' }))
+        return podOf(JSON.stringify({ containers: [{ name: 'app', image: 'app:1' }], [list]: several }))
+      }
+      expect(refusals(guard, mutated(policy, many(most)))).toEqual([])
+      expect(refusals(guard, mutated(policy, many(most + 1)))).toEqual([expect.stringContaining('no SALLYPORT_KEY')])
+    },
+  )
+
+  test.each(['containers', 'initContainers'])(
+    'the guard lets through what others add to %s after the sidecar, as a mesh does',
+    (list) => {
+      const pod = mutated(
+        policy,
+        podOf('{ initContainers: [{ name: migrate, image: app:1 }], containers: [{ name: app, image: app:1 }] }'),
       )
-    expect(refusals(guard, mutated(policy, many(16)))).toEqual([])
-    expect(refusals(guard, mutated(policy, many(17)))).toEqual([expect.stringContaining('16 containers at most')])
-  })
+      const spec = pod['spec'] as Readonly<Record<string, readonly Json[]>>
+      const added = [
+        { name: 'mesh', image: 'mesh:1', env: [{ name: 'POD', value: 'shop' }] },
+        { name: 'bare', image: 'mesh:1' },
+      ]
+      expect(refusals(guard, { ...pod, spec: { ...spec, [list]: [...(spec[list] ?? []), ...added] } })).toEqual([])
+    },
+  )
 
   test('the guard refuses a sidecar in the network of the node', () => {
     const pod = podOf('{ hostNetwork: true, containers: [{ name: app, image: app:1 }] }')

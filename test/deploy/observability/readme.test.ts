@@ -7,6 +7,9 @@ import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { hasTool, pathOf } from '../../support/debian.ts'
+import { rendered } from '../../support/kubernetes-overlays.ts'
+import { podOf } from '../../support/kubernetes-pod.ts'
+import { hasKubernetesTools } from '../../support/kubernetes-tools.ts'
 import { alerts, README, RULES } from './rules.ts'
 
 const readme = readFileSync(README, 'utf8')
@@ -67,6 +70,18 @@ test('the PodMonitor goes by the name that alerts look for, and by the port of t
   expect(endpoint.relabelings).toEqual([{ action: 'replace', targetLabel: 'job', replacement: 'sallyport' }])
   expect(alerts[0]?.expr).toContain('up{job="sallyport"}')
 })
+
+test.skipIf(!hasKubernetesTools()).each(['sidecar', 'gateway', 'transparent'])(
+  'every pod of the overlay %s that has a Sallyport has the port that the PodMonitor goes by',
+  (overlay) => {
+    const pods = rendered(`overlays/${overlay}`).flatMap((one) => podOf(one)?.spec ?? [])
+    const ours = pods.flatMap(({ initContainers = [], containers }) =>
+      [...initContainers, ...containers].filter(({ name }) => name === 'sallyport'),
+    )
+    expect(ours.length).toBeGreaterThan(0)
+    for (const { ports } of ours) expect(ports).toContainEqual({ name: 'sp-health', containerPort: 15091 })
+  },
+)
 
 test('what is provisioned is where the file says, and is no secret', () => {
   const provisioning = parse(readFileSync(join(folder, 'grafana/provisioning.yaml'), 'utf8'))
