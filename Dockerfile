@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-#
 #   docker build -t sallyport:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker run --read-only --cap-drop ALL -v /path/to/settings:/etc/sallyport:ro sallyport:0.1.0
 #
