@@ -76,8 +76,7 @@ async function openRoot(path: string): Promise<FileHandle | undefined> {
 
 function faultOf(found: Stats, owner: number | undefined): string | undefined {
   if (!found.isFile()) return 'is no regular file: remove it'
-  if (found.uid !== owner)
-    return `belongs to uid ${found.uid}, who may know the key: remove it, and ${ROTATE}`
+  if (found.uid !== owner) return `belongs to uid ${found.uid}, who may know the key: remove it, and ${ROTATE}`
   if ((found.mode & 0o077) !== 0) return `was open to other users, who may know the key: ${ROTATE}`
   return found.size > MAX_BYTES ? `has more than ${MAX_BYTES} bytes: restore it, or ${ROTATE}` : undefined
 }

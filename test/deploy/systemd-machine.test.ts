@@ -157,6 +157,8 @@ onMachine('an encrypted credential is a secret like any other', async () => {
     printf '[Service]\\nLoadCredential=\\nLoadCredential=audit:/etc/sallyport/secrets/audit\\nLoadCredentialEncrypted=crm:/etc/sallyport/secrets/crm.cred\\n' > ${DROP_INS}/z.conf
     systemctl daemon-reload && systemctl restart sallyport`)
   expect(await machine.must(REQUEST)).toBe('Bearer sealed\n')
+  const check = `${blockAfter('Every other command').split('\n', 1)}; cd /etc/sallyport/secrets; mv crm aside; sallyport check`
+  expect(await machine.must(`${check}; mv aside crm`)).toMatch(/crm\.cred is sealed[\s\S]*is right/)
   await machine.must(`rm ${DROP_INS}/z.conf; systemctl daemon-reload; systemctl restart sallyport`)
 })
 

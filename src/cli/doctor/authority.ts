@@ -43,7 +43,9 @@ export async function findAuthority({ loaded, clock }: Site, ca: Parameters<type
 /** Root may look at what is another's: the service's own, where systemd makes up its user. */
 function ownerTold(subject: string, owner: number | undefined): readonly Told[] {
   if (owner === process.geteuid?.()) return []
-  return [{ subject, state: 'ok', says: `belongs to uid ${owner} alone, which is right where Sallyport runs as that user` }]
+  return [
+    { subject, state: 'ok', says: `belongs to uid ${owner} alone, which is right where Sallyport runs as that user` },
+  ]
 }
 
 function ageOf(subject: string, certificate: string, { now, rotate }: { now: number; rotate: string }): Told {
