@@ -100,8 +100,8 @@ async function faultOfPlace(path: string, { real, found, placing }: Found): Prom
       ? OTHERS_BESIDE_ACL
       : OTHERS
   if ((Number(mode) & forbidden) === 0) return undefined
-  // Closed to others, a file of root could not be read by anybody else.
-  const own = Number(uid) === process.geteuid?.() ? '' : `${chown()}, and `
+  // Closed to others, a file of root could not be read by anybody else; one that systemd passes is not to be given away.
+  const own = Number(uid) === process.geteuid?.() || placing.isPassed ? '' : `${chown()}, and `
   return `is open to other users: ${own}chmod 600 ${inShell(path)}`
 }
 

@@ -44,7 +44,11 @@ export async function findAuthority({ loaded, clock }: Site, ca: Parameters<type
 function ownerTold(subject: string, owner: number | undefined): readonly Told[] {
   if (owner === process.geteuid?.()) return []
   return [
-    { subject, state: 'ok', says: `belongs to uid ${owner} alone, which is right where Sallyport runs as that user` },
+    {
+      subject,
+      state: 'ok',
+      says: `belongs to uid ${owner} alone, which is right where Sallyport runs as that user, or systemd maps it to its own`,
+    },
   ]
 }
 
