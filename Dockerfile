@@ -1,10 +1,8 @@
-# syntax=docker/dockerfile:1
-#
 #   docker build -t sallyport:0.1.0 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
 #   docker run --read-only --cap-drop ALL -v /path/to/settings:/etc/sallyport:ro sallyport:0.1.0
 #
-# No secret is built in or passed as a build argument: settings and secrets are mounted. Nothing is written at run time
-# but what the settings name: sockets, and an audit file.
+# No secret is built in or passed as a build argument: settings and secrets are mounted, the secrets owned by uid 65532, mode 0400.
+# Nothing is written at run time but what the settings name: sockets, and an audit file.
 #
 # To publish it, with what it is made of and how: `docker buildx build --sbom=true --provenance=mode=max --push ...` attaches
 # both as attestations (mode=max tells every build argument: none of these is a secret). --sbom lists the base image by its
@@ -16,9 +14,13 @@
 #
 #   docker build --build-arg RUNTIME=gcr.io/distroless/nodejs26-debian13@sha256:... --build-arg BUILDER=node@sha256:... .
 #
+# Run so far: built, started and stopped by Docker Engine 26.1, Buildah 1.39 and Podman 5.4, on base images made for that from the
+# packages that the real ones are made from. Not run: those images themselves, --push with its attestations, other architectures.
+#
 # There is no HEALTHCHECK. Kubernetes does not read it; settings say whether there is a door to ask and where; and with
-# no shell in here, each check starts a second Node (40 MB, 50 ms of a core). Where nothing else asks (plain Docker,
-# Compose), and with `health: { listen: 127.0.0.1:15091 }`, this command is one, every 30 s:
+# no shell in here, each check starts a second Node (40 MB, 50 ms of a core). Where nothing else asks, and with
+# `health: { listen: 127.0.0.1:15091 }`, this command is one, every 30 s: behind HEALTHCHECK CMD in an image FROM this one, for
+# Podman's --health-cmd, or behind CMD as `test` in Compose. Docker's --health-cmd needs a shell, and fails here.
 #
 #   ["/nodejs/bin/node", "-e", "http.get('http://127.0.0.1:15091/readyz', ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 
@@ -60,8 +62,9 @@ LABEL org.opencontainers.image.title="Sallyport" \
 COPY --from=build /src/dist/*.mjs /src/dist/licenses.txt /src/dist/sbom.cdx.json /app/
 COPY --from=warm --chown=65532:65532 /app/compile-cache /app/compile-cache
 # Of the arenas that glibc keeps for each thread, two are enough: 1 MB less. And whoever is in the container by `exec` says
-# only what is asked, as in `/nodejs/bin/node /app/sallyport.mjs doctor`.
+# only what is asked, as in `/nodejs/bin/node /app/sallyport.mjs doctor`, and reads no warning of Node's own.
 ENV NODE_COMPILE_CACHE=/app/compile-cache \
+    NODE_OPTIONS=--disable-warning=ExperimentalWarning \
     MALLOC_ARENA_MAX=2 \
     SALLYPORT_CONFIG=/etc/sallyport/sallyport.yaml
 USER 65532:65532

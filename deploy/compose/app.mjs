@@ -1,4 +1,7 @@
 // A stand-in for your app: it holds no credential, and asks once a minute who it is.
+// The first process of a container ends by no signal that it does not handle.
+process.on('SIGTERM', () => process.exit(0))
+
 for (;;) {
   try {
     const answer = await fetch('https://api.github.com/user', { headers: { 'user-agent': 'app' } })

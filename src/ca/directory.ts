@@ -4,7 +4,7 @@ import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './a
 import { bundleWith } from './bundle.ts'
 import { checkClientFiles, clientFileContents } from './client-files.ts'
 import { isConstrainedTo } from './name-constraints.ts'
-import { checkPrivateDirectory, checkPublicDirectory, makePrivateDirectory } from './place.ts'
+import { checkPrivateDirectory, checkPublicDirectory, makePrivateDirectory, ownerForLooking } from './place.ts'
 import { checkReplaceable, replacePublic } from './published.ts'
 import { foundRoot } from './root.ts'
 import { createRoot, ROTATE, readRoot, replaceRoot } from './root-file.ts'
@@ -46,11 +46,17 @@ export async function rotateAuthority(place: CaPlace, terms: AuthorityTerms): Pr
 
 /** The certificate alone, PEM; creates nothing. @throws Error in words */
 export async function readCertificate(directory: string): Promise<string> {
+  return (await readIdentity(directory)).cert
+}
+
+/** What is in a directory, for whoever only looks; creates nothing. `owner`: whose it is. @throws Error in words */
+export async function readIdentity(directory: string): Promise<Identity & { readonly owner: number | undefined }> {
   const files = filesOf({ directory })
-  await checkPrivateDirectory(files.directory)
-  const root = await readRoot(files.root)
+  const owner = await ownerForLooking(files.directory)
+  await checkPrivateDirectory(files.directory, owner)
+  const root = await readRoot(files.root, owner)
   if (!root) throw new Error(`${files.root} does not exist: \`sallyport serve\` creates it`)
-  return root.cert
+  return { ...root, owner }
 }
 
 interface Files {

@@ -18,12 +18,21 @@ export async function makePrivateDirectory(path: string): Promise<void> {
   })
 }
 
-/** Refuses a directory that anybody else could look into or change. @throws Error in words */
-export async function checkPrivateDirectory(path: string): Promise<void> {
+/**
+ * Whose a directory of Sallyport is to be, as whoever only looks at it knows: our own. Root also looks at that of another user, such as
+ * one whom systemd has made up, and cannot tell from here whether Sallyport runs as that one. @throws Error in words
+ */
+export async function ownerForLooking(path: string): Promise<number | undefined> {
+  const own = process.geteuid?.()
+  return own === 0 ? (await look(path)).uid : own
+}
+
+/** Refuses a directory that anybody but its owner could look into or change. @throws Error in words */
+export async function checkPrivateDirectory(path: string, owner = process.geteuid?.()): Promise<void> {
   const found = await look(path)
   if (found.isSymbolicLink()) throw new Error(`${path} is a symbolic link: name the directory it leads to`)
   if (!found.isDirectory()) throw new Error(`${path} is no directory: name one`)
-  if (found.uid !== process.geteuid?.())
+  if (found.uid !== owner)
     throw new Error(`${path} belongs to uid ${found.uid}: chown it to the user of Sallyport, or name another directory`)
   if ((found.mode & 0o077) !== 0) throw new Error(`${path} is open to other users: chmod 700 ${inShell(path)}`)
 }

@@ -19,11 +19,11 @@ export const ROTATE = 'run `sallyport ca rotate --config FILE`, and hand out the
  * there is no file.
  * @throws Error in words; it names the file and holds nothing of its content
  */
-export async function readRoot(path: string): Promise<Identity | undefined> {
+export async function readRoot(path: string, owner = process.geteuid?.()): Promise<Identity | undefined> {
   const handle = await openRoot(path)
   if (!handle) return undefined
   try {
-    const fault = faultOf(await handle.stat())
+    const fault = faultOf(await handle.stat(), owner)
     if (fault !== undefined) throw new Error(`${path} ${fault}`)
     return parse(path, await handle.readFile('utf8'))
   } finally {
@@ -74,10 +74,9 @@ async function openRoot(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-function faultOf(found: Stats): string | undefined {
+function faultOf(found: Stats, owner: number | undefined): string | undefined {
   if (!found.isFile()) return 'is no regular file: remove it'
-  if (found.uid !== process.geteuid?.())
-    return `belongs to uid ${found.uid}, who may know the key: remove it, and ${ROTATE}`
+  if (found.uid !== owner) return `belongs to uid ${found.uid}, who may know the key: remove it, and ${ROTATE}`
   if ((found.mode & 0o077) !== 0) return `was open to other users, who may know the key: ${ROTATE}`
   return found.size > MAX_BYTES ? `has more than ${MAX_BYTES} bytes: restore it, or ${ROTATE}` : undefined
 }

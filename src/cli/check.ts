@@ -1,5 +1,5 @@
 import { loadSettings } from '../settings/load.ts'
-import { openReferences } from '../settings/open.ts'
+import { openVisible } from '../settings/open.ts'
 import { keyWarnings } from './caller-key.ts'
 import { orSettingsExit } from './failing.ts'
 
@@ -7,10 +7,9 @@ import { orSettingsExit } from './failing.ts'
 export async function check(file: string): Promise<void> {
   await orSettingsExit(async () => {
     const loaded = await loadSettings(file)
-    const references = await openReferences(loaded, () => undefined)
+    const references = await openVisible(loaded, process.env)
     references.close()
-    const left = references.left.map((one) => `${one}, which \`check\` does not open`)
-    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...left]
+    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...references.left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, admin, health, callers, connections, grants } = loaded.settings
     const counts = [

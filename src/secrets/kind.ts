@@ -40,4 +40,9 @@ export interface SecretKind<S extends z.ZodObject> {
   readonly schema: S
   /** @throws Error in words, with a remedy; it names the place and never the value */
   open(settings: z.infer<S>, base: SecretBase): Promise<OpenSecret>
+  /**
+   * Why a command in a shell cannot have it although Sallyport may, in words that follow its place; undefined where it can. Absent:
+   * it always can.
+   */
+  hiddenFrom?(settings: z.infer<S>, environment: NodeJS.ProcessEnv): string | undefined
 }

@@ -35,7 +35,8 @@ export async function lookAt(path: string, placing: Placing = {}): Promise<Look>
     return await look(path, placing)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    const fault = `${path} ${REASONS.get(code) ?? `cannot be read (${code}): check it`}`
+    const reason = code === 'EACCES' ? `may not be read: ${chown()}` : REASONS.get(code)
+    const fault = `${path} ${reason ?? `cannot be read (${code}): check it`}`
     return { stamp: code, fault, isNone: code === GONE }
   }
 }
@@ -53,7 +54,6 @@ export async function stampAt(path: string): Promise<string | undefined> {
 const REASONS = new Map([
   ['ENOENT', 'does not exist: create it, owned by the user of Sallyport, mode 0600'],
   ['ENOTDIR', 'does not exist: a part of its path is no directory'],
-  ['EACCES', 'may not be read: chown it to the user of Sallyport'],
   ['ELOOP', 'is a symbolic link that leads nowhere: give the path of the file itself'],
 ])
 
@@ -93,15 +93,21 @@ async function faultOfPlace(path: string, { real, found, placing }: Found): Prom
   const directory = dirname(path)
   if (!isWithin(await realpath(directory), real))
     return 'is a symbolic link out of its directory: give the path of the file itself'
-  if (uid !== 0n && Number(uid) !== process.geteuid?.())
-    return `belongs to uid ${uid}: chown it to the user of Sallyport`
+  if (uid !== 0n && Number(uid) !== process.geteuid?.()) return `belongs to uid ${uid}: ${chown()}`
   const forbidden = (await isMounted(directory, real))
     ? OTHERS_WRITING
     : uid === 0n && placing.isPassed
       ? OTHERS_BESIDE_ACL
       : OTHERS
-  if ((Number(mode) & forbidden) !== 0) return `is open to other users: chmod 600 ${inShell(path)}`
-  return undefined
+  if ((Number(mode) & forbidden) === 0) return undefined
+  // Closed to others, a file of root could not be read by anybody else; one that systemd passes is not to be given away.
+  const own = Number(uid) === process.geteuid?.() || placing.isPassed ? '' : `${chown()}, and `
+  return `is open to other users: ${own}chmod 600 ${inShell(path)}`
+}
+
+/** By its number: in an image nobody else knows it. */
+function chown(): string {
+  return `chown it to uid ${process.geteuid?.()}, the user of Sallyport`
 }
 
 function faultOfSize({ size }: BigIntStats): string | undefined {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from '../forms/zod.ts'
 import type { SecretKind } from './kind.ts'
@@ -28,12 +29,24 @@ const schema = z
 export const systemd: SecretKind<typeof schema> = {
   schema,
   async open({ systemd: name }, base) {
-    const { environment = process.env } = base
-    const directory = environment['CREDENTIALS_DIRECTORY']
-    if (directory === undefined || !directory.startsWith('/'))
+    const directory = directoryIn(base.environment ?? process.env)
+    if (directory === undefined)
       throw new Error(
         `CREDENTIALS_DIRECTORY is not set: start it by systemd, with LoadCredential=${name}:PATH in the unit; elsewhere, set it to a directory with the file ${name}`,
       )
     return openSecretFile(resolve(directory, name), base, { isPassed: true })
   },
+  hiddenFrom({ systemd: name }, environment) {
+    const directory = directoryIn(environment)
+    if (directory === undefined)
+      return `systemd hands ${name} to the service alone; to look at it from here, set CREDENTIALS_DIRECTORY to a directory with the file ${name}`
+    const path = resolve(directory, name)
+    if (existsSync(path) || !existsSync(`${path}.cred`)) return undefined
+    return `systemd hands ${name} to the service alone, and ${path}.cred is sealed; \`systemd-creds decrypt\` tells whether it can be opened`
+  },
+}
+
+function directoryIn(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const directory = environment['CREDENTIALS_DIRECTORY']
+  return directory?.startsWith('/') ? directory : undefined
 }

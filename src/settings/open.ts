@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { FileReference } from '../forms/network.ts'
 import type { SecretBase, StoredSecrets } from '../secrets/kind.ts'
-import { type OpenSecret, openSecret } from '../secrets/open.ts'
+import { type OpenSecret, openSecret, whyHidden } from '../secrets/open.ts'
 import { type References, SecretReference } from '../secrets/reference.ts'
 import { trustOf } from '../wire/trust.ts'
 import { pathText, SettingsError, type SettingsFault } from './fault.ts'
@@ -13,7 +13,7 @@ import { openText } from './text-file.ts'
 
 /** What a settings file refers to, opened. `close` stops watching what no other reading names. */
 export interface OpenReferences extends References {
-  /** Secrets that are in the store, not opened yet: as `file:line:col path: that it is so`. */
+  /** Secrets that are not opened, those in the store to begin with: as `file:line:col path: why`. */
   readonly left: readonly string[]
   /** Opens those. @throws SettingsError with everything that could not be opened */
   openStored(stored: StoredSecrets): Promise<void>
@@ -29,23 +29,52 @@ export interface OpenReferences extends References {
  * `shared`: with other readings, and told of each change of a secret.
  * @throws SettingsError with everything that could not be opened, or does not belong together
  */
-export async function openReferences(
+export function openReferences(
   loaded: Loaded,
   onFault: (message: string) => void,
   shared = new Shared(),
+): Promise<OpenReferences> {
+  const why = (one: Found) => (isStored(one, loaded) ? 'is in the store' : undefined)
+  return openBut(why, { loaded, onFault, shared })
+}
+
+/**
+ * The same for a command that only looks at settings, from a shell: what systemd hands to the service alone is left, too.
+ * @throws SettingsError
+ */
+export function openVisible(loaded: Loaded, env: NodeJS.ProcessEnv): Promise<OpenReferences> {
+  const why = (one: Found) => whyUnseen(one, loaded, env)
+  return openBut(why, { loaded, onFault: () => undefined, shared: new Shared() })
+}
+
+/** Why a command that only looks at settings leaves this one, in words; undefined: it does not. */
+export function whyUnseen(one: Found, loaded: Loaded, env: NodeJS.ProcessEnv): string | undefined {
+  if (isStored(one, loaded)) return 'is in the store, which is not opened to look'
+  return one.reference instanceof SecretReference ? whyHidden(one.reference, env) : undefined
+}
+
+interface Terms {
+  readonly loaded: Loaded
+  readonly onFault: (message: string) => void
+  readonly shared: Shared
+}
+
+async function openBut(
+  why: (one: Found) => string | undefined,
+  { loaded, onFault, shared }: Terms,
 ): Promise<OpenReferences> {
   const base = { directory: dirname(loaded.file), onFault }
   const opened: Opened = { secrets: new Map(), files: new Map(), reading: shared.reading(), changed: shared.changed }
   const all = referencesIn(loaded.settings)
   const stored = all.filter((one) => isStored(one, loaded))
+  const left = new Map(all.map((one) => [one, why(one)]).filter((row): row is [Found, string] => row[1] !== undefined))
   await openAll(
-    all.filter((one) => !stored.includes(one)),
+    all.filter((one) => !left.has(one)),
     { opened, loaded, base },
   )
-  const message = 'is in the store'
   return {
     ...lookingUpIn(opened),
-    left: loaded.locateAll(stored.map(({ path }) => ({ path, message }))),
+    left: loaded.locateAll([...left].map(([{ path }, message]) => ({ path, message }))),
     openStored: (secrets) => openAll(stored, { opened, loaded, base: { ...base, stored: secrets } }),
     files: () => filesIn(opened),
     close: () => opened.reading.close(),

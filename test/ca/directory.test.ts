@@ -153,6 +153,17 @@ test('reading the certificate creates nothing', async () => {
   expect(readdirSync(directory)).toEqual([])
 })
 
+test.skipIf(!IS_ROOT)('root reads the certificate of another user, and serves with no such authority', async () => {
+  const place = newPlace()
+  const { certificatePem } = await openAuthority(place, TERMS)
+  for (const name of ['.', 'authority.pem']) chownSync(join(place.directory, name), 1234, 1234)
+  expect(await readCertificate(place.directory)).toBe(certificatePem)
+  await expect(openAuthority(place, TERMS)).rejects.toThrow('belongs to uid 1234: chown')
+  // A key that the owner of its directory did not make.
+  chownSync(join(place.directory, 'authority.pem'), 1235, 1234)
+  await expect(readCertificate(place.directory)).rejects.toThrow('belongs to uid 1235, who may know the key')
+})
+
 const PLACES: readonly (readonly [string, (directory: string) => void, RegExp])[] = [
   ['a directory open to others', (at) => mkdirSync(at, { mode: 0o755 }), /is open to other users: chmod 700/],
   ['a directory of others', (at) => foreign(at), IS_ROOT ? /belongs to uid 1234: chown/ : /is open to other users/],

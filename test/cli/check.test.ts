@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { presets } from '../../src/settings/presets/registry.ts'
 import { runCli } from '../support/sallyport.ts'
@@ -45,6 +46,30 @@ test.each([
   expect(stderr.split('\n')).toHaveLength(2)
   expect(stderr.startsWith(`${file}:`)).toBe(true)
   expect(stderr).toContain(fault)
+})
+
+const PASSED = `${TOP}connections: { api: { hosts: [ api.test ], credential: { kind: static, secret: { systemd: crm } } } }\n`
+
+test('what systemd hands to the service alone is left, said, and everything else is checked', async () => {
+  const file = await settingsFile(PASSED)
+  const env = { CREDENTIALS_DIRECTORY: undefined }
+  const alone = await runCli(['check', '--config', file], { env })
+  expect(alone).toMatchObject({ code: 0, stdout: expect.stringContaining('is right') })
+  expect(alone.stderr).toBe(
+    `warning: ${file}:3:80 connections.api.credential.secret: systemd hands crm to the service alone; to look at it from here, set CREDENTIALS_DIRECTORY to a directory with the file crm\n`,
+  )
+  const other = await settingsFile(`${PASSED}callers: { app: { kind: api-key, key: { file: none } } }\n`)
+  const { code, stderr } = await runCli(['check', '--config', other], { env })
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/callers\.app\.key: \S+\/none does not exist/)])
+})
+
+test('what is sealed for systemd is left, too, and a directory without it is a fault', async () => {
+  const file = await settingsFile(PASSED)
+  const env = { CREDENTIALS_DIRECTORY: dirname(file) }
+  const check = () => runCli(['check', '--config', file], { env })
+  expect(await check()).toMatchObject({ code: 2, stderr: expect.stringContaining('crm does not exist') })
+  writeFileSync(join(dirname(file), 'crm.cred'), 'sealed')
+  expect(await check()).toMatchObject({ code: 0, stderr: expect.stringContaining('crm.cred is sealed') })
 })
 
 test('preset list names them all, and preset show prints the data', async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { foundRoot } from '../../src/ca/root.ts'
@@ -50,6 +50,20 @@ test('an ephemeral authority is trusted by the children of one process, and that
   const [told, ...others] = trustIn(await examined(config, nobody()))
   expect(others).toEqual([])
   expect(told).toMatchObject({ state: 'skipped', says: expect.stringContaining('`sallyport run`') })
+})
+
+test.skipIf(process.geteuid?.() !== 0)('as root, the authority of the user of the service is no fault', async () => {
+  const { config, directory } = await withAuthority()
+  const place = join(directory, 'authority')
+  for (const file of ['.', ...readdirSync(place)]) chownSync(join(place, file), 1234, 1234)
+  const found = trustIn(await examined(config, nobody()))
+  expect(found[0]).toMatchObject({
+    subject: place,
+    state: 'ok',
+    says: expect.stringContaining('belongs to uid 1234 alone'),
+  })
+  expect(found.filter(({ says }) => says.startsWith('the authority'))).toHaveLength(2)
+  expect(found.filter(({ state }) => state === 'failed')).toEqual([])
 })
 
 test('an authority that is not there yet is the finding, and none is made', async () => {

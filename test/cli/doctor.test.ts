@@ -117,6 +117,22 @@ test('files of a TLS door and keys of operators that are missing hide nothing of
   expect(report.about('upstreams', 'crm api.crm.test').says).toContain('answers, TLSv1.3')
 })
 
+test.each([
+  [{ store: 'crm' }, 'is in the store'],
+  [{ systemd: 'crm' }, 'systemd hands crm to the service alone'],
+])('a secret that only a running sidecar has, %j, is no fault, and hides nothing', async (secret, says) => {
+  const crm = connectionTo('api.crm.test', upstream.port, { credential: { kind: 'static', secret } })
+  const other = connectionTo('other.test', upstream.port, { credential: { kind: 'none' } })
+  const dns = { hosts: { 'other.test': ['127.0.0.1'] } }
+  const store = { kind: 'sqlite', path: 'state/store.db', key: { file: 'credential' } }
+  const { config } = settingsFor(upstream.port, { ...AT_REST, store, connections: { crm, other }, dns })
+  const report = await examined(config, { CREDENTIALS_DIRECTORY: undefined })
+  const unseen = { state: 'skipped', says: expect.stringContaining(says) }
+  expect(report.about('secrets', 'connections.crm.credential.secret')).toMatchObject(unseen)
+  expect(report.about('upstreams', 'crm api.crm.test')).toMatchObject({ state: 'skipped' })
+  expect(report.about('upstreams', 'other other.test')).toMatchObject({ state: 'failed' })
+})
+
 test('a key of a caller that others may read hides nothing of the connections', async () => {
   const { config, directory } = settingsFor(upstream.port, AT_REST)
   chmodSync(join(directory, 'checkout'), 0o604)

@@ -41,12 +41,13 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     text
       .replaceAll('/run/sallyport', join(directory, 'doors'))
       .replaceAll('/run/trust', join(directory, 'trust'))
+      .replaceAll('/var/lib/sallyport/ca', join(directory, 'authority'))
       .replaceAll('/var/lib/sallyport', join(directory, 'state'))
 
   beforeAll(async () => {
     directory = privateDirectory()
     chmodSync(directory, 0o755)
-    for (const name of ['doors', 'trust', 'state']) mkdirSync(join(directory, name), { mode: 0o755 })
+    for (const name of ['doors', 'state']) mkdirSync(join(directory, name), { mode: 0o755 })
     const authority = await makeAuthority()
     networks = await makeNetworks(directory, [`${GITHUB}/32`])
     // In the network `inside` there is nobody.
@@ -62,12 +63,12 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     await eventually(() => /up/.exec(upstream.text())?.[0], 'the upstream')
 
     for (const line of readmeLines(/^mkdir|install -m/)) inFolder(line, SECRET)
-    for (const name of ['github', 'audit']) {
-      const file = join(directory, 'secrets', name)
-      const { uid, mode } = statSync(file)
-      expect([name, uid, mode & 0o777]).toEqual([name, 65_532, 0o400])
+    const made = { 'secrets/github': 0o400, 'secrets/audit': 0o400, authority: 0o700, trust: 0o755 }
+    for (const [name, mode] of Object.entries(made)) {
+      const found = statSync(join(directory, name))
+      expect([name, found.uid, found.mode & 0o777]).toEqual([name, 65_532, mode])
       // Here Sallyport is root.
-      chownSync(file, 0, 0)
+      chownSync(join(directory, name), 0, 0)
     }
     writeFileSync(join(directory, 'upstream.pem'), authority.certPem)
     const settings = here(readFileSync(join(FOLDER, 'sallyport.yaml'), 'utf8'))

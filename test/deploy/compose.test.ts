@@ -10,6 +10,7 @@ import { hasTool, pathOf } from '../support/debian.ts'
 
 const FOLDER = 'deploy/compose'
 const COMPOSE = join(FOLDER, 'compose.yaml')
+const README = readFileSync(join(FOLDER, 'README.md'), 'utf8')
 
 interface Service {
   readonly image: string
@@ -71,7 +72,7 @@ test('secrets are files, and no container but Sallyport has one', () => {
   for (const [name, { file }] of Object.entries(compose.secrets)) expect(file).toBe(`./secrets/${name}`)
   const named = compose.services.sallyport.secrets?.map(({ source, target }) => [source, target])
   expect(named).toEqual(Object.keys(compose.secrets).map((name) => [name, `/etc/sallyport/secrets/${name}`]))
-  expect(readFileSync(join(FOLDER, '.gitignore'), 'utf8')).toContain('secrets/')
+  expect(readFileSync(join(FOLDER, '.gitignore'), 'utf8')).toMatch(/^secrets\/\nauthority\/\ntrust\/$/m)
   expect(JSON.stringify(services)).not.toMatch(/PASSWORD|TOKEN|API_KEY/)
 })
 
@@ -83,7 +84,8 @@ test('what the settings name is where the containers have it', () => {
   expect(mounts(door)).toContain('doors:/run/sallyport')
   expect(door.entrypoint?.at(-1)).toBe(proxy?.slice('unix:'.length))
   expect(app.environment?.['HTTPS_PROXY']).toBe(`http://127.0.0.1:${door.entrypoint?.at(-2)}`)
-  expect(mounts(app)).toContain('trust:/run/trust')
+  expect(mounts(app)).toContain('./trust:/run/trust')
+  expect(mounts(sallyport)).toEqual(expect.arrayContaining(['./trust:/run/trust', './authority:/var/lib/sallyport/ca']))
   expect(settings.ca).toMatchObject({ bundle: app.environment?.['NODE_EXTRA_CA_CERTS'] })
   expect(sallyport.tmpfs?.[0]).toMatch(/^\/var\/lib\/sallyport:uid=65532,/)
   expect(settings.ca).toMatchObject({ directory: '/var/lib/sallyport/ca' })
@@ -110,8 +112,11 @@ test('the kernel names the caller that the settings know, and its group may open
 
 test('every file that is mounted is there, and the image is this version', () => {
   for (const [, { volumes = [], image }] of services) {
-    for (const volume of volumes.filter((one) => one.startsWith('./')))
-      expect([volume, existsSync(join(FOLDER, volume.split(':')[0] ?? ''))]).toEqual([volume, true])
+    for (const volume of volumes.filter((one) => one.startsWith('./'))) {
+      const [path = ''] = volume.split(':')
+      const isMade = README.includes(` -o 65532 -d ${path.slice('./'.length)}\n`)
+      expect([volume, isMade || existsSync(join(FOLDER, path))]).toEqual([volume, true])
+    }
     if (image.startsWith('sallyport')) expect(image).toBe(`sallyport:${about.version}`)
   }
 })

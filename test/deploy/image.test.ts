@@ -108,7 +108,7 @@ test('what we add to the base image is small, soon ready, and small while idle',
   process.stdout.write(
     `image: ${sizeMiB.toFixed(1)} MiB as tar.gz; ready after ${readyMs.toFixed(0)} ms, ${cpuMs.toFixed(0)} of them on a core; idle ${rss.toFixed(0)} MiB resident, ${dirty.toFixed(0)} private and dirty\n`,
   )
-  // 1.3 measured; the goal for all of the image but Node is 90.
+  // 1.4 measured; the goal for all of the image but Node is 90.
   expect(sizeMiB).toBeLessThan(5)
   // 75 to 77, and 28 to 29, measured. Files of Node count in the first number; the second is the process's own.
   expect(rss).toBeLessThan(85)

@@ -46,7 +46,9 @@ test('K03: refuses a file of another user', async () => {
   // Only root can give a file away; for anybody else a file of root's with mode 0644 is refused for its mode.
   if (IS_ROOT) chownSync(path, 1234, 1234)
   const message = IS_ROOT ? await refusalOf(directory) : await refusalOf('/etc', 'passwd')
-  expect(message).toMatch(IS_ROOT ? /belongs to uid 1234: chown it/ : /is open to other users/)
+  expect(message).toMatch(
+    IS_ROOT ? /belongs to uid 1234: chown it to uid 0,/ : /is open to other users: chown it to uid/,
+  )
 })
 
 test('a Kubernetes mount may be readable by others', async () => {

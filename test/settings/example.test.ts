@@ -117,7 +117,7 @@ test('the example passes `check` once the files it names are there', async () =>
   const { stdout, stderr } = await promisify(execFile)(process.execPath, cli, { env })
   expect(stdout).toMatch(/is right: (?:\d+ [a-z]+(?:, )?){4}\n$/)
   expect(stderr).toMatch(
-    /^warning: \S+example\.yaml:\d+:\d+ connections\.maps\.credential\.secret: is in the store, which `check` does not open\n$/,
+    /^warning: \S+example\.yaml:\d+:\d+ connections\.maps\.credential\.secret: is in the store, which is not opened to look\n$/,
   )
 })
 

@@ -1,9 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { authorityOf, type CertificateAuthority } from '../../ca/authority.ts'
-import { readCertificate } from '../../ca/directory.ts'
+import { readIdentity } from '../../ca/directory.ts'
 import { isConstrainedTo } from '../../ca/name-constraints.ts'
-import { readRoot } from '../../ca/root-file.ts'
 import { inShell } from '../../forms/in-shell.ts'
 import { caPlace, interceptedHosts } from '../../settings/policy.ts'
 import type { Told } from './finding.ts'
@@ -25,14 +24,13 @@ export interface Found {
 /** @throws Error in words, where there is no authority that could be used */
 export async function findAuthority({ loaded, clock }: Site, ca: Parameters<typeof caPlace>[0]): Promise<Found> {
   const place = caPlace(ca, dirname(loaded.file))
-  // Checks the directory as well, which the file alone would not tell of.
-  const certificate = await readCertificate(place.directory)
-  const root = await readRoot(join(place.directory, 'authority.pem'))
-  if (!root) throw new Error(`${place.directory} has lost its authority: run \`sallyport serve\``)
+  const { owner, ...root } = await readIdentity(place.directory)
+  const certificate = root.cert
   const hosts = interceptedHosts(loaded.settings)
   const authority = await authorityOf(root, { hosts, now: () => clock.now() })
   const rotate = `sallyport ca rotate --config ${inShell(loaded.file)}`
   const fitness = [
+    ...ownerTold(place.directory, owner),
     ageOf(place.directory, certificate, { now: clock.now(), rotate }),
     await fitOf(place.directory, certificate, { hosts, rotate }),
   ]
@@ -40,6 +38,18 @@ export async function findAuthority({ loaded, clock }: Site, ca: Parameters<type
   const { bundle } = place
   const published = await publishedTold({ bundle, certificate, config: loaded.file, settings: loaded.settings })
   return { bundle, certificate, authority: isFit ? authority : undefined, told: [...fitness, ...published] }
+}
+
+/** Root may look at what is another's: the service's own, where systemd makes up its user. */
+function ownerTold(subject: string, owner: number | undefined): readonly Told[] {
+  if (owner === process.geteuid?.()) return []
+  return [
+    {
+      subject,
+      state: 'ok',
+      says: `belongs to uid ${owner} alone, which is right where Sallyport runs as that user, or systemd maps it to its own`,
+    },
+  ]
 }
 
 function ageOf(subject: string, certificate: string, { now, rotate }: { now: number; rotate: string }): Told {

@@ -2,7 +2,7 @@ import type { OtlpSettings } from '../../audit/otlp-settings.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Collector, SendError } from '../../otlp/collector.ts'
 import { openCollector } from '../../otlp/open.ts'
-import { type OpenReferences, openReferences } from '../../settings/open.ts'
+import { type OpenReferences, openVisible } from '../../settings/open.ts'
 import { openTraceCollector } from '../../tracing/open.ts'
 import type { TracesSettings } from '../../tracing/settings.ts'
 import { dialFault } from './dial-fault.ts'
@@ -39,11 +39,11 @@ function collectorsOf({ loaded }: Site): readonly Asked[] {
 }
 
 async function send(subject: string, { place, settings, empty, open }: Asked, site: Site): Promise<Told> {
-  const references = await openReferences(withNothing(site.loaded, settings), () => undefined).catch(() => undefined)
+  const references = await openVisible(withNothing(site.loaded, settings), site.env).catch(() => undefined)
   if (!references) return { subject, state: 'skipped', says: 'a secret or a file of it cannot be opened' }
   if (references.left.length > 0) {
     references.close()
-    return { subject, state: 'skipped', says: 'a header of it is in the store, which is the sidecar’s' }
+    return { subject, state: 'skipped', says: 'a header of it is in the store or with systemd, for the sidecar alone' }
   }
   const collector = open({ references, dialer: site.dialer })
   try {

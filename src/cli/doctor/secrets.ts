@@ -9,7 +9,7 @@ import type { FaultOfText, FileReference } from '../../forms/network.ts'
 import { openSecret } from '../../secrets/open.ts'
 import { SecretReference } from '../../secrets/reference.ts'
 import { pathText } from '../../settings/fault.ts'
-import { type Found, referencesIn } from '../../settings/open.ts'
+import { type Found, referencesIn, whyUnseen } from '../../settings/open.ts'
 import { openText } from '../../settings/text-file.ts'
 import { codeOf } from '../../wire/opening.ts'
 import { trustOf } from '../../wire/trust.ts'
@@ -23,8 +23,14 @@ const NOTHING = new Secret('')
 /** Whether every secret and file can be opened, by Sallyport alone where that matters, and how long it is good for. */
 export function examineSecrets(site: Site): Promise<readonly Told[]> {
   return examineAll(referencesIn(site.loaded.settings), ({ path, reference }) =>
-    examine(pathText(path), () => look({ path, reference }, site)),
+    examine(pathText(path), async () => unseenTold({ path, reference }, site) ?? look({ path, reference }, site)),
   )
+}
+
+/** The sidecar may have it, and what is in it shows where the sidecar is asked. */
+function unseenTold(one: Found, { loaded, env }: Site): Told | undefined {
+  const says = whyUnseen(one, loaded, env)
+  return says === undefined ? undefined : { subject: pathText(one.path), state: 'skipped', says }
 }
 
 function look({ path, reference }: Found, site: Site): Promise<Told> {

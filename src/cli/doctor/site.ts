@@ -6,7 +6,7 @@ import { needsOf } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import type { References } from '../../secrets/reference.ts'
 import type { Loaded } from '../../settings/load.ts'
-import { openReferences } from '../../settings/open.ts'
+import { openVisible } from '../../settings/open.ts'
 import type { ConnectionSettings, Settings } from '../../settings/schema.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
@@ -43,7 +43,7 @@ export async function openSite(loaded: Loaded, env: NodeJS.ProcessEnv, clock: Cl
   const closers: (() => unknown)[] = []
   const connections: Inspected[] = []
   for (const [name, settings] of Object.entries(loaded.settings.connections))
-    connections.push({ name, settings, opened: await openConnection(name, { loaded, clock, dialer, closers }) })
+    connections.push({ name, settings, opened: await openConnection(name, { loaded, env, clock, dialer, closers }) })
   const close = async () => void (await Promise.all(closers.map((close) => close())))
   return { loaded, env, clock, dialer, connections, close }
 }
@@ -55,14 +55,18 @@ export function fixedPlace(listen: string, { file }: Loaded): ListenAddress | un
   return where.kind === 'tcp' ? where : { ...where, path: resolve(dirname(file), where.path) }
 }
 
-interface Workshop extends Pick<Site, 'loaded' | 'clock' | 'dialer'> {
+interface Workshop extends Pick<Site, 'loaded' | 'env' | 'clock' | 'dialer'> {
   readonly closers: (() => unknown)[]
 }
 
 async function openConnection(name: string, { closers, ...tools }: Workshop): Promise<Inspected['opened']> {
   const alone = onlyWith(name, tools.loaded)
-  const references = await openReferences(alone, () => undefined).catch(() => undefined)
+  const references = await openVisible(alone, tools.env).catch(() => undefined)
   if (!references) return undefined
+  if (references.left.length > 0) {
+    references.close()
+    return undefined
+  }
   closers.push(() => references.close())
   const closing = new AbortController()
   closers.push(() => closing.abort())

@@ -53,7 +53,7 @@ function faultOf(
 
 /** What can be said of a connection that could not be built. */
 export function closed(subject: string): Told {
-  return { subject, state: 'skipped', says: 'a secret or a file of this connection cannot be opened' }
+  return { subject, state: 'skipped', says: 'a secret or a file of this connection cannot be opened from here' }
 }
 
 interface Reached {

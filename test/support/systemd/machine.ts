@@ -48,7 +48,7 @@ export async function bootMachine({ files, setup }: Layout): Promise<Machine> {
     rmSync(base, { recursive: true, force: true })
   }
   try {
-    const init = await eventually(() => (child.exitCode === null ? initOf(child) : -1), 'the first process', 20_000)
+    const init = await eventually(() => (child.exitCode === null ? initOf(child) : -1), 'the first process', 60_000)
     const run = (words: string) => inside(init, words)
     const isUp = async () => /^(?:running|degraded)$/m.test((await run('systemctl is-system-running')).out) || undefined
     await eventually(isUp, 'systemd to have started everything', 60_000)
