@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { helloFor } from '../support/hello.ts'
 import { closing, drain, type Peer, startPeer } from '../support/peers.ts'
+import { CLOSED_PORT, freePort } from '../support/ports.ts'
 import { open } from '../support/raw-client.ts'
 import { eventually } from '../support/sallyport.ts'
 import { talk } from '../support/tunnel.ts'
@@ -20,9 +20,8 @@ let greeter: Peer
 /** Sends back what it is sent. */
 let echo: Peer
 let granted: number
-/** Of a door of ours, and of nobody. */
+/** Of a door of ours. */
 let own: number
-let gone: number
 
 const GREETING = 'SSH-2.0-OpenSSH_9.9\r\n'
 const answers = new Map<string, readonly Step[]>()
@@ -35,7 +34,6 @@ beforeAll(async () => {
   greeter = await startPeer((socket) => socket.write(GREETING))
   echo = await startPeer((socket) => socket.pipe(socket))
   own = await freePort()
-  gone = await freePort()
   granted = Date.now() + 6_000
   const hosts = ['peer', 'greeter', 'echo', 'idle', 'old', 'ending', 'one', 'tls', 'loop', 'gone', 'near']
   siege = await besiege({
@@ -62,7 +60,7 @@ beforeAll(async () => {
           to('one', any(peer.port, { limits: { maxConcurrent: 1 } })),
           to('tls', any(peer.port, { tunnel: 'tls' })),
           to('loop', any(own)),
-          to('gone', any(gone)),
+          to('gone', any(CLOSED_PORT)),
           to('near', any(peer.port, { allowPrivate: [] })),
         ]),
         grants: hosts.map((name) => ({
@@ -81,16 +79,6 @@ afterAll(async () => {
   await siege.end()
   await Promise.all([peer, greeter, echo].map((one) => one.close()))
 })
-
-/** A port that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number } // a server on TCP has an address of this shape
-  server.close()
-  return port
-}
 
 /** Both ends of a new tunnel to a silent peer. */
 async function ends(host = 'peer.test') {
@@ -228,7 +216,7 @@ describe('a CONNECT whose upstream fails is answered so, before any 200', () => 
   ])('%s: %i', async (name, status, code) => {
     const answer = await askTunnel(siege, {
       host: `${name}.test`,
-      port: { gone, near: peer.port, loop: own }[name] ?? 0,
+      port: { gone: CLOSED_PORT, near: peer.port, loop: own }[name] ?? 0,
     })
     expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(code)])
   })

@@ -1,4 +1,5 @@
 import type { DnsStub } from '../support/dns-stub.ts'
+import { CLOSED_PORT } from '../support/ports.ts'
 import type { QuirkIssuer } from '../support/quirk-issuer.ts'
 import type { RawUpstream } from '../support/upstream.ts'
 import { connectionTo } from './crm.ts'
@@ -12,9 +13,6 @@ interface Peers {
   readonly jwks: string
   readonly marker: string
 }
-
-/** Nobody listens there: a port that was free a while ago may be somebody's by now. */
-const CLOSED = 1
 
 /** One connection for each way to fail; what is called after a code is the one that leads there. */
 export async function problemSettings({ upstream, issuer, names, jwks, marker }: Peers): Promise<object> {
@@ -39,7 +37,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     inside: to('inside.test', { allowPrivate: [] }),
     nowhere: to('nowhere.test'),
     disabled: to('disabled.test', { disabled: true }),
-    closed: to('closed.test', { port: CLOSED }),
+    closed: to('closed.test', { port: CLOSED_PORT }),
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
     onbehalf: to('onbehalf.test', { credential: onBehalf(issuer.port) }),
@@ -61,7 +59,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       job: jobSettings(jwks),
-      away: awaySettings(CLOSED),
+      away: awaySettings(CLOSED_PORT),
       redirected: { kind: 'socket' },
     },
     ca: 'ephemeral',

@@ -122,25 +122,37 @@ function exited(child: ChildProcess): Promise<{ code: number | null }> {
 
 async function readAudit(file: string, count: number): Promise<Record<string, unknown>[]> {
   return eventually(() => {
-    // The last part has no line end yet, if it is being written just now.
-    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
-    const entries = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'ask')
+    const entries = wholeLinesOf(file)
+      .map((line) => JSON.parse(line))
+      .filter(({ msg }) => msg === 'ask')
     return entries.length >= count ? entries : undefined
   }, `${count} audit entries`)
 }
 
-/** Looks until there is a value; fails loudly when there is none in time. */
+/** The lines of a file that another process appends to. One that has no line end yet is being written just now, and left out. */
+export function wholeLinesOf(file: string): string[] {
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1)
+}
+
+/** How far looks are apart. */
+const LOOK_MS = 15
+
+/**
+ * Looks until there is a value; fails loudly when there is none in time. Of the time between two looks no more is counted than
+ * was meant: for what a busy machine keeps us waiting, whoever is waited for was kept waiting, too.
+ */
 export async function eventually<T>(
   look: () => T | undefined | Promise<T | undefined>,
   what: string,
   deadlineMs = 10_000,
 ): Promise<T> {
-  const deadline = performance.now() + deadlineMs
-  for (;;) {
+  for (let spentMs = 0; ; spentMs += LOOK_MS) {
+    const began = performance.now()
     const value = await look()
     if (value !== undefined) return value
-    if (performance.now() > deadline) throw new Error(`waited ${deadlineMs} ms for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 15))
+    spentMs += performance.now() - began
+    if (spentMs > deadlineMs) throw new Error(`waited ${deadlineMs} ms for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   }
 }
 

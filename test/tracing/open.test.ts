@@ -9,6 +9,7 @@ import { systemClock } from '../../src/wire/system-clock.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { type Collector, startCollector } from '../support/collector.ts'
 import { throughProto } from '../support/otlp-proto.ts'
+import { freePort } from '../support/ports.ts'
 import { References } from '../support/references.ts'
 import { eventually } from '../support/sallyport.ts'
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  collector = await startCollector(await authority.issue(['collector.test']))
+  collector = await startCollector({ port: await freePort(), ...(await authority.issue(['collector.test'])) })
   onTestFinished(() => collector.close())
 })
 
