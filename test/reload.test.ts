@@ -67,9 +67,7 @@ test.each([0, 1, 2, 3, 4, 5, 6])(
 )
 
 describe.skipIf(!hasTool('postgresql'))('with a store in PostgreSQL', () => {
-  test('a reload that waits for a secret of a store that is cut off keeps nothing from closing', {
-    timeout: 60_000,
-  }, async () => {
+  test('a reload that waits for a secret of a store that is cut off keeps nothing from closing', async () => {
     const place = await places.make('postgres')
     const way = await startPartition((await places.postgres()).port)
     onTestFinished(() => way.close())

@@ -61,7 +61,10 @@ function play({ carrier, bytes }: Case): Promise<string> {
   return new Promise((resolve) => {
     const socket = open(siege.address(carrier))
     let came = ''
-    const timer = setTimeout(() => socket.destroy(), QUIET_MS)
+    let rounds = 0
+    // Of an answer that has begun, the rest comes, however busy the machine.
+    const isWhole = () => readMessages(came).rest === ''
+    const timer = setTimeout(() => (isWhole() || ++rounds > 100 ? socket.destroy() : timer.refresh()), QUIET_MS)
     socket.on('error', () => undefined)
     socket.on('data', (chunk) => {
       came += chunk.toString('latin1')
@@ -109,7 +112,7 @@ test(`${CASES} bent requests: nothing ends the process, and nothing goes up but 
     played.flatMap(({ came }) => came.match(/HTTP\/1\.1 \d{3}/g) ?? []).map((text) => text.slice(-3)),
   )
   for (const status of ['200', '400', '403', '407', '401']) expect(statuses).toContain(status)
-}, 60_000)
+})
 
 /** One credential, the one of the host; no proof; a path that stands in what was sent, byte by byte. */
 function expectJudged(head: string, asked: string): void {

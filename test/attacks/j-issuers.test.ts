@@ -227,7 +227,7 @@ describe.each(ways.filter(({ isCode }) => !isCode))('$name', (way) => {
       clock.advance(2 * SECOND)
     }
     expect(asked()).toBeLessThan(20)
-  }, 15_000)
+  })
 })
 
 test.each(ways.filter(({ kind }) => kind !== 'http-mint'))(

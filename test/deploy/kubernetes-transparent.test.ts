@@ -43,7 +43,7 @@ beforeAll(async () => {
   }
   const files = { '/upstream.pem': authority.certPem }
   pod = await Pod.start({ spec, objects, image: image.directory, cables, files })
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([pod?.close(), upstream?.close()])
   other?.close()

@@ -169,7 +169,7 @@ test.each(['rotate-a-secret', 'credential-leaked', 'from-static-keys', 'upgrade-
   },
 )
 
-test('the policies of deploy/README.md are exported as it says', { timeout: 60_000 }, () => {
+test('the policies of deploy/README.md are exported as it says', () => {
   const [script = ''] = blocksOf(readFileSync(join(root, 'deploy/README.md'), 'utf8'))
   const { status, stdout } = follow(`cd ${root}\n${script}`)
   expect(status).toBe(0)

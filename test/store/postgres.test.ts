@@ -127,9 +127,7 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     await expect(open(place)).rejects.toThrow(/the PostgreSQL at 127\.0\.0\.1:\d+\/test\d+ /)
   })
 
-  test('that is cut off, with nobody told, keeps what it knows, counts as lost, and catches up when healed', {
-    timeout: 60_000,
-  }, async () => {
+  test('that is cut off, with nobody told, keeps what it knows, counts as lost, and catches up when healed', async () => {
     const server = await places.postgres()
     const way = await startPartition(server.port)
     onTestFinished(() => way.close())
@@ -167,9 +165,7 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
 })
 
 describe.skipIf(!hasTool('postgresql'))('a PostgreSQL of its own', () => {
-  test('is restarted under ten instances in use: no acknowledged change is lost, and all agree', {
-    timeout: 60_000,
-  }, async () => {
+  test('is restarted under ten instances in use: no acknowledged change is lost, and all agree', async () => {
     const server = await startPostgres({ isDurable: true })
     onTestFinished(() => server.remove())
     const place: StorePlace = {
@@ -208,7 +204,7 @@ describe.skipIf(!hasTool('postgresql'))('a PostgreSQL of its own', () => {
     await until(() => stores.every((store) => store.holdings().grants.length === there.size - 1))
   })
 
-  test('is believed only when it proves its name', { timeout: 30_000 }, async () => {
+  test('is believed only when it proves its name', async () => {
     const authority = await makeAuthority()
     const { cert, key } = await authority.issue(['localhost'])
     const server = await startPostgres({ tls: { cert, key } })

@@ -128,7 +128,7 @@ describe('while it runs', () => {
     expect(store.holdings().grants).toHaveLength(1)
   })
 
-  test('another process that does not finish is named as what is wrong', { timeout: 15_000 }, async () => {
+  test('another process that does not finish is named as what is wrong', async () => {
     const store = await open(place)
     const other = new DatabaseSync(file)
     onTestFinished(() => other.close())

@@ -25,7 +25,7 @@ describe.skipIf(!hasTool('postgresql'))('ten sidecars on one PostgreSQL', () => 
     first = fleet.sidecars[0] ?? expect.unreachable()
     const { json } = await operate(first, 'POST', '/v1/callers', { name: 'billing' })
     billing = proofOf('billing', String(json['key']))
-  }, 60_000)
+  })
 
   afterAll(() => fleet?.close())
 
@@ -88,9 +88,7 @@ describe.skipIf(!hasTool('postgresql'))('ten sidecars on one PostgreSQL', () => 
     await delays(CHECKOUT, '200')
   })
 
-  test('do not wait for one that is cut off: it serves what it knew, then refuses, and obeys once it is healed', {
-    timeout: 60_000,
-  }, async () => {
+  test('do not wait for one that is cut off: it serves what it knew, then refuses, and obeys once it is healed', async () => {
     const way = await startPartition(fleet.postgres.port)
     onTestFinished(() => way.close())
     const url = new URL(fleet.url)

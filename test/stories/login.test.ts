@@ -14,7 +14,7 @@ let site: LoginSite
 
 beforeAll(async () => {
   site = await openLoginSite()
-}, 60_000)
+})
 
 afterAll(() => site?.close())
 

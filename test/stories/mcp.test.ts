@@ -48,7 +48,7 @@ beforeAll(async () => {
   for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
   for (const caller of CALLERS) writeSecret(directory, caller, `key-of-${caller}`)
   sallyport = await startSallyport(directory, settingsFor(port))
-}, 60_000)
+})
 
 afterAll(async () => {
   await sallyport?.stop('SIGKILL')

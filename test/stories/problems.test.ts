@@ -14,6 +14,7 @@ import {
   eventually,
   privateDirectory,
   type Running,
+  reloadSallyport,
   remove,
   startSallyport,
   writeSecret,
@@ -21,7 +22,18 @@ import {
 import { jwksOf, makeSigningKey } from '../support/tokens.ts'
 import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { authority, CALLER_KEY, CREDENTIAL, doorOf, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
+import {
+  authority,
+  CALLER_KEY,
+  CREDENTIAL,
+  crmSettings,
+  doorOf,
+  hold,
+  PROOF,
+  startCrm,
+  startCrmForTest,
+  stopCrm,
+} from './crm.ts'
 import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
 import { AWAY, askTooOften, tokenField } from './wrong-proofs.ts'
@@ -50,7 +62,7 @@ beforeAll(async () => {
     settings: await problemSettings({ upstream, issuer, names, jwks, marker: MARKER }),
   })
   // The one refusal that takes its time: it waits while the others are tried.
-  slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 18_000 })
+  slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 40_000 })
 })
 
 afterAll(async () => {
@@ -196,10 +208,11 @@ const stories = {
 /** What leads to those that are told by the record alone. */
 const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {
   async 'access-revoked'() {
-    const ending = { caller: 'checkout', connection: 'crm', until: new Date(Date.now() + 4_000).toISOString() }
-    const passed = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
-    house = await startCrmForTest({ port: upstream.port, connection: passed, settings: { grants: [ending] } })
-    await closing(await tunnelTo('api.crm.test', upstream.port, house.doors[0]?.address))
+    const connection = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
+    house = await startCrmForTest({ port: upstream.port, connection })
+    const tunnel = await tunnelTo('api.crm.test', upstream.port, house.doors[0]?.address)
+    await reloadSallyport(house, crmSettings({ port: upstream.port, connection, settings: { grants: [] } }))
+    await closing(tunnel)
   },
   async 'certificate-rejected'() {
     const socket = await tunnelTo('api.crm.test')

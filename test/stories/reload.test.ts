@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { CLI } from '../cli/running.ts'
 import { sendRaw } from '../support/raw-client.ts'
-import { eventually, type Running, remove, startSallyport, wholeLinesOf, writeSecret } from '../support/sallyport.ts'
+import {
+  eventually,
+  type Running,
+  reloadSallyport,
+  remove,
+  startSallyport,
+  wholeLinesOf,
+  writeSecret,
+} from '../support/sallyport.ts'
 import { claimsAt, jwksOf, makeSigningKey, signToken } from '../support/tokens.ts'
 import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstream.ts'
 import {
@@ -49,20 +57,11 @@ async function scene(
   })
   const running = await startSallyport(directory, settings())
   onTestFinished(() => running.stop('SIGKILL').then(() => undefined))
-  let reloads = 0
   return {
     running,
     upstream,
     settings,
-    async reload(next) {
-      writeFileSync(join(directory, 'sallyport.yaml'), JSON.stringify(next))
-      process.kill(running.pid, 'SIGHUP')
-      reloads += 1
-      await eventually(
-        () => (running.output().match(/settings were read again/g) ?? []).length >= reloads || undefined,
-        'the settings to be read again',
-      )
-    },
+    reload: (next) => reloadSallyport(running, next),
     async status(host = 'api.crm.test', proof = PROOF) {
       const request = `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n${proof}Connection: close\r\n\r\n`
       return (await sendRaw(doorOf(running, 'forward'), request)).status

@@ -45,13 +45,7 @@ const READY_MS = 40_000
 /** Starts `sallyport serve` from source on these settings, and waits until it is ready. */
 export async function startSallyport(directory: string, settings: object, options: Options = {}): Promise<Running> {
   const audit = join(directory, 'audit.jsonl')
-  const file = join(directory, 'sallyport.yaml')
-  const whole = {
-    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
-    log: { level: 'debug' },
-    ...settings,
-  }
-  writeFileSync(file, JSON.stringify(whole, undefined, 2))
+  const file = writeSettings(directory, settings)
   const child = spawnCli(['serve', '--config', file], options)
   const printed = collect(child)
   const ready = await Promise.race([printed.line(/^\{"msg":"ready".*$/m), exited(child)])
@@ -73,6 +67,26 @@ export async function startSallyport(directory: string, settings: object, option
       return code
     },
   }
+}
+
+function writeSettings(directory: string, settings: object): string {
+  const file = join(directory, 'sallyport.yaml')
+  const whole = {
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+    log: { level: 'debug' },
+    ...settings,
+  }
+  writeFileSync(file, JSON.stringify(whole, undefined, 2))
+  return file
+}
+
+/** Gives a running sidecar other settings, and waits until it has taken them in, or has not. */
+export async function reloadSallyport({ directory, pid, output }: Running, settings: object): Promise<void> {
+  const times = () => output().match(/settings were read again/g)?.length ?? 0
+  const before = times()
+  writeSettings(directory, settings)
+  process.kill(pid, 'SIGHUP')
+  await eventually(() => times() > before || undefined, 'the settings to be read again')
 }
 
 /** Runs any verb to its end. */

@@ -165,4 +165,4 @@ test('J19: what was received and could not be written down before kill -9 is ask
   await ended
   expect(second.said()).toEqual(['ready', 'token at-2'])
   expect(strict.shown).toEqual([0, 0])
-}, 60_000)
+})
