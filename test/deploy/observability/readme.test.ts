@@ -35,7 +35,6 @@ test.skipIf(!hasTool('promtool'))('promtool takes the configuration of one machi
 
 test.skipIf(!hasTool('prometheus'))(
   'its command starts one for whoever has no more than a home',
-  { timeout: 30_000 },
   async () => {
     const home = mkdtempSync(join(tmpdir(), 'sallyport-prometheus-'))
     const command = /^ *(prometheus --config.*)$/m.exec(readme)?.[1]?.replace(/:9091$/, ':0') ?? 'false'
