@@ -170,6 +170,8 @@ async function probing(work: Promise<unknown>): Promise<number[]> {
   return took
 }
 
+const middleOf = (times: readonly number[]) => times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
+
 test('F09: five hundred names at a time hold up nobody, and no more of them are kept', async () => {
   const name = (at: number) => `n${at}.wild.test`
   const serialOf = async (at: number) => certificateOf(await secured(name(at))).serialNumber
@@ -178,12 +180,15 @@ test('F09: five hundred names at a time hold up nobody, and no more of them are 
     while (next <= 500) await serialOf(next++)
   }
   const first = await serialOf(0)
-  await metric('nodejs_eventloop_lag_p90_seconds')
+  // What the machine is otherwise doing holds up others, too; test/ca has the bound of the work itself.
+  const lag = () => metric('nodejs_eventloop_lag_p90_seconds')
+  await lag()
+  const usual = middleOf(await probing(new Promise((resolve) => setTimeout(resolve, 1_000))))
+  const usualLag = await lag()
   const before = await metric('process_resident_memory_bytes')
   const took = await probing(Promise.all(Array.from({ length: 20 }, worker)))
-  // Of what the machine is otherwise doing, one beat in a hundred is late; test/ca has the bound of the work itself.
-  expect(await metric('nodejs_eventloop_lag_p90_seconds')).toBeLessThan(0.05)
-  expect(took.toSorted((a, b) => a - b)[took.length >> 1]).toBeLessThan(250)
+  expect(await lag()).toBeLessThan(0.05 + 2 * usualLag)
+  expect(middleOf(took)).toBeLessThan(250 + 5 * usual)
   expect((await metric('process_resident_memory_bytes')) - before).toBeLessThan(96 * 1024 * 1024)
   const last = await serialOf(500)
   expect(await serialOf(500)).toBe(last)
