@@ -18,7 +18,7 @@ beforeAll(async () => {
     settings: ({ connection }) => ({
       connections: {
         quick: connection('quick', ['a.x.test'], {
-          limits: { responseTimeoutMs: 300, idleTimeoutMs: 300 },
+          limits: { responseTimeoutMs: 2_000, idleTimeoutMs: 2_000 },
           websocket: true,
         }),
       },

@@ -26,7 +26,7 @@ beforeAll(async () => {
     settings: ({ connection }) => ({
       connections: {
         narrow: connection('narrow', ['a.x.test'], { limits: { maxConcurrent: 2, responseTimeoutMs: 5_000 } }),
-        quick: connection('quick', ['query.test'], { limits: { responseTimeoutMs: 300, maxRequestBytes: 1000 } }),
+        quick: connection('quick', ['query.test'], { limits: { responseTimeoutMs: 2_000, maxRequestBytes: 1000 } }),
         idle: connection('idle', ['scoped.test'], { limits: { idleTimeoutMs: 300, responseTimeoutMs: 300 } }),
         mute: connection('mute', ['ws.test'], { port, limits: { connectTimeoutMs: 300 } }),
       },

@@ -27,7 +27,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
   const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
   const unread = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
   const connections: Record<string, object> = {
-    crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
+    crm: to('api.crm.test', { limits: { responseTimeoutMs: 2_000, maxRequestBytes: 1000 } }),
     busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
     based: to('based.test', { basePath: '/v1' }),
     ungranted: to('ungranted.test'),

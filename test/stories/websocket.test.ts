@@ -10,7 +10,8 @@ import { OK, type RawUpstream, type Step, startUpstream } from '../support/upstr
 import { authority, CALLER_KEY, CREDENTIAL, connectionTo, doorOf, hold, PROOF, startCrm, stopCrm } from './crm.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
-const RESPONSE_TIMEOUT_MS = 500
+/** Long enough for what answers at once on a busy machine. */
+const RESPONSE_TIMEOUT_MS = 2_000
 
 let chat: WebSocketServer
 let raw: RawUpstream

@@ -227,7 +227,8 @@ describe('a refresh whose answer nobody has seen', () => {
     ['something unreadable', { body: 'ok' }],
   ])('is done again after %s, ever more seldom, and no login is lost by that', async (_what, quirk) => {
     issuer.answer(quirk)
-    const built = build({ timeoutMs: 300 })
+    // Time enough to show it, on a machine that is busy.
+    const built = build({ timeoutMs: 1_500 })
     expect(await failureOf(built)).toMatch(/^Problem: credential-unavailable: .* so it is shown again$/)
     await failureOf(built)
     expect(shown()).toEqual([FIRST])
