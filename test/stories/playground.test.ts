@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { holdDocumentedPorts, TURN_MS } from '../support/ports.ts'
 import { eventually } from '../support/sallyport.ts'
 
 const ROOT = new URL('../..', import.meta.url).pathname
@@ -18,6 +19,13 @@ const isSkipped = !hasCurl && !process.env['CI']
 if (isSkipped) console.warn('curl is not installed, so the lines that npm start prints are NOT tried')
 
 const runs: Run[] = []
+let release: () => void = () => undefined
+
+beforeAll(async () => {
+  release = await holdDocumentedPorts()
+}, TURN_MS)
+
+afterAll(() => release())
 
 afterEach(() => {
   for (const { child } of runs.splice(0)) killGroup(child, 'SIGKILL')

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** Nobody listens there: no kernel gives it to anybody by itself, and a port that was free a while ago may be taken by now. */
 export const CLOSED_PORT = 1
@@ -38,4 +39,27 @@ async function isFree(port: number): Promise<boolean> {
   server.close()
   await once(server, 'close')
   return true
+}
+
+/** An abstract Unix socket: one process of this machine can have it at a time, and it goes with that process. */
+const TURN = '\0sallyport-tests: the ports that documents name'
+
+/** How long whoever waits for its turn may have to: as long as another file takes, on a machine that is busy. */
+export const TURN_MS = 600_000
+
+/**
+ * Waits until nobody else uses the ports that documents and examples name (15001 to 15091), and keeps others from them until
+ * what this gives is called. Two files that did at the same time would each find the doors of the other one.
+ */
+export async function holdDocumentedPorts(): Promise<() => void> {
+  if (process.platform !== 'linux') return () => undefined
+  const server = createServer()
+  for (;;) {
+    try {
+      await once(server.listen(TURN), 'listening')
+      return () => void server.close()
+    } catch {
+      await wait(100)
+    }
+  }
 }
