@@ -34,6 +34,7 @@ import {
   startCrmForTest,
   stopCrm,
 } from './crm.ts'
+import { OWN_DETAILS, OWN_FIELDS } from './problem-details.ts'
 import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
 import { AWAY, askTooOften, tokenField } from './wrong-proofs.ts'
@@ -301,28 +302,6 @@ async function askLost(): Promise<RawAnswer> {
     const answer = await ask({ at })
     return answer.status === 503 ? answer : undefined
   }, 'the store to be lost for too long')
-}
-
-const CHALLENGE = /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m
-
-/** The fields that these codes alone come with. */
-const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
-  'caller-unknown': CHALLENGE,
-  'token-rejected': CHALLENGE,
-  'certificate-unknown': CHALLENGE,
-  'proof-unverifiable': /^Retry-After: 5\r$/m,
-  'too-many-failures': /^Retry-After: 1\r$/m,
-  'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
-  'too-many-requests': /^Retry-After: 1\r$/m,
-  'audit-full': /^Retry-After: 1\r$/m,
-  'credential-unavailable': /^Retry-After: [5-7]\r$/m,
-}
-
-/** What the caller is to do, where that is more exact than the remedy of the row. */
-const OWN_DETAILS: Partial<Record<ProblemCode, unknown>> = {
-  'login-required': expect.stringMatching(
-    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm\?ticket=\S+$/,
-  ),
 }
 
 test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a literal */)(
