@@ -24,7 +24,7 @@ async function intercepting(settings: object = {}) {
 }
 
 /** Several programs are started, one after another. */
-const TIME = { timeout: 60_000 }
+const TIME = { timeout: 240_000 }
 
 /** No client is found in it. */
 function nobody() {

@@ -12,7 +12,7 @@ import { type RawUpstream, startUpstream } from '../support/upstream.ts'
 const CRM = 'api.crm.example.com'
 /** Public, so that it may be dialled; of the pod's own network, so that nothing gets there. */
 /** For a test that starts a pod of its own, on a machine that is busy. */
-const POD_MS = 90_000
+const POD_MS = 240_000
 const CRM_IP = '93.184.215.14'
 const KEY = '6f1c-key-of-the-app'
 

@@ -87,7 +87,7 @@ test.skipIf(NO_POD)(
     expect(await curl('legacy', `http://${CRM}:8080/`)).toBe('exit 7')
     expect(await curl('sallyport', `http://${CRM}:8080/`)).toBe('another service')
   },
-  90_000,
+  240_000,
 )
 
 test.skipIf(NO_POD)('the port of names is no way out to whoever listens there', async () => {

@@ -15,7 +15,7 @@ afterAll(async () => machine?.stop())
 const REQUEST = 'curl -sS -m 20 --unix-socket /run/sallyport/crm.sock http://localhost/v1/contacts/7'
 const AUDIT = '/opt/sallyport/current/sallyport audit verify'
 const DROP_INS = '/etc/systemd/system/sallyport.service.d'
-const MS = 120_000
+const MS = 240_000
 const README = readFileSync(new URL('../../deploy/systemd/README.md', import.meta.url), 'utf8')
 
 /** The first commands of the page behind these words, as they are printed. */

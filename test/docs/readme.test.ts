@@ -73,7 +73,7 @@ test('the commands of "Your own" work as they are printed, in order', () => {
   ])
 })
 
-test('the commands for apps that insist on https:// work as they are printed', () => {
+test('the commands for apps that insist on https:// work as they are printed', { timeout: 240_000 }, () => {
   const asked = run(THERE, blocks[3] ?? '')
   const [refused, ...printed] = asked.stdout.split('\n')
   expect(refused).toBe('exit 56')
@@ -87,7 +87,9 @@ test('the commands for apps that insist on https:// work as they are printed', (
   expect(asked.stdout).toMatch(/^(\d+) failed, .*\n\1 to mend\n$/m)
 })
 
-test('the commands of an operator work as they are printed, against the sidecar of "Your own"', async () => {
+test('the commands of an operator work as they are printed, against the sidecar of "Your own"', {
+  timeout: 240_000,
+}, async () => {
   const served = spawn('sh', ['-ec', `${THERE}; exec sallyport serve --config sallyport.yaml`], { env: ENV })
   try {
     let printed = ''

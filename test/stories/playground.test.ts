@@ -33,7 +33,7 @@ afterEach(() => {
 
 test.skipIf(isSkipped)(
   'npm start prints lines that work as they are, shows verified claims and never a secret, and is gone after Ctrl-C',
-  { timeout: 90_000 },
+  { timeout: 240_000 },
   async () => {
     const run = start('npm', ['start'])
     await ready(run)

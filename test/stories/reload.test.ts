@@ -262,7 +262,7 @@ test('a connection that keeps logins from now on has nothing of what it was', as
   expect(upstream.heads()).toHaveLength(1)
 })
 
-test('K05: fifty reloads in a row, under load, fail no request', { timeout: 120_000 }, async () => {
+test('K05: fifty reloads in a row, under load, fail no request', { timeout: 240_000 }, async () => {
   const { settings, running, status } = await scene()
   const file = join(running.directory, 'sallyport.yaml')
   const over = new AbortController()

@@ -138,7 +138,7 @@ describe.each(kinds)('with %s', (kind) => {
       expect(programs.map(({ said }) => said().at(-1))).toEqual(Array.from({ length: 4 }, () => 'token at-1'))
       expect(strict.shown).toEqual([0])
     },
-    60_000,
+    240_000,
   )
 })
 
