@@ -103,7 +103,7 @@ test('an issuer that fails just now', async () => {
 })
 
 test.each([
-  [20, 'ok', /^the clock of this machine is (?:19|2[012]) s ahead of login\.test:/],
+  [20, 'ok', /^the clock of this machine is (?:19|2\d) s ahead of login\.test:/],
   [120, 'warning', /^the clock of this machine is 1[12]\d s ahead of login\.test:/],
   [3600, 'failed', /^the clock of this machine is 3[56]\d\d s ahead of login\.test:/],
   [-3600, 'failed', /^the clock of this machine is 3[56]\d\d s behind login\.test:/],

@@ -32,7 +32,8 @@ const DENIED = '15030300020231'
 if (!canMakeNetworks())
   process.stderr.write('\nWARNING: transparent doors are not tested: that takes root on Linux, nft and ip.\n\n')
 
-describe.skipIf(!canMakeNetworks())('a transparent door', () => {
+// In this order: the last one stops it.
+describe.skipIf(!canMakeNetworks())('a transparent door', { shuffle: false }, () => {
   let site: Site
 
   beforeAll(async () => {
