@@ -4,8 +4,9 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // What hangs ends here. How soon a thing has to be done is what a test says itself: a machine may be slow and busy.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     // Two cores, and stories start processes of their own.
     maxWorkers: 2,

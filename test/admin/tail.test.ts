@@ -24,12 +24,20 @@ async function follow(door: TestDoor, path = '/v1/audit/tail', headers: http.Out
   const response = await new Promise<http.IncomingMessage>((resolve, reject) =>
     request.on('response', resolve).on('error', reject),
   )
-  let text = ''
+  const lines: string[] = []
+  const found: string[] = []
+  let rest = ''
   let end: 'clean' | 'cut' | undefined
-  response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+  // What was read is not read again: some megabytes come here, and are looked at often.
+  response.setEncoding('utf8').on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop() ?? ''
+    lines.push(...parts)
+    for (const line of parts) if (line.startsWith('id: ')) found.push(line.slice('id: '.length))
+  })
   response.on('end', () => (end = 'clean')).on('error', () => (end = 'cut'))
-  const ids = () => Array.from(text.matchAll(/^id: (\S+)$/gm), ([, id]) => id)
-  return { response, text: () => text, ids, end: () => end, leave: () => request.destroy() }
+  const text = () => [...lines, rest].join('\n')
+  return { response, text, ids: () => found, end: () => end, leave: () => request.destroy() }
 }
 
 const until = (look: () => boolean, what: string) => eventually(() => look() || undefined, what)

@@ -18,7 +18,7 @@ beforeAll(async () => {
     settings: ({ connection }) => ({
       connections: {
         quick: connection('quick', ['a.x.test'], {
-          limits: { responseTimeoutMs: 300, idleTimeoutMs: 300 },
+          limits: { responseTimeoutMs: 2_000, idleTimeoutMs: 2_000 },
           websocket: true,
         }),
       },
@@ -119,7 +119,7 @@ test('B09 an Upgrade field in a plain answer switches nothing', async () => {
   const request =
     'GET {T} HTTP/1.1⏎{H}Connection: Upgrade⏎Upgrade: websocket⏎Sec-WebSocket-Version: 13⏎Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==⏎⏎'
   const answer = 'HTTP/1.1 200 OK⏎Connection: Upgrade⏎Upgrade: websocket⏎Content-Length: 2⏎⏎ok'
-  const sight = await ask(answer, { request, host: 'a.x.test', until: /never/, deadlineMs: 2_000 })
+  const sight = await ask(answer, { request, host: 'a.x.test', until: /never/ })
   expect(sight.text).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nok$/)
   expect(sight.text).not.toMatch(/^upgrade:/im)
   expect(sight.closed).toBe(true)

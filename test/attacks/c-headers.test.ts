@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../support/ports.ts'
 import { open } from '../support/raw-client.ts'
 import { eventually } from '../support/sallyport.ts'
 import type { Step } from '../support/upstream.ts'
@@ -30,16 +30,6 @@ beforeAll(async () => {
 })
 
 afterAll(() => siege.end())
-
-/** A port that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  // A server on TCP has an address of this shape.
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 function attack(
   carrier: Carrier,

@@ -207,7 +207,7 @@ test('G09 no upstream connection serves two callers', async () => {
         const twentyFive = Array.from({ length: 25 }, (_, at) => one(at)).join('')
         const { text } = await sendRaw(siege.forward, twentyFive, {
           until: /(?:HTTP\/1\.1 200 OK\r\n(?:[^\r]+\r\n)+\r\nok){25}$/,
-          deadlineMs: 15_000,
+          deadlineMs: 45_000,
         })
         expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(25)
       }),

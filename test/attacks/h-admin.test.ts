@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { askDoor } from '../admin/door.ts'
+import { freePort } from '../support/ports.ts'
 import { writeSecret } from '../support/sallyport.ts'
 import { besiege, type Siege, valuesIn } from './siege.ts'
 
@@ -21,16 +20,6 @@ const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
   'unspecified.test': ['::'],
 }
 const ALL = ['127.0.0.0/8', '::1/128', '0.0.0.0/8', '::/128', '::ffff:0:0/96']
-
-/** A port that was free a moment ago: the settings have to name it before the door is open. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  // A server on TCP has an address of this shape.
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 beforeAll(async () => {
   const port = await freePort()

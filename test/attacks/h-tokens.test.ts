@@ -4,7 +4,7 @@ import { type ProblemCode, problems } from '../../src/core/problems.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
 import { sendRaw } from '../support/raw-client.ts'
-import { writeSecret } from '../support/sallyport.ts'
+import { eventually, writeSecret } from '../support/sallyport.ts'
 import { claimsAt, forgeToken, jwksOf, makeSigningKey, type SigningKey, signToken } from '../support/tokens.ts'
 import { besiege, CARRIERS, type Carrier, type Siege, type Sight } from './siege.ts'
 
@@ -305,10 +305,7 @@ describe('keys that change', () => {
     const next = await makeSigningKey('ES256', 'next')
     published = [rsa, ec, next]
     const token = await signToken(next, claims())
-    const deadline = Date.now() + 5_000
-    let status = 0
-    while (status !== 200 && Date.now() < deadline) status = (await knock('forward', token)).status
-    expect(status).toBe(200)
+    await eventually(async () => (await knock('forward', token)).status === 200 || undefined, 'the new key to be known')
   })
 
   test('H03 a key that was withdrawn is good no longer than keysRefreshMs, known tokens included', async () => {
@@ -317,7 +314,7 @@ describe('keys that change', () => {
     await expectServed(knock('forward', token), token)
     published = [rsa]
     const since = Date.now()
-    while ((await knock('forward', token)).status === 200) expect(Date.now() - since).toBeLessThan(5_000)
+    while ((await knock('forward', token)).status === 200) expect(Date.now() - since).toBeLessThan(10_000)
     await expectRejected(knock('forward', token), 'forward')
     published = [rsa, ec]
   })
@@ -333,7 +330,7 @@ test('H15 a flood of forgeries is told so, asks nothing of the issuer, and keeps
   const forgery = (at: number) => forgeToken({ alg: 'RS256', kid: `evil-${at}` }, claims({ jti: at }), 'AAAA')
   const flood = sendRaw(siege.forward, Array.from({ length: 6_000 }, (_, at) => ask(forgery(at))).join(''), {
     until: /"too-many-failures"/,
-    deadlineMs: 15_000,
+    deadlineMs: 45_000,
   })
   const honest = async () => (await sendRaw(siege.forward, ask(known), { until: /ok$|\}\n$/ })).status
   const served = await Promise.all([honest(), flood.then(honest)])

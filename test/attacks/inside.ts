@@ -72,7 +72,7 @@ export function statusIn(text: string): number {
 }
 
 /** What comes back in a tunnel, until it is closed; the time it took, in ms. */
-export async function readToEnd(socket: Tunnel['socket'], bytes: Buffer | string, deadlineMs = 5_000) {
+export async function readToEnd(socket: Tunnel['socket'], bytes: Buffer | string, deadlineMs = 15_000) {
   const before = performance.now()
   const { text, closed } = await talk(socket, bytes, NEVER, deadlineMs)
   return { text, closed, tookMs: performance.now() - before }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { sourceSettings } from '../../src/credentials/registry.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -227,7 +228,7 @@ describe.each(ways.filter(({ isCode }) => !isCode))('$name', (way) => {
       clock.advance(2 * SECOND)
     }
     expect(asked()).toBeLessThan(20)
-  }, 15_000)
+  })
 })
 
 test.each(ways.filter(({ kind }) => kind !== 'http-mint'))(
@@ -327,16 +328,18 @@ describe.each(DISCOVERED)('$name, where metadata name the endpoint', (way) => {
     ['J15 1 MiB', (metadata) => ({ body: JSON.stringify(metadata) + ' '.repeat(2 ** 20) })],
     ['J21 a name twice', (metadata) => ({ body: JSON.stringify(metadata).replace('{', '{"token_endpoint":"x",') })],
   ])('%s: nothing that is spent is sent, and few requests', async (_what, quirk) => {
-    const at = `https://login.test:${issuer.port}/idp`
+    // Its own place: what another test has begun may ask on, for a token that is refreshed.
+    const place = `/idp-${randomUUID()}`
+    const at = `https://login.test:${issuer.port}${place}`
     const { clock, ask, hammer } = await build(way, { tokenEndpoint: undefined, issuer: at })
     issuer.answer(() => quirk({ issuer: at, token_endpoint: `${at}/token`, authorization_endpoint: `${at}/authorize` }))
-    const first = issuer.requests.length
     expect(await ask()).toMatchObject({ code: expect.stringMatching(/^credential-(failed|unavailable)$/) })
     for (let round = 0; round < (way.isCode ? 0 : 10); round++) {
       expect(await hammer()).toBeInstanceOf(Error)
       clock.advance(2 * SECOND)
     }
-    const asked = issuer.requests.slice(first)
+    const asked = issuer.requests.filter(({ target }) => target.includes(place))
+    expect(asked.length).toBeGreaterThan(0)
     expect(asked.filter(({ method }) => method !== 'GET')).toEqual([])
     // Two places it can be in, each time.
     expect(asked.length).toBeLessThanOrEqual(12)

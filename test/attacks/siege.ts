@@ -6,6 +6,7 @@ import {
   eventually,
   privateDirectory,
   type Running,
+  reloadSallyport,
   remove,
   startSallyport,
   writeSecret,
@@ -37,9 +38,17 @@ export interface Siege {
   attack(address: string, bytes: string | Buffer, wait?: Wait): Promise<Sight>
   /** The same of anything else that an attacker may do. */
   watch<T>(deed: () => Promise<T>): Promise<Omit<Sight, keyof RawAnswer> & { readonly result: T }>
+  /** Changes its settings while it runs. */
+  reload(change: (settings: Settled) => object): Promise<void>
   /** The audit entries of these paths, once there are as many. */
   entries(path: RegExp, count: number): Promise<Record<string, unknown>[]>
   end(): Promise<void>
+}
+
+/** The settings that it was started with. */
+export interface Settled {
+  readonly [name: string]: unknown
+  readonly grants: readonly Readonly<Record<string, unknown>>[]
 }
 
 type Wait = NonNullable<Parameters<typeof sendRaw>[2]>
@@ -94,11 +103,12 @@ export async function besiege(options: Options = {}): Promise<Siege> {
     }
   }
   const more = options.settings?.({ directory, port: upstream.port, connection }) ?? {}
-  const sallyport = await startSallyport(directory, settingsOf(connection, more), { env: options.env ?? {} })
-  return new Camp({ directory, keys, credentials, upstream, sallyport })
+  const settings = settingsOf(connection, more)
+  const sallyport = await startSallyport(directory, settings, { env: options.env ?? {} })
+  return new Camp({ directory, keys, credentials, upstream, sallyport, settings })
 }
 
-function settingsOf(connection: Made['connection'], more: Record<string, object>): object {
+function settingsOf(connection: Made['connection'], more: Record<string, object>): Settled {
   const { connections = {}, grants = [], callers = {}, allowlist = [], listeners = [], hosts = {}, ...rest } = more
   return {
     listeners: [
@@ -123,7 +133,7 @@ function settingsOf(connection: Made['connection'], more: Record<string, object>
       { caller: 'alpha', connection: 'api' },
       { caller: 'alpha', connection: 'b' },
       { caller: 'beta', connection: 'api' },
-      ...(grants as object[]),
+      ...(grants as Settled['grants']),
     ],
     dns: { hosts: { ...Object.fromEntries(HOSTS.map((host) => [host.replace('*', 'a'), ['127.0.0.1']])), ...hosts } },
     ...rest,
@@ -137,7 +147,9 @@ function secret(name: string): string {
 /** All of them: one that was sent again may have been under way on the connection that it was first written to. */
 const PROBE = /GET \/probe-\d+ HTTP\/1\.1\r\n[\s\S]*?\r\n\r\n/g
 
-type Parts = Pick<Siege, 'directory' | 'keys' | 'credentials' | 'upstream' | 'sallyport'>
+type Parts = Pick<Siege, 'directory' | 'keys' | 'credentials' | 'upstream' | 'sallyport'> & {
+  readonly settings: Settled
+}
 
 class Camp implements Siege {
   readonly directory
@@ -145,14 +157,16 @@ class Camp implements Siege {
   readonly credentials
   readonly upstream
   readonly sallyport
+  readonly #settings: Settled
   #probes = 0
 
-  constructor({ directory, keys, credentials, upstream, sallyport }: Parts) {
+  constructor({ directory, keys, credentials, upstream, sallyport, settings }: Parts) {
     this.directory = directory
     this.keys = keys
     this.credentials = credentials
     this.upstream = upstream
     this.sallyport = sallyport
+    this.#settings = settings
   }
 
   get forward(): string {
@@ -212,6 +226,10 @@ class Camp implements Siege {
       answer.text,
       `an honest request afterwards; the sidecar said:\n${this.sallyport.output().slice(-2000)}`,
     ).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nok$/)
+  }
+
+  reload(change: (settings: Settled) => object): Promise<void> {
+    return reloadSallyport(this.sallyport, change(this.#settings))
   }
 
   entries(path: RegExp, count: number): Promise<Record<string, unknown>[]> {

@@ -7,6 +7,7 @@ import { SecretReference } from '../../src/secrets/reference.ts'
 import { entryOf, linesOf, makeChain, makeSinkTools } from '../support/audit.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { type Collector, startCollector } from '../support/collector.ts'
+import { freePort } from '../support/ports.ts'
 import { References } from '../support/references.ts'
 import { eventually } from '../support/sallyport.ts'
 
@@ -19,7 +20,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  collector = await startCollector(await authority.issue(['collector.test']))
+  collector = await startCollector({ port: await freePort(), ...(await authority.issue(['collector.test'])) })
   onTestFinished(() => collector.close())
 })
 

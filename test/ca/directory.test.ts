@@ -104,7 +104,7 @@ test('an empty file in the place of the bundle is one to be filled', async () =>
   expect(readFileSync(place.bundle, 'utf8')).toContain(certificatePem)
 })
 
-test('F08: ten processes that start at once end up with one authority', { timeout: 60_000 }, async () => {
+test('F08: ten processes that start at once end up with one authority', async () => {
   const place = newPlace()
   const children = Array.from({ length: 10 }, () => starting(place.directory))
   await Promise.all(children.map((child) => once(child.stdout, 'data')))

@@ -14,7 +14,7 @@ const CONSTRAINED = [['a name', ['api.test']] as const, ['an address', ['10.0.0.
 const FOREIGN = ['evil.test', 'notapi.test', '10.0.0.8', '::2']
 
 const JAVA = 'Java'
-const PATIENCE = { timeout: 90_000 }
+const PATIENCE = { timeout: 240_000 }
 
 for (const { name, tools, verify } of verifiers) {
   const testWith = test.skipIf(!tools.every(hasTool))

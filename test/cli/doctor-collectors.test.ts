@@ -2,8 +2,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { authority } from '../stories/crm.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { type Collector, startCollector } from '../support/collector.ts'
+import { freePort } from '../support/ports.ts'
 import { writeSecret } from '../support/sallyport.ts'
-import { examined, fixedPort, settingsFor } from './doctoring.ts'
+import { examined, settingsFor } from './doctoring.ts'
 
 const KEY = 'collector-key-of-the-test'
 
@@ -21,7 +22,7 @@ async function examinedWith(port: number, changes: object = {}) {
     allowPrivate: ['127.0.0.0/8'],
     ...changes,
   }
-  const { config, directory } = settingsFor(await fixedPort(), {
+  const { config, directory } = settingsFor(await freePort(), {
     listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
     admin: undefined,
     dns: { hosts: { 'collector.test': ['127.0.0.1'], 'api.crm.test': ['127.0.0.1'] } },
@@ -63,7 +64,7 @@ test.each([
 })
 
 test('one that is not there, one that is another, and one that may not be dialled, each with what to do', async () => {
-  const [away] = await examinedWith(await fixedPort())
+  const [away] = await examinedWith(await freePort())
   expect(away).toMatchObject({ state: 'failed', remedy: expect.stringContaining('start collector.test') })
   const { port } = await started()
   const [stranger] = await examinedWith(port, { tls: { ca: { file: 'stranger.pem' } } })

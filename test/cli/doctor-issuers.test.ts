@@ -2,9 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { authority } from '../stories/crm.ts'
 import { type RunningAuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { freePort } from '../support/ports.ts'
 import { type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
 import { writeSecret } from '../support/sallyport.ts'
-import { examined, fixedPort, settingsFor } from './doctoring.ts'
+import { examined, settingsFor } from './doctoring.ts'
 
 const SECRET = 'client-secret-of-the-test'
 
@@ -21,7 +22,7 @@ afterAll(() => Promise.all([issuer.stop(), quirks.stop()]))
 /** What the doctor says of a connection whose tokens come from there. */
 async function examinedWith(credential: object, secret = SECRET) {
   const { config, directory } = settingsFor(
-    await fixedPort(),
+    await freePort(),
     {
       listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }],
       admin: undefined,
@@ -76,7 +77,7 @@ test('a secret that the issuer does not accept', async () => {
 test.each([
   [
     'that nobody runs',
-    async () => ({ tokenEndpoint: `https://login.test:${await fixedPort()}/token` }),
+    async () => ({ tokenEndpoint: `https://login.test:${await freePort()}/token` }),
     'start login.test',
   ],
   [
@@ -102,7 +103,7 @@ test('an issuer that fails just now', async () => {
 })
 
 test.each([
-  [20, 'ok', /^the clock of this machine is (?:19|2[012]) s ahead of login\.test:/],
+  [20, 'ok', /^the clock of this machine is (?:19|2\d) s ahead of login\.test:/],
   [120, 'warning', /^the clock of this machine is 1[12]\d s ahead of login\.test:/],
   [3600, 'failed', /^the clock of this machine is 3[56]\d\d s ahead of login\.test:/],
   [-3600, 'failed', /^the clock of this machine is 3[56]\d\d s behind login\.test:/],

@@ -3,9 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { authority, CALLER_KEY } from '../stories/crm.ts'
+import { freePort } from '../support/ports.ts'
 import { runCli, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { emptyDirectory, examined, fixedPort, settingsFor, sidecarFor } from './doctoring.ts'
+import { emptyDirectory, examined, settingsFor, sidecarFor } from './doctoring.ts'
 
 let upstream: RawUpstream
 
@@ -17,13 +18,13 @@ afterAll(() => upstream.close())
 
 /** Settings with a door that the doctor can find again, and an authority. */
 async function intercepting(settings: object = {}) {
-  const listen = `127.0.0.1:${await fixedPort()}`
+  const listen = `127.0.0.1:${await freePort()}`
   const listeners = [{ kind: 'forward', listen }]
   return { listen, settings: { listeners, admin: undefined, ca: { directory: 'authority' }, ...settings } }
 }
 
 /** Several programs are started, one after another. */
-const TIME = { timeout: 60_000 }
+const TIME = { timeout: 240_000 }
 
 /** No client is found in it. */
 function nobody() {

@@ -7,9 +7,10 @@ import { proxySupportOf } from '../../src/cli/doctor/node-version.ts'
 import { bareEnvironment } from '../clients/environment.ts'
 import { authority, CALLER_KEY, CREDENTIAL, PROOF } from '../stories/crm.ts'
 import { hasTool } from '../support/debian.ts'
+import { freePort } from '../support/ports.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { emptyDirectory, examined, examinedAfter, fixedPort, reportOf, settingsFor, sidecarFor } from './doctoring.ts'
+import { emptyDirectory, examined, examinedAfter, reportOf, settingsFor, sidecarFor } from './doctoring.ts'
 import { CLI } from './running.ts'
 
 let upstream: RawUpstream
@@ -25,7 +26,7 @@ const admin = { listen: 'unix:admin.sock' }
 
 /** A forward door with a port that is known beforehand, because a variable has to name it. */
 async function doors() {
-  const listen = `127.0.0.1:${await fixedPort()}`
+  const listen = `127.0.0.1:${await freePort()}`
   return { listen, settings: { listeners: [{ kind: 'forward', listen }, reverse], admin } }
 }
 
@@ -42,7 +43,7 @@ test('of a sidecar that does not run, each door is a failure with the line that 
 
 test('of one that runs, the doors and the state of each connection are told', async () => {
   const { listen, settings } = await doors()
-  const address = `127.0.0.1:${await fixedPort()}`
+  const address = `127.0.0.1:${await freePort()}`
   const { config } = await sidecarFor(upstream.port, { ...settings, admin: { listen: address } })
   // Were the agent to heed the proxy variables, it would ask the forward door about the admin door.
   const report = await examined(config, { NODE_USE_ENV_PROXY: '1', http_proxy: `http://${listen}` })
@@ -54,7 +55,7 @@ test('of one that runs, the doors and the state of each connection are told', as
 })
 
 test('of a transparent door it is told where the rest is to be looked up', async () => {
-  const listen = `127.0.0.1:${await fixedPort()}`
+  const listen = `127.0.0.1:${await freePort()}`
   const listeners = [{ kind: 'transparent', listen, caller: 'app' }]
   const { config } = await sidecarFor(upstream.port, { listeners, callers: { app: { kind: 'socket' } }, grants: [] })
   const { state, says } = (await examined(config)).about('sidecar', `transparent ${listen}`)
@@ -72,7 +73,7 @@ test('ports that are chosen at start are skipped, with the reason', async () => 
 
 test('a mint that failed in the sidecar fails here, with its reason', async () => {
   const { listen, settings } = await doors()
-  const tokenEndpoint = `https://api.crm.test:${await fixedPort()}/token`
+  const tokenEndpoint = `https://api.crm.test:${await freePort()}/token`
   const credential = {
     kind: 'client-credentials',
     tokenEndpoint,
@@ -116,7 +117,7 @@ test('a mint that asks no issuer is not said to be looked at as one', async () =
 })
 
 test('what listens at the admin address and is no Sallyport', async () => {
-  const port = await fixedPort()
+  const port = await freePort()
   const other = createServer(
     (socket) => void socket.on('error', () => undefined).end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]'),
   )

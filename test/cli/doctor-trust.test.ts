@@ -21,7 +21,7 @@ afterAll(() => upstream.close())
 const AT_REST = { listeners: [{ kind: 'forward', listen: '127.0.0.1:0' }], admin: undefined }
 const INTERCEPTING = { ...AT_REST, ca: { directory: 'authority' } }
 /** Several programs are tried at once. */
-const TIME = { timeout: 60_000 }
+const TIME = { timeout: 240_000 }
 
 /** Settings with an authority on the disk. */
 async function withAuthority(connection: object = {}) {

@@ -4,10 +4,11 @@ import { SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { authority, CALLER_KEY, CREDENTIAL, connectionTo } from '../stories/crm.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { freePort } from '../support/ports.ts'
 import { writeSecret } from '../support/sallyport.ts'
 import { settingsFile } from '../support/settings-file.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { examined, examinedInWords, fixedPort, settingsFor } from './doctoring.ts'
+import { examined, examinedInWords, settingsFor } from './doctoring.ts'
 
 const DAY_MS = 86_400_000
 
@@ -200,7 +201,7 @@ test('a grant that has ended, and one that ends soon, are named with what to do'
 })
 
 test('an upstream that nobody runs', async () => {
-  const { config } = settingsFor(await fixedPort(), AT_REST)
+  const { config } = settingsFor(await freePort(), AT_REST)
   const { code, ...report } = await examined(config)
   expect(report.about('upstreams', 'crm api.crm.test')).toMatchObject({
     state: 'failed',
@@ -254,7 +255,7 @@ test('an upstream without an address', async () => {
 })
 
 test('an upstream that is a listener of this very Sallyport', async () => {
-  const port = await fixedPort()
+  const port = await freePort()
   const listeners = [{ kind: 'forward', listen: `127.0.0.1:${port}` }]
   const { config } = settingsFor(port, { ...AT_REST, listeners })
   const found = (await examined(config)).about('upstreams', 'crm api.crm.test')

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { Finding } from '../../src/cli/doctor/finding.ts'
@@ -84,25 +83,9 @@ export async function sidecarFor(port: number, settings: object, connection: obj
   return { ...place, running }
 }
 
-/** A port where nothing listens. From below those that the kernel gives out, so that nobody is given it meanwhile. */
-export async function fixedPort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    if (await isFree(port)) return port
-  }
-}
-
 /** An empty directory for one test. */
 export function emptyDirectory(): string {
   const directory = privateDirectory()
   onTestFinished(() => remove(directory))
   return directory
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 }

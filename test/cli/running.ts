@@ -78,7 +78,7 @@ export function start([file = '', ...args]: readonly string[], env: NodeJS.Proce
   const end = new Promise<number | null>((resolve) => child.once('close', resolve))
   return {
     process: child,
-    said: (word) => eventually(() => (text.includes(word) ? text : undefined), `the word ${word}`),
+    said: (word) => eventually(() => (text.includes(word) ? text : undefined), `the word ${word}`, 40_000),
     ended: () => end,
   }
 }

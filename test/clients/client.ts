@@ -40,7 +40,7 @@ export interface Client {
 }
 
 /** ms after which a program that has not ended is killed. */
-const DEADLINE_MS = 15_000
+const DEADLINE_MS = 50_000
 
 interface Surroundings extends Pick<Errand, 'env' | 'cwd'> {
   readonly deadlineMs?: number

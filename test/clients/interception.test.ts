@@ -52,11 +52,12 @@ describe.each(clientsOf('proxy'))('$name', (client) => {
   )
 
   test.skipIf(isMissing(client))('verifies TLS: it gives up where it does not trust our authority', async () => {
-    const before = (await stage.running.audit(0)).length
+    const began = new Date().toISOString()
     const ended = await stage.perform(client, urlOf(client.service), environmentWith(undefined))
     expectRefused(ended, stage.upstream)
     // It got as far as TLS, and that it left was noticed: the handshake itself has longer than this.
-    const look = async () => (await stage.running.audit(0)).slice(before).find(isTunnelOf(client))
+    const ours = isTunnelOf(client)
+    const look = async () => (await stage.running.audit(0)).find((one) => String(one['time']) >= began && ours(one))
     await eventually(look, 'the entry of a tunnel', 5_000)
   })
 })

@@ -45,7 +45,7 @@ const ourCa = () => at('ca/ca.pem')
 const portOf = (kind: 'forward' | 'reverse') => doorOf(running, kind).split(':')[1] ?? ''
 
 async function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}, input = '\n') {
-  const surroundings = { env: { PATH: '/usr/bin:/bin', ...env }, cwd: directory, deadlineMs: 20_000, input }
+  const surroundings = { env: { PATH: '/usr/bin:/bin', ...env }, cwd: directory, deadlineMs: 50_000, input }
   return runProgram(program, args, surroundings)
 }
 

@@ -169,11 +169,11 @@ describe.each(kinds)('the store %s', (kind) => {
     const other = await open(place)
     await store.addCaller({ name: 'app', createdBy: 'ops' }, key())
     const { id } = await other.addGrant(draft('app'))
-    await until(() => store.holdings().grants.length === 1)
+    await until(() => store.holdings().grants.length === 1, 1_000)
     await store.disable('crm', 'ops', undefined)
-    await until(() => other.holdings().switches.length === 1)
+    await until(() => other.holdings().switches.length === 1, 1_000)
     await store.removeGrants([id])
-    await until(() => other.holdings().grants.length === 0)
+    await until(() => other.holdings().grants.length === 0, 1_000)
     expect(other.holdings()).toEqual(store.holdings())
   })
 
@@ -229,7 +229,7 @@ describe.each(kinds)('the store %s', (kind) => {
     const fresh = await places.make(kind)
     const all = await Promise.all(Array.from({ length: 10 }, () => open(fresh)))
     await all[0]?.addGrant(draft('app'))
-    for (const each of all) await until(() => each.holdings().grants.length === 1, 3_000)
+    for (const each of all) await until(() => each.holdings().grants.length === 1)
   })
 
   test_('one who cannot hear of a change keeps nobody else from it', async () => {

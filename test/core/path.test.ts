@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { hasOneReading, isBelow } from '../../src/core/path.ts'
+import { processorMs } from '../support/own-time.ts'
 
 describe('D19: a path that servers resolve differently has more than one reading', () => {
   test.each([
@@ -55,9 +56,10 @@ describe('a path that every server reads alike has one reading', () => {
 })
 
 test('a long path is judged at once', () => {
-  const began = performance.now()
-  for (const unit of ['%25', '%2', '/.', ';.', '%2e', '.;/']) hasOneReading(`/${unit.repeat(30_000)}x`)
-  expect(performance.now() - began).toBeLessThan(1000)
+  const cost = processorMs(() => {
+    for (const unit of ['%25', '%2', '/.', ';.', '%2e', '.;/']) hasOneReading(`/${unit.repeat(30_000)}x`)
+  })
+  expect(cost).toBeLessThan(1000)
 })
 
 test.each([

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compileRule, faultOfPath } from '../../src/core/rule.ts'
+import { processorMs } from '../support/own-time.ts'
 
 const matchesPath = (pattern: string, path: string) => compileRule({ paths: [pattern] }).matches('GET', path)
 
@@ -138,9 +139,7 @@ describe('on any input', () => {
     ['stars for segments', `${'/**/a'.repeat(200)}/b`, '/a'.repeat(4000)],
     ['stars of both kinds', `${'/**/a*a*'.repeat(100)}/b`, '/aa'.repeat(2600)],
   ])('%s take no longer than pattern times path', (_, pattern, input) => {
-    const began = performance.now()
-    expect(matchesPath(pattern, input)).toBe(false)
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(processorMs(() => expect(matchesPath(pattern, input)).toBe(false))).toBeLessThan(1000)
   })
 
   /** The slow way: exponential, and easy to see through. */

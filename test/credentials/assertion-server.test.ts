@@ -18,7 +18,7 @@ beforeAll(async () => {
   const jwks = { keys: [{ ...createPublicKey(pem).export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kty: 'EC' }] }
   const policies = [{ clientId: 'sp-1', issuer: 'sp-1', audiences: [AUDIENCE], subject: 'ann' }]
   server = await startProvider(authority, 'login.test', { is: 'workspace', policies, jwks })
-}, 20_000)
+})
 
 afterAll(() => server?.stop())
 

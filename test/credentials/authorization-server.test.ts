@@ -22,7 +22,7 @@ beforeAll(async () => {
       { id: 'by-body', secret: AWKWARD, clientAuth: 'body' },
     ],
   })
-}, 15_000)
+})
 
 afterAll(() => server.stop())
 

@@ -40,7 +40,7 @@ beforeAll(async () => {
       { id: 'by-assertion', metadata: byKey('RS256', cluster.publicKey.export({ format: 'jwk' })) },
     ],
   })
-}, 15_000)
+})
 
 afterAll(async () => {
   await issuer.stop()

@@ -76,7 +76,7 @@ describe.skipIf(!canMakeNetworks() || !hasTool('postgresql'))('the compose examp
     const trusting = settings.replace('hosts: [ api.github.com ]', '$&\n    tls: { ca: { file: upstream.pem } }')
     writeFileSync(join(directory, 'sallyport.yaml'), trusting)
     sallyport = await startSallyport()
-  }, 120_000)
+  }, 240_000)
 
   afterAll(async () => {
     for (const child of children) child.end()

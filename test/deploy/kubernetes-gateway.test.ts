@@ -62,11 +62,11 @@ beforeAll(async () => {
   await eventually(
     async () => ((await gateway.probe(probes.startupProbe ?? {}, 'sallyport')) === 200 ? true : undefined),
     `the startup probe: ${program.output()}`,
-    25_000,
+    80_000,
   )
   const door = { host: GATEWAY, ip: '10.96.7.7', port: 15003, to: await gateway.outlet(15003) }
   app = await Pod.start({ spec: appSpec, objects, image: image.directory, cables: [door] })
-}, 90_000)
+}, 180_000)
 afterAll(async () => {
   await Promise.all([app?.close(), gateway?.close(), upstream?.close(), apiServer?.stop(), postgres?.remove()])
   image?.remove()

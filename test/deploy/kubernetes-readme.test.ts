@@ -27,7 +27,7 @@ test.skipIf(noTools).each(blocks.filter(({ needsCluster }) => !needsCluster))(
     const { status, stdout } = spawnSync('sh', ['-ec', script], { cwd: ROOT, encoding: 'utf8', env: { ...env, PATH } })
     expect({ status, isSaid: stdout.length > 0 }).toEqual({ status: 0, isSaid: true })
   },
-  60_000,
+  240_000,
 )
 
 test('what needs a cluster says so, and names directories that are there', () => {

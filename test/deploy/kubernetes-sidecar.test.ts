@@ -12,7 +12,7 @@ import { type RawUpstream, startUpstream } from '../support/upstream.ts'
 const CRM = 'api.crm.example.com'
 /** Public, so that it may be dialled; of the pod's own network, so that nothing gets there. */
 /** For a test that starts a pod of its own, on a machine that is busy. */
-const POD_MS = 90_000
+const POD_MS = 240_000
 const CRM_IP = '93.184.215.14'
 const KEY = '6f1c-key-of-the-app'
 
@@ -212,10 +212,14 @@ test.skipIf(NO_POD)(
     const program = await started(pod)
     await pod.exec('checkout', ...curl(URL))
     pod.sync('sallyport-secrets', objectsWith('second'))
-    await eventually(async () => {
-      await pod.exec('checkout', ...curl(URL))
-      return upstream.heads().at(-1)?.includes('Bearer second') ? true : undefined
-    }, 'the new secret')
+    await eventually(
+      async () => {
+        await pod.exec('checkout', ...curl(URL))
+        return upstream.heads().at(-1)?.includes('Bearer second') ? true : undefined
+      },
+      'the new secret',
+      40_000,
+    )
     program.signal('SIGTERM')
     expect(await program.ended).toBe(0)
   },
@@ -236,7 +240,7 @@ test.skipIf(NO_POD)(
       { 'sallyport.yaml': changed(data['sallyport.yaml']) },
     ])
     pod.sync('sallyport-settings', { ...objects, configMaps: Object.fromEntries(configMaps) })
-    await eventually(async () => ((await status()) === '200' ? true : undefined), 'the new settings', 20_000)
+    await eventually(async () => ((await status()) === '200' ? true : undefined), 'the new settings', 40_000)
   },
   POD_MS,
 )

@@ -43,7 +43,7 @@ beforeAll(async () => {
   }
   const files = { '/upstream.pem': authority.certPem }
   pod = await Pod.start({ spec, objects, image: image.directory, cables, files })
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([pod?.close(), upstream?.close()])
   other?.close()
@@ -87,7 +87,7 @@ test.skipIf(NO_POD)(
     expect(await curl('legacy', `http://${CRM}:8080/`)).toBe('exit 7')
     expect(await curl('sallyport', `http://${CRM}:8080/`)).toBe('another service')
   },
-  90_000,
+  240_000,
 )
 
 test.skipIf(NO_POD)('the port of names is no way out to whoever listens there', async () => {

@@ -15,7 +15,7 @@ afterAll(async () => machine?.stop())
 const REQUEST = 'curl -sS -m 20 --unix-socket /run/sallyport/crm.sock http://localhost/v1/contacts/7'
 const AUDIT = '/opt/sallyport/current/sallyport audit verify'
 const DROP_INS = '/etc/systemd/system/sallyport.service.d'
-const MS = 120_000
+const MS = 240_000
 const README = readFileSync(new URL('../../deploy/systemd/README.md', import.meta.url), 'utf8')
 
 /** The first commands of the page behind these words, as they are printed. */
@@ -127,7 +127,7 @@ onMachine('after a stop the sockets stay, and the next request starts it', async
 })
 
 onMachine('one that hangs is ended by the watchdog, and started again', async () => {
-  const conf = `printf '[Service]\\nWatchdogSec=2\\n' > ${DROP_INS}/watch.conf && systemctl daemon-reload && systemctl restart sallyport`
+  const conf = `printf '[Service]\\nWatchdogSec=4\\n' > ${DROP_INS}/watch.conf && systemctl daemon-reload && systemctl restart sallyport`
   await machine.must(conf)
   await machine.must('kill -STOP $(systemctl show -P MainPID sallyport)')
   // It waits in the backlog until the next one is up.
@@ -208,7 +208,7 @@ END`)
     -e 's/^grants:/&\\n  - { caller: checkout, connection: crm }/' /etc/sallyport/sallyport.yaml`)
   await machine.must(blockAfter('## An app that cannot go past it'))
   await machine.must('systemctl start app')
-  expect(await machine.must("journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000200')
+  expect(await machine.must("journalctl --sync; journalctl -u app -o cat --no-pager | tr -d '\\n'")).toBe('000000200')
 })
 
 onMachine('an audit in the journal is whole, too, each run by itself', async () => {
@@ -216,7 +216,7 @@ onMachine('an audit in the journal is whole, too, each run by itself', async () 
     `sed -i 's#${from}#${to}#' /etc/sallyport/sallyport.yaml && systemctl restart sallyport`
   await machine.must(edit(', path: /var/log/sallyport/audit.jsonl', ''))
   await machine.must(`for _ in $(seq 10); do ${REQUEST} -o /dev/null || exit 1; done`)
-  const lines = `journalctl -u sallyport -o cat | grep '^{"msg"' | grep -v '"msg":"ready"'`
+  const lines = `journalctl --sync; journalctl -u sallyport -o cat | grep '^{"msg"' | grep -v '"msg":"ready"'`
   expect(await machine.must(`${lines} | ${AUDIT} -`)).toMatch(/^intact: 11 lines of 1 runs/)
   await machine.must(edit('kind: json-lines }', 'kind: json-lines, path: /var/log/sallyport/audit.jsonl }'))
 })
@@ -225,7 +225,7 @@ onMachine('settings that are wrong end it once, with the reason in the journal',
   await machine.must('echo "nonsense: true" >> /etc/sallyport/sallyport.yaml')
   expect((await machine.run('systemctl restart sallyport')).code).toBe(1)
   expect(await machine.must('systemctl show sallyport -p ActiveState -p NRestarts')).toContain('ActiveState=failed')
-  expect(await machine.must('journalctl -u sallyport -o cat --no-pager | grep nonsense')).toMatch(
+  expect(await machine.must('journalctl --sync; journalctl -u sallyport -o cat --no-pager | grep nonsense')).toMatch(
     /sallyport\.yaml:\d+:1/,
   )
   await machine.must('sed -i "/^nonsense/d" /etc/sallyport/sallyport.yaml; systemctl restart sallyport')

@@ -184,5 +184,5 @@ test.skipIf(!hasSystemd || !hasTool('strace'))(
     const allowed = allowedCalls()
     expect([...made].filter((call) => !allowed.has(call) && !AS_ROOT.includes(call))).toEqual([])
   },
-  120_000,
+  240_000,
 )

@@ -12,11 +12,21 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { holdDocumentedPorts, TURN_MS } from '../support/ports.ts'
+import { eventually } from '../support/sallyport.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const blocks = [...readme.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text]) => text ?? '')
+
+let release: () => void = () => undefined
+
+beforeAll(async () => {
+  release = await holdDocumentedPorts()
+}, TURN_MS)
+
+afterAll(() => release())
 
 /** A copy of what a clone has, with the packages it would install. */
 const clone = mkdtempSync(join(tmpdir(), 'sallyport-readme-'))
@@ -63,7 +73,7 @@ test('the commands of "Your own" work as they are printed, in order', () => {
   ])
 })
 
-test('the commands for apps that insist on https:// work as they are printed', { timeout: 60_000 }, () => {
+test('the commands for apps that insist on https:// work as they are printed', { timeout: 240_000 }, () => {
   const asked = run(THERE, blocks[3] ?? '')
   const [refused, ...printed] = asked.stdout.split('\n')
   expect(refused).toBe('exit 56')
@@ -78,11 +88,13 @@ test('the commands for apps that insist on https:// work as they are printed', {
 })
 
 test('the commands of an operator work as they are printed, against the sidecar of "Your own"', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const served = spawn('sh', ['-ec', `${THERE}; exec sallyport serve --config sallyport.yaml`], { env: ENV })
   try {
-    await new Promise((resolve) => served.stdout.once('data', resolve))
+    let printed = ''
+    for (const stream of [served.stdout, served.stderr]) stream.on('data', (text) => (printed += String(text)))
+    await eventually(() => /"msg":"ready"/.exec(printed) ?? undefined, 'a line that says ready', 40_000)
     const asked = run(THERE, blocks[4] ?? '')
     expect(asked.status, asked.stderr).toBe(0)
     const key = readFileSync(join(home, 'sallyport-demo', 'reporting.key'), 'utf8')

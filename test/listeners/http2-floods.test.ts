@@ -21,7 +21,7 @@ beforeAll(async () => {
     await authority.issue(['api.crm.test']),
   )
   target = `api.crm.test:${upstream.port}`
-  const connection = { limits: { idleTimeoutMs: 300 } }
+  const connection = { limits: { idleTimeoutMs: 1_000 } }
   running = await startCrm({ port: upstream.port, connection, settings: { ca: { directory: 'ca' } } })
 })
 

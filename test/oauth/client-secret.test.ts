@@ -30,7 +30,7 @@ beforeAll(async () => {
   )
   const clients = [{ id: 'my-app', secret: NEW }]
   server = await startAuthorizationServer({ authority, clients })
-}, 15_000)
+})
 
 afterAll(async () => {
   await issuer.stop()

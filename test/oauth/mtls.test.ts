@@ -40,7 +40,7 @@ beforeAll(async () => {
       },
     ],
   })
-}, 15_000)
+})
 
 afterAll(async () => {
   await issuer.stop()

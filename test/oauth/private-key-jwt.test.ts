@@ -41,7 +41,7 @@ beforeAll(async () => {
       },
     })),
   })
-}, 15_000)
+})
 
 afterAll(async () => {
   await issuer.stop()

@@ -26,7 +26,7 @@ beforeAll(async () => {
     jwks: { keys: [jwk] },
   }
   server = await startAuthorizationServer({ authority, clients: [{ id: ID, metadata }] })
-}, 15_000)
+})
 
 afterAll(() => server.stop())
 

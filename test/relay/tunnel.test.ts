@@ -200,15 +200,16 @@ test('F11: a socket that had closed before ends the tunnel as it begins', async 
 })
 
 test('F12: a tunnel is cut when it is idle, and not before', async () => {
-  const { app, upstream, outcome } = await stage({ idleTimeoutMs: 200 })
+  // Long enough for a busy machine to let a byte through.
+  const { app, upstream, outcome } = await stage({ idleTimeoutMs: 1_000 })
   const began = performance.now()
   const stop = keepSending(upstream)
-  await eventually(() => (app.bytesRead > 30 ? true : undefined), '30 bytes')
-  expect(performance.now() - began).toBeGreaterThan(200)
+  await eventually(() => (performance.now() - began > 1_500 ? true : undefined), 'more time than it may be idle')
+  expect(app.closed).toBe(false)
   stop()
   expect(await outcome).toMatchObject({
     ended: 'broken',
-    problem: { code: 'tunnel-closed', reason: 'idle for 200 ms' },
+    problem: { code: 'tunnel-closed', reason: 'idle for 1000 ms' },
   })
   await expect(rest(app)).rejects.toMatchObject({ code: 'ECONNRESET' })
   await expect(rest(upstream)).rejects.toMatchObject({ code: 'ECONNRESET' })
@@ -245,7 +246,7 @@ test('F12: a caller that has closed does not count, when what it sent is stuck',
 
 /** Sends until the far side, which does not read, takes no more, and the tunnel holds what is left. */
 async function fill(from: Socket, out: Socket): Promise<void> {
-  const deadline = performance.now() + 5_000
+  const deadline = performance.now() + 20_000
   while (out.writableLength === 0) {
     const all = out.bytesWritten + 32 * 1024
     from.write(Buffer.alloc(32 * 1024))

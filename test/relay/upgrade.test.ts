@@ -240,11 +240,11 @@ test.each([
 })
 
 test.each([
-  ['is silent', '', 'upstream-timeout'],
-  ['says no HTTP', 'SSH-2.0\r\n\r\n', 'upstream-malformed'],
-  ['says an odd coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n', 'upstream-malformed'],
-])('an upstream that %s is refused once', async (_what, answer, code) => {
-  const { app, got, outcome, refused } = await stage(answer, { timeoutMs: 100 })
+  ['is silent', '', 'upstream-timeout', 100],
+  ['says no HTTP', 'SSH-2.0\r\n\r\n', 'upstream-malformed', 5_000],
+  ['says an odd coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n', 'upstream-malformed', 5_000],
+])('an upstream that %s is refused once', async (_what, answer, code, timeoutMs) => {
+  const { app, got, outcome, refused } = await stage(answer, { timeoutMs })
   await closed(app)
   expect(got()).toBe('HTTP/1.1 502 Refused\r\n\r\n')
   expect(refused).toMatchObject([{ code }])

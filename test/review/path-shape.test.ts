@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { hasOneReading } from '../../src/core/path.ts'
 import { compileRule, faultOfPath } from '../../src/core/rule.ts'
 import { gather, shapeOf } from '../../src/review/path-shape.ts'
+import { processorMs } from '../support/own-time.ts'
 
 test.each([
   ['/', '/'],
@@ -29,9 +30,9 @@ test('a few siblings are named one by one, many are names of things', () => {
 
 test('what is deeper than any API is not looked into: a caller that asks for such paths stops nobody', () => {
   const deep = Array.from({ length: 200 }, (_, at) => `${'/a'.repeat(3_000)}/${at}x`)
-  const start = performance.now()
-  const shapes = gather(deep.map((path) => shapeOf(path) ?? ''))
-  expect(performance.now() - start).toBeLessThan(1_000)
+  let shapes: readonly string[] = []
+  const cost = processorMs(() => (shapes = gather(deep.map((path) => shapeOf(path) ?? ''))))
+  expect(cost).toBeLessThan(1_000)
   expect(shapes).toEqual([`${'/a'.repeat(31)}/**`])
   expect(compileRule({ paths: shapes }).matches('GET', deep[0] ?? '')).toBe(true)
   const mixed = [...shapes, ...Array.from({ length: 9 }, (_, at) => `${'/a'.repeat(31)}/${'bcdefghij'[at]}`)]

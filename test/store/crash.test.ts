@@ -65,7 +65,7 @@ test('kill -9 in the middle of writing loses no acknowledged change of a file', 
     await store.close()
   }
   expect(await places.run(place, 'pragma integrity_check')).toEqual([{ integrity_check: 'ok' }])
-}, 120_000)
+}, 240_000)
 
 describe.skipIf(!hasTool('postgresql'))('with PostgreSQL', () => {
   let server: Postgres | undefined
@@ -86,5 +86,5 @@ describe.skipIf(!hasTool('postgresql'))('with PostgreSQL', () => {
       expectKept(store.holdings(), lines)
       await store.close()
     }
-  }, 120_000)
+  }, 240_000)
 })

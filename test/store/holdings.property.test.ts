@@ -183,6 +183,6 @@ describe.each(['sqlite', 'postgres'] as const)('holdings in %s', (kind) => {
         { numRuns: kind === 'sqlite' ? 40 : 8 },
       )
     },
-    120_000,
+    240_000,
   )
 })

@@ -38,7 +38,8 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
       await until(() => other.holdings().grants.length === round + 1)
       took.push(performance.now() - before)
     }
-    expect(Math.max(...took)).toBeLessThan(500)
+    // Of the minute between two looks.
+    expect(Math.max(...took)).toBeLessThan(5_000)
   })
 
   test('that is not told looks for itself', async () => {
@@ -64,7 +65,7 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     expect(ended.length).toBeGreaterThanOrEqual(2)
     await until(() => store.state().phase === 'confirmed')
     await store.addGrant(grant('crm'))
-    await until(() => other.holdings().grants.length === 1, 3_000)
+    await until(() => other.holdings().grants.length === 1)
   })
 
   test('in two schemas of one database are two stores', async () => {
@@ -96,7 +97,7 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     await places.run(admin, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rotated'")
     changeUrl(place, (url) => (url.password = 'after'))
     await store.addGrant(grant('maps'))
-    await until(() => rotated.holdings().grants.length === 2, 5_000)
+    await until(() => rotated.holdings().grants.length === 2)
     await rotated.addGrant(grant('more'))
   })
 
@@ -127,9 +128,7 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     await expect(open(place)).rejects.toThrow(/the PostgreSQL at 127\.0\.0\.1:\d+\/test\d+ /)
   })
 
-  test('that is cut off, with nobody told, keeps what it knows, counts as lost, and catches up when healed', {
-    timeout: 60_000,
-  }, async () => {
+  test('that is cut off, with nobody told, keeps what it knows, counts as lost, and catches up when healed', async () => {
     const server = await places.postgres()
     const way = await startPartition(server.port)
     onTestFinished(() => way.close())
@@ -142,14 +141,14 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     await until(() => cut.holdings().grants.length === 1)
     way.cut()
     await store.removeGrants([id])
-    await until(() => cut.state().phase === 'lost', 5_000)
+    await until(() => cut.state().phase === 'lost')
     const confirmedAt = cut.confirmedAt()
     const change = cut.addGrant(grant('maps'))
     await expect(change).rejects.toMatchObject({ code: 'lost' })
     expect([cut.holdings().grants.length, cut.confirmedAt()]).toEqual([1, confirmedAt])
     expect(faults).toEqual([expect.stringMatching(/does not answer/)])
     way.heal()
-    await until(() => cut.holdings().grants.length === 0, 10_000)
+    await until(() => cut.holdings().grants.length === 0)
     await until(() => cut.state().phase === 'confirmed')
     await cut.addGrant(grant('maps'))
   })
@@ -162,14 +161,12 @@ describe.skipIf(!hasTool('postgresql'))('a store in PostgreSQL', () => {
     way.cut()
     const before = performance.now()
     await store.close()
-    expect(performance.now() - before).toBeLessThan(4_000)
+    expect(performance.now() - before).toBeLessThan(10_000)
   })
 })
 
 describe.skipIf(!hasTool('postgresql'))('a PostgreSQL of its own', () => {
-  test('is restarted under ten instances in use: no acknowledged change is lost, and all agree', {
-    timeout: 60_000,
-  }, async () => {
+  test('is restarted under ten instances in use: no acknowledged change is lost, and all agree', async () => {
     const server = await startPostgres({ isDurable: true })
     onTestFinished(() => server.remove())
     const place: StorePlace = {
@@ -191,15 +188,15 @@ describe.skipIf(!hasTool('postgresql'))('a PostgreSQL of its own', () => {
     })
     for (const how of ['fast', 'crash'] as const) {
       const before = acknowledged.length
-      await until(() => acknowledged.length > before + 50, 10_000)
+      await until(() => acknowledged.length > before + 50)
       await server.stop(how)
-      await until(() => stores.every((store) => store.state().phase === 'lost'), 5_000)
+      await until(() => stores.every((store) => store.state().phase === 'lost'))
       await server.start()
-      await until(() => stores.every((store) => store.state().phase === 'confirmed'), 10_000)
+      await until(() => stores.every((store) => store.state().phase === 'confirmed'))
     }
     over.abort()
     await Promise.all(working)
-    await until(() => new Set(stores.map((store) => store.holdings().revision)).size === 1, 5_000)
+    await until(() => new Set(stores.map((store) => store.holdings().revision)).size === 1)
     const [first] = stores
     const there = new Set(first?.holdings().grants.map(({ id }) => id))
     expect(acknowledged.filter((id) => !there.has(id))).toEqual([])
@@ -208,7 +205,7 @@ describe.skipIf(!hasTool('postgresql'))('a PostgreSQL of its own', () => {
     await until(() => stores.every((store) => store.holdings().grants.length === there.size - 1))
   })
 
-  test('is believed only when it proves its name', { timeout: 30_000 }, async () => {
+  test('is believed only when it proves its name', async () => {
     const authority = await makeAuthority()
     const { cert, key } = await authority.issue(['localhost'])
     const server = await startPostgres({ tls: { cert, key } })

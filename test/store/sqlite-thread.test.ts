@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Kysely, sql } from 'kysely'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { SqliteThread, sqliteThreadDialect } from '../../src/store/sqlite-thread.ts'
+import { until } from '../support/stores.ts'
 
 let path: string
 
@@ -71,12 +72,11 @@ test('waits for another process in its thread, and does not stop this one', asyn
   const inserted = sql`insert into t (n) values (1)`.execute(db)
   let ticks = 0
   const ticking = setInterval(() => ticks++, 5)
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await until(() => ticks > 3)
   other.exec('commit')
   other.close()
   await inserted
   clearInterval(ticking)
-  expect(ticks).toBeGreaterThan(3)
   await db.destroy()
 })
 

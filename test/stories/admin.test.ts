@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CLOSED_PORT } from '../support/ports.ts'
 import { sendRaw } from '../support/raw-client.ts'
 import { eventually, type Running } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
@@ -67,9 +68,7 @@ test('the admin door may be a socket that its owner alone can open', async () =>
 })
 
 test('K14: an issuer that is down makes it neither dead nor unready; it is told', async () => {
-  const closed = await startUpstream()
-  await closed.close()
-  const tokenEndpoint = `https://api.crm.test:${closed.port}/token`
+  const tokenEndpoint = `https://api.crm.test:${CLOSED_PORT}/token`
   const credential = {
     kind: 'client-credentials',
     tokenEndpoint,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { verifyAudit } from '../../src/audit/verify.ts'
 import { type Collector, startCollector } from '../support/collector.ts'
+import { freePort } from '../support/ports.ts'
 import { sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { eventually, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { type RawUpstream, startUpstream } from '../support/upstream.ts'
@@ -83,8 +84,7 @@ test('a file that log rotation has taken away is opened anew, and the chain goes
 
 /** A collector that is away, at a port where it can come back. */
 async function awayCollector(): Promise<{ readonly port: number; back(): Promise<Collector> }> {
-  const { port, close } = await startCollector()
-  await close()
+  const port = await freePort()
   return {
     port,
     async back() {

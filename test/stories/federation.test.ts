@@ -41,7 +41,7 @@ beforeAll(async () => {
   })
   upstream = await startUpstream(undefined, await authority.issue(['*.crm.test']))
   sallyport = await startSallyport(directoryWithSecret(), crmSettings({ port: upstream.port, settings: settings() }))
-}, 30_000)
+})
 
 afterAll(async () => {
   await stopCrm(sallyport)

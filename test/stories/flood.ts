@@ -121,6 +121,15 @@ export function memoryOf(pid: number, what: 'VmRSS' | 'VmHWM'): number {
   return Number(kib) * 1024
 }
 
+/** What a process has used of the processor so far, in ms. */
+export function processorMsOf(pid: number): number {
+  // Behind the name, which may have anything in it: state is the third field, and utime and stime are the 14th and the 15th.
+  const [, fields = ''] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+  const [user = '', system = ''] = fields.split(' ').slice(11, 13)
+  // USER_HZ is 100 wherever Linux runs.
+  return (Number(user) + Number(system)) * 10
+}
+
 /** Waits until a number has not changed for as many looks; the number. */
 export function settled(look: () => number, looks = 20): Promise<number> {
   let last = -1

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Browser, linkOf, type Page } from '../support/browser.ts'
 import { type LoginServer, startLoginServer } from '../support/login-server.ts'
+import { freePort } from '../support/ports.ts'
 import { type RawAnswer, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import { privateDirectory, type Running, remove, startSallyport, writeSecret } from '../support/sallyport.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
@@ -119,16 +119,6 @@ function settingsFor({ upstream, issuer, port }: Parts): object {
     store: { kind: 'sqlite', path: 'store/logins.db', key: { file: 'store-key' } },
     dns: { hosts: Object.fromEntries([...hosts, 'login.test'].map((host) => [host, ['127.0.0.1']])) },
   }
-}
-
-/** A port that nobody listens on, for an address that has to be known before. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number } // a TCP server has an address of this form
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 interface Asking {

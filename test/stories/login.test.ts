@@ -7,14 +7,14 @@ import { openStore } from '../../src/store/open.ts'
 import { storeSettings } from '../../src/store/registry.ts'
 import { systemClock } from '../../src/wire/system-clock.ts'
 import { linkOf } from '../support/browser.ts'
-import { eventually, runCli } from '../support/sallyport.ts'
+import { eventually, runCli, wholeLinesOf } from '../support/sallyport.ts'
 import { type LoginSite, logIn, loginUrlIn, newBrowser, openLoginSite, runVerb } from './login-site.ts'
 
 let site: LoginSite
 
 beforeAll(async () => {
   site = await openLoginSite()
-}, 60_000)
+})
 
 afterAll(() => site?.close())
 
@@ -24,9 +24,7 @@ function written(): string {
 }
 
 function changes(): Record<string, unknown>[] {
-  return readFileSync(join(site.directory, 'audit.jsonl'), 'utf8')
-    .split('\n')
-    .filter(Boolean)
+  return wholeLinesOf(join(site.directory, 'audit.jsonl'))
     .map((line) => JSON.parse(line))
     .filter(({ action }) => action !== undefined)
 }

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type RunningAuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts'
 import { type LoginServer, startLoginServer } from '../support/login-server.ts'
 import { type McpSite, startMcpServer } from '../support/mcp-server.ts'
+import { freePort } from '../support/ports.ts'
 import {
   eventually,
   privateDirectory,
@@ -18,7 +19,7 @@ import {
   writeSecret,
 } from '../support/sallyport.ts'
 import { authority, connectionTo } from './crm.ts'
-import { freePort, logIn } from './login-site.ts'
+import { logIn } from './login-site.ts'
 
 /** The client of MCP as its SDK has it, through a sidecar that holds the tokens: it has none, and knows of none. */
 const SECRET = 'secret-of-the-client'
@@ -47,7 +48,7 @@ beforeAll(async () => {
   for (const [name, text] of Object.entries(files)) writeSecret(directory, name, text)
   for (const caller of CALLERS) writeSecret(directory, caller, `key-of-${caller}`)
   sallyport = await startSallyport(directory, settingsFor(port))
-}, 60_000)
+})
 
 afterAll(async () => {
   await sallyport?.stop('SIGKILL')

@@ -45,7 +45,7 @@ beforeAll(async () => {
   put('app', app)
   put('other', other)
   sallyport = await startSallyport(directory, settings())
-}, 30_000)
+})
 
 afterAll(async () => {
   await sallyport?.stop('SIGKILL')
@@ -150,7 +150,7 @@ test('rotated files are in use for token and upstream alike, and no socket of th
     ['2.0', undefined],
     ['websocket', undefined],
   ])
-}, 20_000)
+})
 
 test.each<[string, object, RegExp]>([
   ['a certificate without its key', { certificate: { file: 'app.pem' } }, /tls\.key: missing: certificate and key go/],

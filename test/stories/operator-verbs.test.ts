@@ -15,6 +15,7 @@ import {
   remove,
   runCli,
   startSallyport,
+  wholeLinesOf,
   writeSecret,
 } from '../support/sallyport.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
@@ -206,7 +207,7 @@ test('the audit is searched, followed, exported and verified', async () => {
 })
 
 test('a part of the audit is told from a damaged one, and one that begins late from one that is whole', async () => {
-  const lines = readFileSync(join(directory, 'audit.jsonl'), 'utf8').split('\n').filter(Boolean)
+  const lines = wholeLinesOf(join(directory, 'audit.jsonl'))
   const verified = async (some: readonly string[], ...options: readonly string[]) => {
     const [program = '', ...flags] = CLI
     const child = spawn(program, [...flags, 'audit', 'verify', '-', ...options])

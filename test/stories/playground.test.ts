@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { holdDocumentedPorts, TURN_MS } from '../support/ports.ts'
 import { eventually } from '../support/sallyport.ts'
 
 const ROOT = new URL('../..', import.meta.url).pathname
@@ -18,6 +19,13 @@ const isSkipped = !hasCurl && !process.env['CI']
 if (isSkipped) console.warn('curl is not installed, so the lines that npm start prints are NOT tried')
 
 const runs: Run[] = []
+let release: () => void = () => undefined
+
+beforeAll(async () => {
+  release = await holdDocumentedPorts()
+}, TURN_MS)
+
+afterAll(() => release())
 
 afterEach(() => {
   for (const { child } of runs.splice(0)) killGroup(child, 'SIGKILL')
@@ -25,7 +33,7 @@ afterEach(() => {
 
 test.skipIf(isSkipped)(
   'npm start prints lines that work as they are, shows verified claims and never a secret, and is gone after Ctrl-C',
-  { timeout: 90_000 },
+  { timeout: 240_000 },
   async () => {
     const run = start('npm', ['start'])
     await ready(run)
@@ -68,9 +76,7 @@ test.skipIf(isSkipped)(
   },
 )
 
-test('whoever ends npm alone ends everything: nothing stands between it and the playground', {
-  timeout: 60_000,
-}, async () => {
+test('whoever ends npm alone ends everything: nothing stands between it and the playground', async () => {
   const run = start('npm', ['start'])
   await ready(run)
   const family = descendants(run.child.pid ?? 0)
@@ -79,7 +85,7 @@ test('whoever ends npm alone ends everything: nothing stands between it and the 
   await expectNothingLeft(family)
 })
 
-test('a port that is taken is named, nothing is written, and everything stops', { timeout: 60_000 }, async () => {
+test('a port that is taken is named, nothing is written, and everything stops', async () => {
   const squatter = createServer().listen(15003, '127.0.0.1')
   try {
     const run = start(process.execPath, ['src/playground/start.ts'])
@@ -93,7 +99,7 @@ test('a port that is taken is named, nothing is written, and everything stops', 
   await expectNothingLeft([])
 })
 
-test('a second npm start leaves the first one as it is', { timeout: 60_000 }, async () => {
+test('a second npm start leaves the first one as it is', async () => {
   const first = start(process.execPath, ['src/playground/start.ts'])
   await ready(first)
   const key = readFileSync(join(SCRATCH, 'caller-key'), 'utf8')
@@ -106,9 +112,7 @@ test('a second npm start leaves the first one as it is', { timeout: 60_000 }, as
   await expectNothingLeft([])
 })
 
-test('when one process dies, the others are stopped, and it is said which one it was', {
-  timeout: 60_000,
-}, async () => {
+test('when one process dies, the others are stopped, and it is said which one it was', async () => {
   const run = start(process.execPath, ['src/playground/start.ts'])
   await ready(run)
   const family = descendants(run.child.pid ?? 0)
@@ -190,7 +194,9 @@ function parentOf(pid: number): number {
 }
 
 async function expectNothingLeft(family: readonly number[]): Promise<void> {
-  expect(family.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([])
+  // Whoever has closed its pipes is about to go, and whoever has gone is about to be buried.
+  const left = () => family.filter((pid) => existsSync(`/proc/${pid}`))
+  await eventually(() => left().length === 0 || undefined, 'an end of all processes')
   expect(await Promise.all(PORTS.map(isOpen))).toEqual(PORTS.map(() => false))
   expect(existsSync(SCRATCH)).toBe(false)
 }

@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeAuthority } from '../support/certificates.ts'
 import { sendRaw } from '../support/raw-client.ts'
-import { privateDirectory, type Running, remove, runCli, startSallyport, writeSecret } from '../support/sallyport.ts'
+import {
+  eventually,
+  privateDirectory,
+  type Running,
+  remove,
+  runCli,
+  startSallyport,
+  writeSecret,
+} from '../support/sallyport.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
 
 /** From what was asked to settings that let it through, and back: `policy suggest`, then `policy replay`. */
@@ -55,6 +63,11 @@ beforeAll(async () => {
   stored = (await sp('caller', 'add', 'batch')).stdout.trim()
   await sp('grant', 'files', '--to', 'batch', '--methods', 'GET')
   for (const [method, target, as] of ASKS) await ask(method, target, as, as === 'batch' ? stored : key)
+  // An answer does not wait for the row of its entry.
+  await eventually(async () => {
+    const rows = JSON.parse((await sp('audit', 'search', '--kind', 'ask', '--json')).stdout)
+    return rows.length >= ASKS.length || undefined
+  }, 'every ask to be in the store')
 })
 
 afterAll(async () => {

@@ -1,4 +1,5 @@
 import type { DnsStub } from '../support/dns-stub.ts'
+import { CLOSED_PORT } from '../support/ports.ts'
 import type { QuirkIssuer } from '../support/quirk-issuer.ts'
 import type { RawUpstream } from '../support/upstream.ts'
 import { connectionTo } from './crm.ts'
@@ -13,9 +14,6 @@ interface Peers {
   readonly marker: string
 }
 
-/** Nobody listens there: a port that was free a while ago may be somebody's by now. */
-const CLOSED = 1
-
 /** One connection for each way to fail; what is called after a code is the one that leads there. */
 export async function problemSettings({ upstream, issuer, names, jwks, marker }: Peers): Promise<object> {
   const credential = (path: string) => ({
@@ -29,7 +27,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
   const to = (host: string, more: object = {}) => connectionTo(host, upstream.port, more)
   const unread = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
   const connections: Record<string, object> = {
-    crm: to('api.crm.test', { limits: { responseTimeoutMs: 400, maxRequestBytes: 1000 } }),
+    crm: to('api.crm.test', { limits: { responseTimeoutMs: 2_000, maxRequestBytes: 1000 } }),
     busy: to('busy.test', { limits: { maxConcurrent: 1 } }),
     based: to('based.test', { basePath: '/v1' }),
     ungranted: to('ungranted.test'),
@@ -39,7 +37,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     inside: to('inside.test', { allowPrivate: [] }),
     nowhere: to('nowhere.test'),
     disabled: to('disabled.test', { disabled: true }),
-    closed: to('closed.test', { port: CLOSED }),
+    closed: to('closed.test', { port: CLOSED_PORT }),
     impostor: to('impostor.test'),
     untunnelled: to('untunnelled.test', { connect: 'refuse' }),
     onbehalf: to('onbehalf.test', { credential: onBehalf(issuer.port) }),
@@ -61,7 +59,7 @@ export async function problemSettings({ upstream, issuer, names, jwks, marker }:
     callers: {
       checkout: { kind: 'api-key', key: { file: 'checkout' } },
       job: jobSettings(jwks),
-      away: awaySettings(CLOSED),
+      away: awaySettings(CLOSED_PORT),
       redirected: { kind: 'socket' },
     },
     ca: 'ephemeral',

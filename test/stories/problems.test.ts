@@ -14,6 +14,7 @@ import {
   eventually,
   privateDirectory,
   type Running,
+  reloadSallyport,
   remove,
   startSallyport,
   writeSecret,
@@ -21,7 +22,19 @@ import {
 import { jwksOf, makeSigningKey } from '../support/tokens.ts'
 import { openTunnel, talk } from '../support/tunnel.ts'
 import { OK, type RawUpstream, startUpstream } from '../support/upstream.ts'
-import { authority, CALLER_KEY, CREDENTIAL, doorOf, hold, PROOF, startCrm, startCrmForTest, stopCrm } from './crm.ts'
+import {
+  authority,
+  CALLER_KEY,
+  CREDENTIAL,
+  crmSettings,
+  doorOf,
+  hold,
+  PROOF,
+  startCrm,
+  startCrmForTest,
+  stopCrm,
+} from './crm.ts'
+import { OWN_DETAILS, OWN_FIELDS } from './problem-details.ts'
 import { problemSettings } from './problem-settings.ts'
 import { makeSigners, openTls, showing, tlsDirectory, tlsSettings } from './tls-site.ts'
 import { AWAY, askTooOften, tokenField } from './wrong-proofs.ts'
@@ -50,7 +63,7 @@ beforeAll(async () => {
     settings: await problemSettings({ upstream, issuer, names, jwks, marker: MARKER }),
   })
   // The one refusal that takes its time: it waits while the others are tried.
-  slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 18_000 })
+  slow = sendRaw(forward(), `GET http://api.crm.test/${MARKER} HTTP/1.1\r\nHost: ${MARKER}`, { deadlineMs: 40_000 })
 })
 
 afterAll(async () => {
@@ -196,10 +209,11 @@ const stories = {
 /** What leads to those that are told by the record alone. */
 const silentStories: Readonly<Record<Unanswerable, () => Promise<void>>> = {
   async 'access-revoked'() {
-    const ending = { caller: 'checkout', connection: 'crm', until: new Date(Date.now() + 4_000).toISOString() }
-    const passed = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
-    house = await startCrmForTest({ port: upstream.port, connection: passed, settings: { grants: [ending] } })
-    await closing(await tunnelTo('api.crm.test', upstream.port, house.doors[0]?.address))
+    const connection = { credential: { kind: 'none' }, connect: 'tunnel', tunnel: 'any' }
+    house = await startCrmForTest({ port: upstream.port, connection })
+    const tunnel = await tunnelTo('api.crm.test', upstream.port, house.doors[0]?.address)
+    await reloadSallyport(house, crmSettings({ port: upstream.port, connection, settings: { grants: [] } }))
+    await closing(tunnel)
   },
   async 'certificate-rejected'() {
     const socket = await tunnelTo('api.crm.test')
@@ -288,28 +302,6 @@ async function askLost(): Promise<RawAnswer> {
     const answer = await ask({ at })
     return answer.status === 503 ? answer : undefined
   }, 'the store to be lost for too long')
-}
-
-const CHALLENGE = /^Proxy-Authenticate: Basic realm="sallyport", charset="UTF-8"\r$/m
-
-/** The fields that these codes alone come with. */
-const OWN_FIELDS: Partial<Record<ProblemCode, RegExp>> = {
-  'caller-unknown': CHALLENGE,
-  'token-rejected': CHALLENGE,
-  'certificate-unknown': CHALLENGE,
-  'proof-unverifiable': /^Retry-After: 5\r$/m,
-  'too-many-failures': /^Retry-After: 1\r$/m,
-  'method-not-allowed': /^Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r$/m,
-  'too-many-requests': /^Retry-After: 1\r$/m,
-  'audit-full': /^Retry-After: 1\r$/m,
-  'credential-unavailable': /^Retry-After: [5-7]\r$/m,
-}
-
-/** What the caller is to do, where that is more exact than the remedy of the row. */
-const OWN_DETAILS: Partial<Record<ProblemCode, unknown>> = {
-  'login-required': expect.stringMatching(
-    /^Credential for user identity\('checkout'\) is not found for the connection 'crm'\. Please login first to the connection by visiting http:\/\/127\.0\.0\.1:\d+\/login\/crm\?ticket=\S+$/,
-  ),
 }
 
 test.each(Object.keys(stories) as (keyof typeof stories)[] /* the keys of a literal */)(

@@ -173,6 +173,24 @@ export async function runApp({ networks, caFile }: Site, uid: number, command: r
   return { code, out: out.join(''), err: err.join('') }
 }
 
+let knocks = 0
+
+/**
+ * What the world has seen so far, without gaps: one that may leave unasked, as Sallyport does, asks there for a page of its own,
+ * and what is told before that has all been told. Neither that request nor its connection is among it.
+ */
+export async function seenSoFar(site: Site): Promise<readonly Seen[]> {
+  const page = `/knock/${++knocks}`
+  const trust = ['--cacert', join(site.sallyport.directory, 'ca.pem')]
+  const asking = [pathOf('curl'), '--silent', '--show-error', ...trust, `https://api.crm.test${page}`]
+  const { code, err } = await runApp(site, SALLYPORT_UID, asking)
+  if (code !== 0) throw new Error(`nobody could knock: ${err}`)
+  const isKnock = ({ request = '' }: Seen) => request.startsWith('GET /knock/')
+  await eventually(() => site.seen().find(({ request }) => request === `GET ${page}`), 'the knock to be told')
+  const all = site.seen()
+  return all.filter((one, at) => !isKnock(one) && !isKnock(all[at + 1] ?? {}))
+}
+
 /** Connects from the pod, sends bytes, and says what came back until it was closed. */
 export function sendFrom(site: Site, to: { readonly host: string; readonly port: number }, bytes: Buffer | string) {
   const script = `

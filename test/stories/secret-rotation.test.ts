@@ -47,7 +47,7 @@ beforeAll(async () => {
       },
     }),
   )
-}, 30_000)
+})
 
 afterAll(async () => {
   await sallyport?.stop('SIGKILL')
@@ -80,8 +80,8 @@ test('a secret is rotated under load: no restart, not one request that fails, an
   await untilShown(OLD, statuses)
   replace('next', NEW)
   known = [OLD, NEW]
-  // For longer than a change of a file takes to be noticed, everything goes on as before.
-  const noticed = performance.now() + 3_000
+  // For longer than a change of a file takes to be noticed, also on a busy machine, everything goes on as before.
+  const noticed = performance.now() + 6_000
   while (performance.now() < noticed) await untilShown(OLD, statuses)
   known = [NEW]
   await untilShown(NEW, statuses)
@@ -90,4 +90,4 @@ test('a secret is rotated under load: no restart, not one request that fails, an
   expect(new Set(statuses)).toEqual(new Set([200]))
   await eventually(() => /file:current.*the old one is unused/.exec(sallyport.output()) ?? undefined, 'the line')
   expect(sallyport.output()).not.toContain('CANARY')
-}, 30_000)
+})

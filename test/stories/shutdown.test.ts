@@ -1,8 +1,9 @@
+import type { Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeAuthority } from '../support/certificates.ts'
 import { startCollector } from '../support/collector.ts'
 import { type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
-import { open } from '../support/raw-client.ts'
+import { open, sendRaw, WHOLE_ANSWER } from '../support/raw-client.ts'
 import {
   eventually,
   privateDirectory,
@@ -60,17 +61,21 @@ const HANDSHAKE =
 
 test('asks that still wait for a credential when the time to drain is over are recorded, a handshake like a request', async () => {
   const running = await startBehindHungIssuer(400)
-  const sockets = ['', HANDSHAKE].map((fields) => {
+  const sockets: Socket[] = []
+  for (const fields of ['', HANDSHAKE]) {
     const socket = open(running.doors[0]?.address ?? '')
     socket.on('error', () => undefined)
     socket.write(`GET /waiting HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`)
-    return socket
-  })
+    sockets.push(socket)
+  }
   await eventually(() => issuer.requests.length || undefined, 'the mint to be under way')
+  // One behind them that is answered: by then both have been taken in.
+  const refused = 'GET /refused HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n'
+  expect((await sendRaw(running.doors[0]?.address ?? '', refused, { until: WHOLE_ANSWER })).status).toBe(421)
   const before = performance.now()
   expect(await running.stop()).toBe(0)
   expect(performance.now() - before).toBeGreaterThan(350)
-  const entries = await running.audit(2)
+  const entries = (await running.audit(3)).filter(({ path }) => path === '/waiting')
   expect(entries).toMatchObject([
     { path: '/waiting', caller: 'here', connection: 'crm', ended: 'gone' },
     { path: '/waiting', caller: 'here', connection: 'crm', ended: 'gone' },
@@ -79,9 +84,7 @@ test('asks that still wait for a credential when the time to drain is over are r
   remove(running.directory)
 })
 
-test('collectors that take what they are sent and never answer hold up an end for as long as systemd was asked, and no longer', {
-  timeout: 60_000,
-}, async () => {
+test('collectors that take what they are sent and never answer hold up an end for as long as systemd was asked, and no longer', async () => {
   const collector = await startCollector()
   collector.answer(() => new Promise(() => undefined))
   const to = { endpoint: `http://127.0.0.1:${collector.port}/v1/`, timeoutMs: 30_000, allowPrivate: ['127.0.0.0/8'] }
@@ -96,8 +99,8 @@ test('collectors that take what they are sent and never answer hold up an end fo
   await eventually(() => collector.requests.length || undefined, 'a batch to be under way')
   const before = performance.now()
   expect(await running.stop()).toBe(0)
-  // The drain, and what src/cli/supervisor.ts has for what comes behind it.
-  expect(performance.now() - before).toBeLessThan(1_000 + 10_000)
+  // The drain, and what src/cli/supervisor.ts has for what comes behind it; on a busy machine an exit takes its time, too.
+  expect(performance.now() - before).toBeLessThan(1_000 + 10_000 + 5_000)
   socket.destroy()
   await collector.close()
   remove(running.directory)

@@ -6,6 +6,7 @@ import { jwtVerify } from 'jose'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { askDoor } from '../admin/door.ts'
 import { type GithubStandIn, startGithub } from '../support/github.ts'
+import { isGone } from '../support/processes.ts'
 import {
   type Quirk,
   type QuirkIssuer,
@@ -229,10 +230,6 @@ test('a program that is running when Sallyport stops ends with it, and so does w
     remove(own)
   }
 })
-
-function isGone(pid: number): boolean {
-  return !existsSync(`/proc/${pid}`) || /\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-}
 
 test('`check` refuses what cannot work: a program that is not there, and a way that leads back', async () => {
   const own = crmDirectory()

@@ -51,7 +51,7 @@ test('a new certificate and key are taken in, one file after the other, and no c
   replace(site.directory, 'door.key', renewed.key)
   await eventually(() => isVouchedForBy(site, next.certPem), 'the new certificate')
   expect((await talk(open, request('/after', PROOF), ANSWER)).text).toMatch(/^HTTP\/1\.1 200 /)
-}, 20_000)
+})
 
 test('a Kubernetes mount is followed, and what is swapped in for the worse is told and not used', async () => {
   const directory = await tlsDirectory(signers)
@@ -79,7 +79,7 @@ test('a Kubernetes mount is followed, and what is swapped in for the worse is to
   } finally {
     await stopCrm(site)
   }
-}, 30_000)
+})
 
 const KEYED = { checkout: { kind: 'api-key', key: { file: 'checkout' } } }
 
@@ -98,7 +98,7 @@ test('an authority that is taken off clientCa vouches for nobody any more, also 
     const { text } = await talk(open, request('/again'), ANSWER)
     return text.startsWith('HTTP/1.1 200 ') ? true : undefined
   }, 'to be known again')
-}, 20_000)
+})
 
 test('a bundle of Filesystem Delivery that is removed ends the federation, and one that comes back renews it', async () => {
   const directory = await tlsDirectory(signers)
@@ -132,7 +132,7 @@ test('a bundle of Filesystem Delivery that is removed ends the federation, and o
   } finally {
     await stopCrm(site)
   }
-}, 30_000)
+})
 
 /** What `check` says of settings with these files in the place of the usual ones. */
 async function checked(files: Readonly<Record<string, string>>, more: Readonly<Record<string, unknown>> = {}) {
@@ -170,7 +170,7 @@ test('certificates and keys that are no good are settings errors, each with its 
   expect(bundle).toMatch(
     /callers\.mesh\.bundles\["?prod\.test"?\]: prod\.pem is no trust bundle: certificate 1 is no authority/,
   )
-}, 30_000)
+})
 
 test('without tls no other address than loopback, with the remedy; no tls at a socket; nobody by standing at such a door', async () => {
   const open = { kind: 'forward', listen: '0.0.0.0:15001' }
@@ -193,7 +193,7 @@ test('without tls no other address than loopback, with the remedy; no tls at a s
   expect(standing.stderr).toMatch(
     /listeners\[0\]\.caller: leave it out: whoever can reach this address would be this caller/,
   )
-}, 20_000)
+})
 
 test('what can never be proved is a warning', async () => {
   const listeners = [{ kind: 'forward', listen: '127.0.0.1:0' }]
@@ -201,4 +201,4 @@ test('what can never be proved is a warning', async () => {
   expect(code).toBe(0)
   expect(stderr).toMatch(/callers\.payments: can never be proved: no listener has tls with clientCa/)
   expect(stderr).toMatch(/callers\.mesh: can never be proved: no listener has tls, and without audience/)
-}, 20_000)
+})

@@ -224,7 +224,8 @@ test('J18: an upstream that says 401 to everything gets its answer relayed, and 
 })
 
 test('while the issuer is down an unexpired token serves, and after its expiry nothing does', async () => {
-  const lifetime = { access_token: 'outage-1', expires_in: 2 }
+  // Between a refresh that fails, at about 80 % of it, and its end there is a second.
+  const lifetime = { access_token: 'outage-1', expires_in: 5 }
   mints.set('outage', (count) =>
     count === 1 ? tokenAnswer(lifetime) : { status: 503, headers: { 'retry-after': '3' } },
   )
@@ -238,7 +239,7 @@ test('while the issuer is down an unexpired token serves, and after its expiry n
     const answer = await ask('outage')
     return answer.status === 200 ? undefined : answer
   }, 'the end of the token')
-  expect(performance.now() - mintedAt).toBeGreaterThan(1_500)
+  expect(performance.now() - mintedAt).toBeGreaterThan(4_500)
   expect(refused.text).toMatch(/^HTTP\/1.1 503 [\s\S]*\r\nRetry-After: [123]\r\n[\s\S]*"credential-unavailable"/)
   const sent = tokensOf('outage').length
   expect((await ask('outage')).status).toBe(503)
@@ -275,7 +276,7 @@ test('a client secret that is rotated serves at the next mint, without a restart
   expect((await ask('rotated')).status).toBe(502)
   writeSecret(directory, 'rotated.next', ROTATED_SECRET)
   renameSync(join(directory, 'rotated.next'), join(directory, 'rotated'))
-  await eventually(async () => ((await ask('rotated')).status === 200 ? true : undefined), 'the new secret', 5_000)
+  await eventually(async () => ((await ask('rotated')).status === 200 ? true : undefined), 'the new secret')
   expect(mintsOf('rotated').map(isNew)).toEqual([false, true])
 })
 

@@ -183,13 +183,14 @@ test('what has not been sent when it is told to end is sent then', async () => {
 })
 
 test('a collector that hangs delays the end by no more than the time to drain', async () => {
-  const hanging = await startTraced({ settings: { drainTimeoutMs: 500 } })
+  const hanging = await startTraced({ traces: { timeoutMs: 60_000 }, settings: { drainTimeoutMs: 500 } })
   onTestFinished(() => hanging.close())
   hanging.collector.answer(() => new Promise(() => undefined))
   await askTraced(hanging, 'said', nextPath())
   const before = performance.now()
   expect(await hanging.running.stop()).toBe(0)
-  expect(performance.now() - before).toBeLessThan(5_000)
+  // Of the sixty seconds that it waits for a collector otherwise.
+  expect(performance.now() - before).toBeLessThan(15_000)
 })
 
 test('without traces what a caller says of its own passes untouched, and is in the audit', async () => {

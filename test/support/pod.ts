@@ -54,6 +54,11 @@ function reasonAgainst(): string | undefined {
   return reason
 }
 
+/** It ends with us: then there is nobody left to write to it. */
+function startHolder(): ChildProcess {
+  return spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] })
+}
+
 /**
  * A pod without a cluster: a network namespace of its own, another one for all that is outside of it, and for each container a mount namespace whose root is nothing but the
  * image, `/usr` of this machine and the volumes of the manifest, filled as the kubelet fills them. Programs run as the user that the
@@ -63,8 +68,8 @@ export class Pod {
   readonly #plan: Plan
   readonly #directory = mkdtempSync(join(tmpdir(), 'sallyport-pod-'))
   /** What keeps the two networks. */
-  readonly #inside = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' })
-  readonly #outside = spawn('unshare', ['--net', 'sleep', 'infinity'], { stdio: 'ignore' })
+  readonly #inside = startHolder()
+  readonly #outside = startHolder()
   readonly #children: ChildProcess[] = []
   readonly #servers: Server[] = []
 

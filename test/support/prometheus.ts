@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { freePort } from '../stories/login-site.ts'
 import { pathOf } from './debian.ts'
+import { freePort } from './ports.ts'
 import { eventually } from './sallyport.ts'
 
 /** One series of an answer, with its value. */

@@ -24,7 +24,7 @@ interface Options {
 export function sendRaw(
   address: string,
   bytes: string | Buffer,
-  { until, deadlineMs = 5_000 }: Options = {},
+  { until, deadlineMs = 15_000 }: Options = {},
 ): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const socket = open(address)

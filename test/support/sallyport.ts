@@ -47,13 +47,7 @@ const READY_MS = 40_000
 /** Starts `sallyport serve` from source on these settings, and waits until it is ready. */
 export async function startSallyport(directory: string, settings: object, options: Options = {}): Promise<Running> {
   const audit = join(directory, 'audit.jsonl')
-  const file = join(directory, 'sallyport.yaml')
-  const whole = {
-    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
-    log: { level: 'debug' },
-    ...settings,
-  }
-  writeFileSync(file, JSON.stringify(whole, undefined, 2))
+  const file = writeSettings(directory, settings)
   const child = spawnCli(['serve', ...(options.flags ?? []), '--config', file], options)
   const printed = collect(child)
   const ready = await Promise.race([printed.line(/^\{"msg":"ready".*$/m), exited(child)])
@@ -75,6 +69,26 @@ export async function startSallyport(directory: string, settings: object, option
       return code
     },
   }
+}
+
+function writeSettings(directory: string, settings: object): string {
+  const file = join(directory, 'sallyport.yaml')
+  const whole = {
+    audit: { sinks: [{ kind: 'json-lines', path: 'audit.jsonl' }] },
+    log: { level: 'debug' },
+    ...settings,
+  }
+  writeFileSync(file, JSON.stringify(whole, undefined, 2))
+  return file
+}
+
+/** Gives a running sidecar other settings, and waits until it has taken them in, or has not. */
+export async function reloadSallyport({ directory, pid, output }: Running, settings: object): Promise<void> {
+  const times = () => output().match(/settings were read again/g)?.length ?? 0
+  const before = times()
+  writeSettings(directory, settings)
+  process.kill(pid, 'SIGHUP')
+  await eventually(() => times() > before || undefined, 'the settings to be read again')
 }
 
 /** Runs any verb to its end. */
@@ -124,25 +138,37 @@ function exited(child: ChildProcess): Promise<{ code: number | null }> {
 
 async function readAudit(file: string, count: number): Promise<Record<string, unknown>[]> {
   return eventually(() => {
-    // The last part has no line end yet, if it is being written just now.
-    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
-    const entries = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'ask')
+    const entries = wholeLinesOf(file)
+      .map((line) => JSON.parse(line))
+      .filter(({ msg }) => msg === 'ask')
     return entries.length >= count ? entries : undefined
   }, `${count} audit entries`)
 }
 
-/** Looks until there is a value; fails loudly when there is none in time. */
+/** The lines of a file that another process appends to. One that has no line end yet is being written just now, and left out. */
+export function wholeLinesOf(file: string): string[] {
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1)
+}
+
+/** How far looks are apart. */
+const LOOK_MS = 15
+
+/**
+ * Looks until there is a value; fails loudly when there is none in time. Of the time between two looks no more is counted than
+ * was meant: for what a busy machine keeps us waiting, whoever is waited for was kept waiting, too.
+ */
 export async function eventually<T>(
   look: () => T | undefined | Promise<T | undefined>,
   what: string,
   deadlineMs = 10_000,
 ): Promise<T> {
-  const deadline = performance.now() + deadlineMs
-  for (;;) {
+  for (let spentMs = 0; ; spentMs += LOOK_MS) {
+    const began = performance.now()
     const value = await look()
     if (value !== undefined) return value
-    if (performance.now() > deadline) throw new Error(`waited ${deadlineMs} ms for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 15))
+    spentMs += performance.now() - began
+    if (spentMs > deadlineMs) throw new Error(`waited ${deadlineMs} ms for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   }
 }
 

@@ -67,7 +67,7 @@ export function talk(
   socket: Socket,
   bytes: string | Buffer,
   until: RegExp,
-  deadlineMs = 5_000,
+  deadlineMs = 15_000,
 ): Promise<{ readonly text: string; readonly closed: boolean }> {
   return new Promise((resolve) => {
     let text = ''

@@ -9,6 +9,8 @@ import { systemClock } from '../../src/wire/system-clock.ts'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { type Collector, startCollector } from '../support/collector.ts'
 import { throughProto } from '../support/otlp-proto.ts'
+import { processorMs } from '../support/own-time.ts'
+import { freePort } from '../support/ports.ts'
 import { References } from '../support/references.ts'
 import { eventually } from '../support/sallyport.ts'
 
@@ -21,7 +23,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  collector = await startCollector(await authority.issue(['collector.test']))
+  collector = await startCollector({ port: await freePort(), ...(await authority.issue(['collector.test'])) })
   onTestFinished(() => collector.close())
 })
 
@@ -205,9 +207,7 @@ test('a collector that is slow gets one batch at a time, and nobody waits for it
   })
   send(20)
   await eventually(() => (collector.requests.length === 1 ? true : undefined), 'the first batch')
-  const before = performance.now()
-  send(10_000)
-  expect(performance.now() - before).toBeLessThan(2_000)
+  expect(processorMs(() => send(10_000))).toBeLessThan(2_000)
   expect(collector.requests).toHaveLength(1)
   release()
   await spans(60)
@@ -243,7 +243,7 @@ describe('at the end', () => {
       send(25)
       const before = performance.now()
       await close(300)
-      expect(performance.now() - before).toBeLessThan(2_000)
+      expect(performance.now() - before).toBeLessThan(8_000)
       expect(dropped).toEqual({ shutdown: 25 })
       send(1)
       expect(dropped).toEqual({ shutdown: 26 })

@@ -18,6 +18,7 @@ import {
   makeSelfMade,
 } from '../support/certificates.ts'
 import { hasTool, pathOf } from '../support/debian.ts'
+import { processorMs } from '../support/own-time.ts'
 
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
@@ -172,9 +173,8 @@ test('a heap of look-alikes is not verified to its end', async () => {
   const alike = await Promise.all(Array.from({ length: 30 }, () => stranger.under(name)))
   const { cert } = await (await stranger.under(name)).issue({})
   const sent = alike.map(({ certPem }) => certPem).join('')
-  const from = performance.now()
-  expect(faultOf(cert, { sent })).toBe('no authority that is trusted here has signed it')
-  expect(performance.now() - from).toBeLessThan(500)
+  const told = 'no authority that is trusted here has signed it'
+  expect(processorMs(() => expect(faultOf(cert, { sent })).toBe(told))).toBeLessThan(500)
 })
 
 describe('name constraints', () => {

@@ -10,7 +10,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { eventually, privateDirectory, remove } from '../support/sallyport.ts'
 
 const NOTHING = Buffer.alloc(0)
-const IN_TIME = { timeoutMs: 5_000 }
+const IN_TIME = { timeoutMs: 20_000 }
 const authority = await makeAuthority()
 const secureContext = createSecureContext(await authority.issue(['api.test']))
 
@@ -56,7 +56,7 @@ async function sendPackets(from: Socket, to: Socket, packets: readonly Buffer[])
   for (const packet of packets) {
     const all = to.bytesRead + packet.length
     from.write(packet)
-    const deadline = performance.now() + 5_000
+    const deadline = performance.now() + 20_000
     while (to.bytesRead < all) {
       if (performance.now() > deadline) throw new Error(`waited for byte ${all}`)
       await new Promise((resolve) => setImmediate(resolve))
@@ -218,10 +218,11 @@ test.each([
   const { hello } = await client()
   const before = listeners(door)
   const began = performance.now()
-  const reading = readFirstFlight(door, NOTHING, { timeoutMs: 150 })
+  // As long as a busy machine may take to let every byte through.
+  const reading = readFirstFlight(door, NOTHING, { timeoutMs: 3_000 })
   await sendPackets(app, door, bytesOf(hello.subarray(0, end)))
   expect(await reading).toEqual({ kind: 'silent' })
-  expect(performance.now() - began).toBeGreaterThan(140)
+  expect(performance.now() - began).toBeGreaterThan(2_900)
   expect(listeners(door)).toEqual(before)
   app.end()
   expect(await rest(door)).toEqual(hello.subarray(0, end))

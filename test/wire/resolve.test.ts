@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { ProblemCode } from '../../src/core/problem.ts'
 import { createResolver, type NameResolver } from '../../src/wire/resolve.ts'
 import { type DnsAnswer, type DnsStub, startDnsStub } from '../support/dns-stub.ts'
+import { timed } from '../support/own-time.ts'
 
 test('answers with both families of a name', async () => {
   const { resolver } = await setUp({ 'api.test': { a: ['203.0.113.7'], aaaa: ['2001:db8::7'] } })
@@ -21,7 +22,8 @@ test('does not wait for a family that is never answered', async () => {
   const { resolver } = await setUp({ 'api.test': { a: ['203.0.113.7'], silent: ['aaaa'] } }, 60_000)
   const began = performance.now()
   expect(await resolver.resolve('api.test')).toEqual(['203.0.113.7'])
-  expect(performance.now() - began).toBeLessThan(3000)
+  // Of the minute that it may take.
+  expect(performance.now() - began).toBeLessThan(20_000)
 })
 
 test.each<[string, DnsAnswer]>([
@@ -37,9 +39,8 @@ test.each<[string, DnsAnswer]>([
 
 test('E10: silence is upstream-timeout, at the deadline', async () => {
   const { resolver } = await setUp({ 'api.test': { silent: ['a', 'aaaa'] } }, 200)
-  const began = performance.now()
-  await expectProblem(resolver, 'upstream-timeout')
-  expect(performance.now() - began).toBeLessThan(2000)
+  const { tookMs } = await timed(() => expectProblem(resolver, 'upstream-timeout'))
+  expect(tookMs).toBeLessThan(2000)
 })
 
 test('E10: a flood of 600 addresses is cut to 32', async () => {

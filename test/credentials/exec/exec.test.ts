@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import { isGone } from '../../support/processes.ts'
 import { eventually } from '../../support/sallyport.ts'
 import { makeSourceTools } from '../../support/source-tools.ts'
 
@@ -176,17 +177,17 @@ describe('a command does not outlive its time', () => {
   /** Starts another process, and tells the ids of both. */
   const lingering = () => program(`sleep 600 & echo $! > ${directory}/child; echo $$ > ${directory}/self; wait`)
   const idOf = (name: string) => Number(readFileSync(join(directory, name), 'utf8'))
-  const isGone = (pid: number) => !existsSync(`/proc/${pid}`) || /\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   const bothGone = () =>
     eventually(() => (isGone(idOf('child')) && isGone(idOf('self')) ? true : undefined), 'the end of both')
   const bothStarted = () =>
     eventually(() => (existsSync(join(directory, 'self')) && idOf('self') > 0 ? true : undefined), 'the start')
 
   test('late, it is killed with all that it has started', async () => {
-    const problem = await failure(setUp([lingering()], { timeoutMs: 500 }).ask())
+    // Time enough to start both, on a machine that is busy.
+    const problem = await failure(setUp([lingering()], { timeoutMs: 3_000 }).ask())
     expect(problem).toMatchObject({
       code: 'credential-unavailable',
-      reason: 'the command get-token did not end within 500 ms',
+      reason: 'the command get-token did not end within 3000 ms',
     })
     await bothGone()
   })

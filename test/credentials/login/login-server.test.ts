@@ -30,7 +30,7 @@ beforeAll(async () => {
       { id: 'confidential', secret: SECRET, redirectUris },
     ],
   })
-}, 20_000)
+})
 
 afterAll(() => server?.stop())
 

@@ -284,4 +284,4 @@ test('J19: a week of refresh tokens that rotate: none is lost, nothing expired i
   expect(week.issuer.asked - week.issuer.minted).toBeLessThan((2 * downMs) / MINUTE + 10 * OUTAGES.length)
   // Refused only while it was down and no token was left, and for some seconds after a mishap.
   expect(week.refused / week.asked).toBeLessThan((downMs + OUTAGES.length * 10 * MINUTE) / WEEK)
-}, 60_000)
+})

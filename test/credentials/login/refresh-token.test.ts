@@ -118,7 +118,7 @@ describe('the refresh token', () => {
     built.clock.advance(1_000)
     expect(await textOf(built)).toBe('at-1')
     expect(shown()).toEqual([FIRST])
-  }, 20_000)
+  })
 
   test('of a reference that has changed since brings no token any more', async () => {
     issuer.answer(() => ({ ...rotating(), delayMs: 100 }))

@@ -63,7 +63,7 @@ function withLists(list: readonly Container[]): readonly Container[] {
 }
 
 describe.skipIf(!hasKubernetesTools())('whatever a pod has', () => {
-  test('it keeps, it is what an API server takes, and a second time changes nothing', { timeout: 60_000 }, () => {
+  test('it keeps, it is what an API server takes, and a second time changes nothing', () => {
     const manifests = render({ injection: { enabled: true } })
     const policy = only(manifests, 'MutatingAdmissionPolicy')['spec'] as MutatingSpec
     const guard = only(manifests, 'ValidatingAdmissionPolicy')['spec'] as ValidatingSpec

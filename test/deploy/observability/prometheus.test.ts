@@ -49,7 +49,7 @@ beforeAll(async () => {
     'a token that cannot be refreshed, and is recorded',
     120_000,
   )
-}, 150_000)
+}, 240_000)
 
 afterAll(async () => {
   clearInterval(driving)
@@ -106,11 +106,15 @@ const CHANCE = new Set([
 ])
 
 withPrometheus('what goes wrong here is seen, and nothing else is', async () => {
-  const seen = await eventually(async () => {
-    const found = await prometheus.query('count by (alertname) (count_over_time(ALERTS[5m]))')
-    const names = new Set(found.map(({ metric }) => metric['alertname'] ?? ''))
-    return WRONG.every((name) => names.has(name)) ? names : undefined
-  }, 'alerts')
+  const seen = await eventually(
+    async () => {
+      const found = await prometheus.query('count by (alertname) (count_over_time(ALERTS[5m]))')
+      const names = new Set(found.map(({ metric }) => metric['alertname'] ?? ''))
+      return WRONG.every((name) => names.has(name)) ? names : undefined
+    },
+    'alerts',
+    40_000,
+  )
   expect([...seen].filter((name) => !CHANCE.has(name)).toSorted()).toEqual(WRONG)
   const login = (await prometheus.alerts()).find(({ labels }) => labels['alertname'] === 'SallyportLoginNeeded')
   expect(login).toMatchObject({

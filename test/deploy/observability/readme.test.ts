@@ -36,26 +36,22 @@ test.skipIf(!hasTool('promtool'))('promtool takes the configuration of one machi
   expect(said.match(/SUCCESS: \d+ rules found/g)).toHaveLength(RULES.length)
 })
 
-test.skipIf(!hasTool('prometheus'))(
-  'its command starts one for whoever has no more than a home',
-  { timeout: 30_000 },
-  async () => {
-    const home = mkdtempSync(join(tmpdir(), 'sallyport-prometheus-'))
-    const command = /^ *(prometheus --config.*)$/m.exec(readme)?.[1]?.replace(/:9091$/, ':0') ?? 'false'
-    const child = spawn('sh', ['-c', `exec ${command}`], { cwd: root, env: { ...process.env, HOME: home } })
-    onTestFinished(async () => {
-      if (child.exitCode === null && child.kill()) await once(child, 'exit')
-      rmSync(home, { recursive: true, force: true })
-    })
-    const isReady = async () => {
-      for await (const line of createInterface({ input: child.stderr }))
-        if (line.includes('ready to receive')) return true
-      return false
-    }
-    expect(await isReady()).toBe(true)
-    expect(readdirSync(home)).toEqual(['.sallyport-prometheus'])
-  },
-)
+test.skipIf(!hasTool('prometheus'))('its command starts one for whoever has no more than a home', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'sallyport-prometheus-'))
+  const command = /^ *(prometheus --config.*)$/m.exec(readme)?.[1]?.replace(/:9091$/, ':0') ?? 'false'
+  const child = spawn('sh', ['-c', `exec ${command}`], { cwd: root, env: { ...process.env, HOME: home } })
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.kill()) await once(child, 'exit')
+    rmSync(home, { recursive: true, force: true })
+  })
+  const isReady = async () => {
+    for await (const line of createInterface({ input: child.stderr }))
+      if (line.includes('ready to receive')) return true
+    return false
+  }
+  expect(await isReady()).toBe(true)
+  expect(readdirSync(home)).toEqual(['.sallyport-prometheus'])
+})
 
 test.skipIf(!hasTool('promtool'))('its command that checks the rules works as it is printed', () => {
   const line = /^ *promtool (.*)$/m.exec(readme)?.[1]?.split(' ') ?? []
