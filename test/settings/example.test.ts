@@ -115,7 +115,7 @@ test('the example passes `check` once the files it names are there', async () =>
   const file = put('example.yaml', TEXT)
   const cli = [join(ROOT, 'src/cli.ts'), 'check', '--config', file]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, cli, { env })
-  expect(stdout).toMatch(/is right: (?:\d+ [a-z]+(?:, )?){4}\n$/)
+  expect(stdout).toMatch(/is right: (?:\d+ [a-z]+(?:, )?){4}\nsettings digest: [0-9a-f]{64}\n$/)
   expect(stderr).toMatch(
     /^warning: \S+example\.yaml:\d+:\d+ connections\.maps\.credential\.secret: is in the store, which is not opened to look\n$/,
   )

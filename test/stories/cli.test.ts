@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { problems } from '../../src/core/problems.ts'
@@ -72,12 +74,13 @@ test.each(['check', 'serve'])('%s of a file that is not there ends with 2', asyn
   expect(stderr).toBe(`${join(directory, 'none.yaml')}:1:1 does not exist: use the path of a settings file\n`)
 })
 
-test('check says that all is right, in numbers, and ends with 0', async () => {
+test('check says that all is right, in numbers, which settings these are, and ends with 0', async () => {
+  const digest = createHash('sha256').update(readFileSync(right)).digest('hex')
   const { code, stdout, stderr } = await runCli(['check', '--config', right])
   expect({ code, stdout, stderr }).toEqual({
     code: 0,
     stderr: '',
-    stdout: `${right} is right: 2 listeners, 1 caller, 1 connection, 1 grant\n`,
+    stdout: `${right} is right: 2 listeners, 1 caller, 1 connection, 1 grant\nsettings digest: ${digest}\n`,
   })
 })
 
