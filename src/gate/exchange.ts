@@ -167,7 +167,10 @@ async function attempt(errand: Errand, credential: Credential | undefined, isFir
       trace.heard()
       // The token is as good as it was: the same again, with the nonce that has come. Nothing was done, so that this is
       // safe for every method, and for a body that is all here. @see RFC 9449 section 9
-      if (nonces?.(status, fields)) return (again = isFirst ? kept?.again() : undefined) === undefined
+      const isForNonce = nonces?.(status, fields) ?? false
+      if (isForNonce) again = kept?.again()
+      kept?.forget()
+      if (isForNonce) return again === undefined
       if (status !== 401 || !credential) return true
       const renewed = replace(credential, connection, purposeOf(permit, ask), { trace, gate })
       return mayRepeat ? renewed.then((next) => (replacement = next) === undefined) : true

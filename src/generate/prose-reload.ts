@@ -14,7 +14,7 @@ has a change \`settings.reload\` with a code. Secrets and certificates need none
 
 The file is read when two looks in a row, half a second apart, have found the very same: half of a file that is being written may be
 right in itself. Best is to write another file, and to move that into its place. What does not come to rest within a second, is no regular
-file, or may be written by everybody, is refused. A pipe will do for a start alone. To parse the file takes one to two milliseconds for
+file, or may be written by everybody, is refused; so is what goes by an API description that everybody may write to. A pipe will do for a start alone. To parse the file takes one to two milliseconds for
 each kilobyte, in which no request gets its turn.
 
 A caller is its name. Where somebody else takes over a name, end what its predecessor has consented to first: \`sallyport logout

@@ -7,12 +7,13 @@ import { toBlockList } from '../forms/network.ts'
 import type { References } from '../secrets/reference.ts'
 import type { Dialer } from '../wire/dial.ts'
 import { trustShowing } from '../wire/trust.ts'
+import { Turns } from '../wire/turns.ts'
 import type { ClientProof, Presentation } from './client-auth/client-auth.ts'
 import { buildClientProof } from './client-auth/registry.ts'
 import { slotsOf } from './client-secret.ts'
 import { discover } from './discovery.ts'
 import { DpopKey } from './dpop.ts'
-import type { EndpointSettings } from './endpoint-settings.ts'
+import { type EndpointSettings, urlOf } from './endpoint-settings.ts'
 import type { IssuerRoute } from './exchange.ts'
 import { IssuerRefusal } from './refusal.ts'
 import { requestRevocation, type TokenTypeHint, withRevocationEndpoint } from './revocation-request.ts'
@@ -54,7 +55,16 @@ export interface Unwanted {
   readonly hint: TokenTypeHint
   /** In place of the one that the metadata name. */
   readonly revocationEndpoint?: string | undefined
+  /** Ends the wait for its turn, and nothing that was begun. */
+  readonly ending?: AbortSignal | undefined
 }
+
+/**
+ * At one issuer at a time: where it does not answer to them, a thousand logouts must not take all the exchanges that may be
+ * under way with it, and keep everybody from their tokens for as long.
+ */
+const REVOCATIONS_AT_ONCE = 4
+const revocations = new Turns(REVOCATIONS_AT_ONCE)
 
 const ANONYMOUS: readonly Presentation[] = [{ authenticate: () => undefined }]
 /** The library wants an id, also of a client that is not named. */
@@ -118,23 +128,35 @@ export class TokenEndpoint {
 
   /**
    * Asks the issuer to end a token, proving who we are as for a new one. Undefined: nobody knows where it would do that.
-   * `warning`: what an operator should know although it went well.
-   * @throws Problem as `request` does
+   * `warning`: what an operator should know although it went well. The time for it begins with its turn.
+   * @throws Problem as `request` does; the reason of `ending`
    * @see RFC 7009 section 2.1
    */
-  async revoke({ token, hint, revocationEndpoint }: Unwanted): Promise<{ readonly warning?: string } | undefined> {
+  async revoke(unwanted: Unwanted): Promise<{ readonly warning?: string } | undefined> {
+    const done = await revocations.take(urlOf(this.#settings).origin, unwanted.ending)
+    try {
+      return await this.#revoke(unwanted)
+    } finally {
+      done()
+    }
+  }
+
+  async #revoke({ token, hint, revocationEndpoint }: Unwanted): Promise<{ readonly warning?: string } | undefined> {
     const { timeoutMs, clientId, unsafeAllowPlaintextIssuer: plaintext } = this.#settings
     const signal = AbortSignal.timeout(timeoutMs)
     const found = await this.#locate(signal)
     const isAlias = this.#proof.identity !== undefined
     const server = withRevocationEndpoint(found, { named: revocationEndpoint, isAlias, plaintext })
     if (!server) return undefined
-    this.#metadata = undefined
     const request = { server, clientId, token, hint, clock: this.#clock, signal }
     const { warning } = await eachUntilKnown(await this.#proof.presentations(server), ({ authenticate }) =>
       requestRevocation({ ...request, authenticate, route: this.#route() }),
-    )
-    this.#metadata = found
+    ).catch((error) => {
+      // Not before: whoever is about to spend a refresh token meanwhile has looked where to, and counts on it.
+      if (this.#metadata === found) this.#metadata = undefined
+      throw error
+    })
+    this.#metadata ??= found
     return warning === undefined ? {} : { warning }
   }
 

@@ -17,6 +17,8 @@ export interface Loaded {
   readonly warnings: readonly string[]
   /** Which settings they are; see `digestOf`. */
   readonly digest: string
+  /** The API descriptions that it goes by, and that everybody may write to. */
+  readonly openToAll: readonly string[]
   /** When it was read; ms since the epoch. */
   readonly readAt: number
   /** Each as `file:line:col path: message`, in the order of the file. */
@@ -29,11 +31,9 @@ export interface Loaded {
  */
 export async function loadSettings(file: string): Promise<Loaded> {
   const loaded = await parseSettings(textOf(await bytesOf(file), file), file)
-  if (!(await isOpenToAll(file))) return loaded
-  return {
-    ...loaded,
-    warnings: [...loaded.warnings, `${file}:1:1 is not read again as it is: everybody may write to it, chmod o-w`],
-  }
+  const open = [...((await isOpenToAll(file)) ? ['it'] : []), ...loaded.openToAll]
+  const unfit = open.map((one) => `${file}:1:1 is not read again as it is: everybody may write to ${one}, chmod o-w`)
+  return { ...loaded, warnings: [...loaded.warnings, ...unfit] }
 }
 
 /**
@@ -41,7 +41,11 @@ export async function loadSettings(file: string): Promise<Loaded> {
  * @throws SettingsError with everything that is wrong
  */
 export async function loadSettingsAgain(file: string): Promise<Loaded> {
-  return parseSettings(textOf(await steadyBytesOf(file), file), file)
+  const loaded = await parseSettings(textOf(await steadyBytesOf(file), file), file)
+  if (loaded.openToAll.length === 0) return loaded
+  throw new SettingsError(
+    loaded.openToAll.map((one) => `${file}:1:1 goes by ${one}: may be written by everybody, chmod o-w`),
+  )
 }
 
 /**
@@ -56,13 +60,18 @@ export async function parseSettings(text: string, file: string): Promise<Loaded>
   const unfit = parsed.success ? [] : firstOfEach(parsed.error.issues.flatMap(faultsOf))
   if (!parsed.success || unfilled.length > 0)
     throw new SettingsError(document.locateAll([...unfilled, ...explain(unfit)]))
-  const { settings, faults: unread, descriptions } = await withOperations(parsed.data, dirname(resolve(file)))
+  const {
+    settings,
+    faults: unread,
+    descriptions,
+    openToAll,
+  } = await withOperations(parsed.data, dirname(resolve(file)))
   const faults = [...crossFaults(settings), ...unread]
   if (faults.length > 0) throw new SettingsError(document.locateAll(explain(faults)))
   const readAt = Date.now()
   const warnings = document.locateAll(crossWarnings(settings, readAt))
   const digest = digestOf([text, ...descriptions])
-  return { file: resolve(file), settings, warnings, digest, readAt, locateAll: document.locateAll }
+  return { file: resolve(file), settings, warnings, digest, openToAll, readAt, locateAll: document.locateAll }
 }
 
 /**

@@ -13,6 +13,8 @@ export interface WithOperations {
   readonly faults: readonly SettingsFault[]
   /** The texts of the descriptions, each file once, in the order in which the settings first name them. */
   readonly descriptions: readonly string[]
+  /** The paths of those that everybody may write to: whoever does says what rules let through. */
+  readonly openToAll: readonly string[]
 }
 
 type Grant = Settings['grants'][number]
@@ -44,9 +46,11 @@ export async function withOperations(settings: Settings, directory: string): Pro
     }),
   )
   const whole = { ...settings, grants }
-  if (faults.length > 0) return { settings: whole, faults, descriptions: [] }
-  const descriptions = (await Promise.all(documents.values())).map(({ text }) => text)
-  return { settings: whole, faults, descriptions }
+  if (faults.length > 0) return { settings: whole, faults, descriptions: [], openToAll: [] }
+  const all = await Promise.all(documents.values())
+  const descriptions = all.map(({ text }) => text)
+  const openToAll = [...documents.keys()].filter((_, at) => all[at]?.isOpenToAll)
+  return { settings: whole, faults, descriptions, openToAll }
 }
 
 /**
@@ -98,28 +102,30 @@ async function describe(file: string, { hosts, read }: Reading): Promise<ApiDesc
 interface Document {
   readonly text: string
   readonly value: unknown
+  readonly isOpenToAll: boolean
 }
 
 /** YAML 1.2 takes JSON too, but not that fast, and descriptions are long. */
 async function readAny(path: string): Promise<Document> {
-  const text = await textOf(path)
+  const { text, isOpenToAll } = await textOf(path)
   if (text.trimStart().startsWith('{')) {
     try {
-      return { text, value: JSON.parse(text) }
+      return { text, value: JSON.parse(text), isOpenToAll }
     } catch {
       // YAML says where it is wrong.
     }
   }
   const { value, faults } = readDocument(text, path)
   if (faults.length > 0) throw new Error(faults[0])
-  return { text, value }
+  return { text, value, isOpenToAll }
 }
 
 /** The longest that are published have a third of it. */
 const MAX_BYTES = 32 * 1024 * 1024
+const EVERYBODY_WRITES = 0o002
 
 /** Operators who may only look name files too, in a candidate: none of them may keep a thread waiting, or fill the memory. */
-async function textOf(path: string): Promise<string> {
+async function textOf(path: string): Promise<Pick<Document, 'text' | 'isOpenToAll'>> {
   // Not blocking: opening a FIFO would otherwise wait for a writer.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`${path} cannot be read (${error.code}): use the path of an OpenAPI description`)
@@ -128,7 +134,7 @@ async function textOf(path: string): Promise<string> {
     const found = await handle.stat()
     if (!found.isFile()) throw new Error(`${path} is no regular file: use the path of an OpenAPI description`)
     if (found.size > MAX_BYTES) throw new Error(`${path} has more than 32 MiB: use a smaller description`)
-    return await handle.readFile('utf8')
+    return { text: await handle.readFile('utf8'), isOpenToAll: (found.mode & EVERYBODY_WRITES) !== 0 }
   } finally {
     await handle.close()
   }

@@ -12,7 +12,7 @@ export class Turns {
    * Resolves when it is this one's turn; call what comes back when it is over, once.
    * @throws the reason of the signal, where that ended the wait
    */
-  async take(key: string, signal: AbortSignal): Promise<() => void> {
+  async take(key: string, signal?: AbortSignal): Promise<() => void> {
     const lane = this.#lanes.get(key) ?? { taken: 0, waiting: new Set() }
     this.#lanes.set(key, lane)
     // Whoever has waited is handed the turn of another: the count stays.
@@ -29,22 +29,22 @@ export class Turns {
   }
 }
 
-function inLine(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
+function inLine(waiting: Set<() => void>, signal: AbortSignal | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const leave = () => {
     waiting.delete(called)
     // An abort reason is whatever the aborter says: a TimeoutError here.
-    reject(signal.reason as Error)
+    reject(signal?.reason as Error)
   }
   const called = () => {
     waiting.delete(called)
-    signal.removeEventListener('abort', leave)
+    signal?.removeEventListener('abort', leave)
     resolve()
   }
-  if (signal.aborted) leave()
+  if (signal?.aborted) leave()
   else {
     waiting.add(called)
-    signal.addEventListener('abort', leave, { once: true })
+    signal?.addEventListener('abort', leave, { once: true })
   }
   return promise
 }

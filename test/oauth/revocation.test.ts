@@ -8,7 +8,7 @@ import { TokenEndpoint } from '../../src/oauth/endpoint.ts'
 import { endpointFields } from '../../src/oauth/endpoint-settings.ts'
 import { type RunningAuthorizationServer, startAuthorizationServer } from '../support/authorization-server.ts'
 import { type Authority, makeAuthority, makeOddRoot } from '../support/certificates.ts'
-import { type Quirk, type QuirkIssuer, startQuirkIssuer } from '../support/quirk-issuer.ts'
+import { type Quirk, type QuirkIssuer, startQuirkIssuer, tokenAnswer } from '../support/quirk-issuer.ts'
 import { loopback, makeSourceTools } from '../support/source-tools.ts'
 
 const CANARY = 'RT_CANARY'
@@ -253,4 +253,40 @@ test.each<[Quirk, object]>([
     .catch((error: unknown) => error)
   expect(problem).toMatchObject(expected)
   expect(inspect(problem, { depth: 10 })).not.toContain(CANARY)
+})
+
+describe('others are not held up', () => {
+  /** Nothing is answered to a revocation, and tokens are given. */
+  function deafToRevocations({ method, target }: { readonly method: string; readonly target: string }): Quirk {
+    if (target === '/revoke') return { instead: 'silence' }
+    return method === 'GET' ? metadata({})({ method }) : tokenAnswer()
+  }
+
+  test('from their tokens, by however many revocations that are not answered', async () => {
+    issuer.answer(deafToRevocations)
+    const before = issuer.requests.length
+    const endpoint = await endpointOf({ ...nowhere(issuer.port), timeoutMs: 2_000 })
+    const ending = new AbortController()
+    const unwanted = { ...TOKEN, revocationEndpoint: `${quirkIssuer()}/revoke`, ending: ending.signal }
+    const all = Array.from({ length: 40 }, () => endpoint.revoke(unwanted))
+    const over = Promise.allSettled(all)
+    await issuer.received(before + 1)
+    const other = await endpointOf({ ...nowhere(issuer.port), timeoutMs: 1_000 })
+    expect((await other.request({ grantType: 'client_credentials' })).accessToken.reveal()).toBe('at-1')
+    ending.abort(new Error('all closes'))
+    expect((await over).filter(({ status }) => status === 'fulfilled')).toEqual([])
+    expect(issuer.requests.slice(before).filter(({ target }) => target === '/revoke').length).toBeLessThanOrEqual(4)
+  })
+
+  test('who has looked where to ask does not look again because of a revocation that is under way', async () => {
+    issuer.answer(deafToRevocations)
+    const before = issuer.requests.length
+    const endpoint = await endpointOf({ issuer: quirkIssuer(), ...WITH_SECRET, timeoutMs: 1_000 })
+    await endpoint.metadata()
+    const late = endpoint.revoke({ ...TOKEN, revocationEndpoint: `${quirkIssuer()}/revoke` }).catch(() => 'failed')
+    await issuer.received(before + 2)
+    await endpoint.request({ grantType: 'client_credentials' })
+    expect(await late).toBe('failed')
+    expect(issuer.requests.slice(before).filter(({ method }) => method === 'GET')).toHaveLength(1)
+  })
 })

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { truncate, writeFile } from 'node:fs/promises'
+import { chmod, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/core/decide.ts'
 import { compileRule } from '../../src/core/rule.ts'
 import { readDescription } from '../../src/settings/api-description.ts'
-import { loadSettings } from '../../src/settings/load.ts'
+import { loadSettings, loadSettingsAgain } from '../../src/settings/load.ts'
 import { compilePolicy } from '../../src/settings/policy.ts'
 import { DOOR, refusalOf, settingsFile } from '../support/settings-file.ts'
 
@@ -75,6 +75,20 @@ async function asking(...operations: string[]) {
   return (method: string, path: string) =>
     decide({ caller: { name: 'app', method: 'api-key' }, target, method, path, at: 0 }, policy)
 }
+
+test('a description that everybody may write to is not read again, and said so at the start', async () => {
+  const file = await fileWith(named('listContacts'))
+  expect((await loadSettings(file)).warnings).toEqual([])
+  await expect(loadSettingsAgain(file)).resolves.toBeDefined()
+  const description = join(dirname(file), 'crm.yaml')
+  await chmod(description, 0o646)
+  expect(await refusalOf(loadSettingsAgain(file))).toEqual([
+    `${file}:1:1 goes by ${description}: may be written by everybody, chmod o-w`,
+  ])
+  expect((await loadSettings(file)).warnings).toEqual([
+    `${file}:1:1 is not read again as it is: everybody may write to ${description}, chmod o-w`,
+  ])
+})
 
 describe('operations let through exactly their requests', () => {
   test.each([

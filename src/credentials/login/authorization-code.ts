@@ -125,8 +125,10 @@ function supplyOf(identity: string, { settings, tools, endpoint, revoker }: Cont
   const { name: connection = '', logins, clock } = tools
   const place = { connection, identity }
   const gone = (reason: string) => new Problem('login-required', { reason: `${reason}: somebody has to log in` })
-  const orphaned = ({ refreshToken, access }: LoginContent) =>
-    void revoker.begin(place, { refreshToken, accessTokens: [access?.secret] })
+  const orphaned = ({ refreshToken, access }: LoginContent, isReplaced: boolean) =>
+    void (isReplaced
+      ? revoker.refuse(place, REPLACED)
+      : revoker.begin(place, { refreshToken, accessTokens: [access?.secret] }))
   const terms = { place, endpoint, settings, clock, gone, orphaned, of: grantorOf(settings) }
   const refresher = logins && new Refresher({ ...terms, logins })
   const mark = () => logins?.find(place)?.id ?? ''
@@ -165,4 +167,6 @@ function told(
 }
 
 const CHANGED = { reason: 'the login was taken back, or is another one, since it was asked for', retryAfter: 1 }
+/** Some issuers end all that a person has consented to with any part of it. */
+const REPLACED = 'it was refreshed while it was taken away, and somebody has logged in there since'
 const NO_STORE = 'there is no store open here to keep logins in'

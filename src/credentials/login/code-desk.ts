@@ -21,7 +21,7 @@ import type {
 } from './desk.ts'
 import { callerOf, type IdentitySettings, identityFor } from './identity.ts'
 import type { Logins } from './logins.ts'
-import { FOREIGN, ofStore } from './refresher.ts'
+import { FOREIGN, ofStore, takeUnkept } from './refresher.ts'
 import type { Revoker } from './revoker.ts'
 
 /** What a desk works with. */
@@ -178,13 +178,15 @@ export class CodeDesk implements LoginDesk {
   }
 
   revoke({ login, content }: RemovedLogin): Revoking {
-    const { revoker, of, held } = this.#terms
+    const { revoker, of, held, logins } = this.#terms
     if (login.isAlive && !content) return revoker.refuse(login, UNREADABLE)
     const kept = content && unpacked(content)
     // What another gave is not shown to this one, not even to be rid of it.
     if (kept?.of !== undefined && kept.of !== of) return revoker.refuse(login, FOREIGN)
-    const accessTokens = [kept?.access?.secret, held(login.identity)]
-    return revoker.begin(login, { refreshToken: kept?.refreshToken, accessTokens })
+    // What was refreshed while the store was lost is newer: the one that is kept was spent for it.
+    const late = logins && takeUnkept(logins, login)
+    const accessTokens = [late?.access?.secret, kept?.access?.secret, held(login.identity)]
+    return revoker.begin(login, { refreshToken: late?.refreshToken ?? kept?.refreshToken, accessTokens })
   }
 
   stateFor(caller: string): LoginState | undefined {

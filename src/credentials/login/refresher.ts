@@ -19,8 +19,11 @@ export interface RefreshTerms {
   readonly clock: Clock
   /** Who gives them, and to which client, where it is known of each whose it is: what another gave is not shown to this one. */
   readonly of?: string
-  /** Told of what was got and nobody will keep: the login was taken away while it was on its way. */
-  orphaned?(content: LoginContent): void
+  /**
+   * Told of what was got and nobody will keep: the login was taken away while it was on its way. `isReplaced`: somebody has
+   * logged in there since.
+   */
+  orphaned?(content: LoginContent, isReplaced: boolean): void
   /** What it means that there is none, or that it is taken no more. */
   gone(reason: string): Problem
 }
@@ -48,6 +51,22 @@ interface Unkept {
 /** By place. Whoever is the next to refresh there has it: settings that are read again may have put another in the place of this one. */
 const unkept = new WeakMap<Logins, Map<string, Unkept>>()
 
+/** What was got last for a login that is gone, and never kept: whoever has it takes it away. */
+export function takeUnkept(
+  logins: Logins,
+  { id, ...place }: LoginPlace & { readonly id: string },
+): LoginContent | undefined {
+  const [all, key] = [unkept.get(logins), keyOf(place)]
+  const left = all?.get(key)
+  if (left?.lease.kept.id !== id) return undefined
+  all?.delete(key)
+  return left.content
+}
+
+function keyOf({ connection, identity }: LoginPlace): string {
+  return JSON.stringify([connection, identity])
+}
+
 /**
  * Gets tokens by the refresh token in one place, which it shares with other processes, and with others of its own. What they have got is used as long
  * as it is young; one spends at a time; and a token is used only once the refresh token that came with it is durable.
@@ -62,7 +81,7 @@ export class Refresher {
   constructor(terms: RefreshTerms) {
     const { logins, place } = terms
     this.#terms = terms
-    this.#key = JSON.stringify([place.connection, place.identity])
+    this.#key = keyOf(place)
     this.#unkept = unkept.get(logins) ?? new Map()
     unkept.set(logins, this.#unkept)
   }
@@ -138,12 +157,12 @@ export class Refresher {
       return minted
     }
     const newest = await ofStore(logins.open(place))
+    // One that is there by another id is another login. Of the same, others have got what is better than this.
+    const isKept = version !== undefined
+    if (!isKept && newest?.id !== lease.kept.id) this.#terms.orphaned?.(content, newest !== undefined)
     const theirs = newest && this.#adopt(newest)
     if (theirs) return theirs
-    if (!newest) {
-      this.#terms.orphaned?.(content)
-      throw this.#terms.gone('it was taken away while it was in use')
-    }
+    if (!newest) throw this.#terms.gone('it was taken away while it was in use')
     throw new Problem('credential-unavailable', { reason: 'others have refreshed it meanwhile', retryAfter: 1 })
   }
 

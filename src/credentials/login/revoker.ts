@@ -93,7 +93,7 @@ export class Revoker {
   }
 
   async #work(work: Work, soon: (sofar: Revocation) => void): Promise<Revocation> {
-    const { revocationEndpoint, pausesMs = PAUSES_MS, logins } = this.#terms
+    const { revocationEndpoint, pausesMs = PAUSES_MS, logins, ending } = this.#terms
     if (work.left.length === 0) return { outcome: 'nothing', tries: 0 }
     if (revocationEndpoint === 'none') return { outcome: 'not-offered', tries: 0 }
     for (const pauseMs of [...pausesMs, undefined]) {
@@ -103,6 +103,8 @@ export class Revoker {
       if (isLasting(problem) || pauseMs === undefined || this.#waiting >= MAX_WAITING) break
       soon(work.pending(work.reason))
       await this.#pause(Math.max(pauseMs, (problem.retryAfter ?? 0) * 1000))
+      // The pause was cut short, and so would be every other: it has been told that there is no other try.
+      if (ending?.aborted) return work.failed(`${STOPPED}; ${work.reason}`)
       // Some issuers end all that a person has consented to with any part of it.
       if (logins?.find(work.place)?.isAlive) return work.failed(`${work.reason}; ${AGAIN}`)
     }
@@ -111,11 +113,11 @@ export class Revoker {
 
   /** One after the other; what is done is not done again. */
   async #try(work: Work): Promise<Problem | 'not-offered' | undefined> {
-    const { endpoint, revocationEndpoint } = this.#terms
+    const { endpoint, revocationEndpoint, ending } = this.#terms
     work.tries += 1
     for (let next = work.left[0]; next; next = work.left[0]) {
       try {
-        const revoked = await endpoint.revoke({ ...next, revocationEndpoint })
+        const revoked = await endpoint.revoke({ ...next, revocationEndpoint, ending })
         if (!revoked) return 'not-offered'
         if (revoked.warning !== undefined) work.warnings.push(revoked.warning)
         if (next.hint === 'refresh_token') work.isSourceEnded = true

@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { Problem } from '../../../src/core/problem.ts'
 import type { Purpose } from '../../../src/core/purpose.ts'
 import type { Supply } from '../../../src/credentials/credential.ts'
 import { unpacked } from '../../../src/credentials/login/content.ts'
@@ -206,6 +207,40 @@ describe('a logout does not wait for the issuer', () => {
     await issuer.received(6)
     expect(revoked()).toEqual(['rt-1', 'at-1', 'rt-2', 'at-2'])
   })
+
+  test('and what was on its way, and comes when somebody has logged in anew, is told to be good there still', async () => {
+    const built = build()
+    await logIn(built)
+    await outcomeOf(built)
+    const refreshed = Promise.withResolvers<void>()
+    const held = holdingRefresh(refreshed.promise)
+    const late = outcomeOf({ supply: held.supply })
+    await issuer.received(2)
+    await (await logOut(built)).last
+    await logIn(built)
+    refreshed.resolve()
+    await late
+    expect(held.ended).toMatchObject([
+      { revocation: { outcome: 'failed', reason: expect.stringMatching(/logged in/) } },
+    ])
+    expect(revoked()).toEqual(['rt-1', 'at-1'])
+    expect(await outcomeOf(built)).toBe('at-3')
+  })
+
+  test('that has given what could not be kept: that is revoked, and not what was spent for it', async () => {
+    const built = build()
+    await logIn(built)
+    const lost = Promise.withResolvers<void>()
+    const held = holdingRefresh(lost.promise)
+    const late = outcomeOf({ supply: held.supply })
+    await issuer.received(2)
+    // Also where nobody waits for it yet.
+    lost.promise.catch(() => undefined)
+    lost.reject(new Problem('credential-unavailable', { reason: 'the store is lost' }))
+    expect(await late).toBe('credential-unavailable')
+    await (await logOut(held)).last
+    expect(revoked()).toEqual(['rt-2', 'at-2', 'at-1'])
+  })
 })
 
 /** Another process, whose write of what it has refreshed comes as late as it is told. */
@@ -215,6 +250,7 @@ function holdingRefresh(gate: Promise<void>): Built {
     find: logins.find.bind(logins),
     of: logins.of.bind(logins),
     open: logins.open.bind(logins),
+    remove: logins.remove.bind(logins),
     lease: async (...wishes: Parameters<typeof logins.lease>) => {
       const lease = await logins.lease(...wishes)
       if (!lease) return undefined

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { StoredLogin } from '../../../src/core/holdings.ts'
+import { Problem } from '../../../src/core/problem.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { type RevocationEvent, Revoker, type RevokerTerms } from '../../../src/credentials/login/revoker.ts'
 import { z } from '../../../src/forms/zod.ts'
@@ -119,6 +120,25 @@ describe('what may pass', () => {
       reason: expect.stringMatching(/^Sallyport was stopped before it was done; login\.test:\d+ answered 503$/),
     })
     expect(events).toHaveLength(1)
+  })
+
+  test('is not tried once more when everything closes, let alone as often as there was time for', async () => {
+    const ending = new AbortController()
+    const asked: unknown[] = []
+    const endpoint = {
+      async revoke(): Promise<undefined> {
+        asked.push(1)
+        throw new Problem('credential-unavailable', { reason: 'busy' })
+      },
+    }
+    const { revoker } = build({ endpoint, ending: ending.signal, pausesMs: [600_000, 600_000, 600_000] })
+    const { first, last } = revoker.begin(PLACE, LEAVINGS)
+    await first
+    ending.abort()
+    await last
+    // Every other try would follow in the very turns behind this one.
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    expect(asked).toHaveLength(1)
   })
 })
 
