@@ -65,6 +65,7 @@ test('the commands of "Your own" work as they are printed, in order', () => {
   expect(asked.stderr).toMatch(/^this is what the settings file says: --live asks .*\n$/)
   expect(asked.stdout.split('\n')).toEqual([
     'sallyport.yaml is right: 2 listeners, 1 caller, 1 connection, 1 grant',
+    expect.stringMatching(/^settings digest: [0-9a-f]{64}$/),
     'permit: grant grants[0], rule 0 lets checkout use crm',
     'refuse: no rule of grant grants[0] lets DELETE through to this path (rule-not-matched)',
     expect.stringContaining('No rule of the grant'),
