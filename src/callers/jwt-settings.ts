@@ -16,7 +16,7 @@ const shape = z.strictObject({
   ...tokenShape,
   claims: claimRules.meta({
     description:
-      'what a token has to say, by claim: a value, or a list of which one fits; in a text `*` is one character or more. All have to fit; of a claim that is a list, one member',
+      'what a token has to say, by claim: a value, or a list of which one fits; in a text `*` is one character or more. All have to fit; of a claim that is a list, one member. Needed where there is no `name`',
   }),
   name: template.optional().meta({
     description:

@@ -102,7 +102,7 @@ function resolveName(target: Target & { kind: 'name' }, path: string, policy: Po
   if ('permitted' in place) return place
   const connection = { connection: place.name }
   if (port !== undefined && port !== place.port) {
-    return refuse('port-not-allowed', `port ${port} of ${host} is not the connection's port`, connection)
+    return refuse('port-not-allowed', `port ${port} of ${host} is not the connection's port, ${place.port}`, connection)
   }
   if (place.basePath !== '' && !(hasOneReading(path) && isBelow(path, place.basePath))) {
     return refuse('path-not-allowed', `the path is not below the connection's base path`, connection)

@@ -85,7 +85,7 @@ export const accessProblems = {
     title: 'The port is not the one of the connection',
     blame: 'caller',
     proxyError: 'http_request_denied',
-    remedy: 'Leave the port out, or use the port of the connection.',
+    remedy: 'Ask for http:// without a port, or name the port of the connection: https:// without one means 443.',
   },
   'path-not-allowed': {
     status: 403,

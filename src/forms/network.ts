@@ -23,7 +23,7 @@ function faultOfCidr(text: string): string | undefined {
   const family = isIP(address)
   const isRight =
     family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) && rest.length === 0
-  return isRight ? undefined : 'use an address range such as "10.20.0.0/16" or "fd00:1::/48"'
+  return isRight ? undefined : 'use an address range such as "10.20.0.0/16", "127.0.0.1/32" or "fd00:1::/48"'
 }
 
 /** Ranges as a lookup. Entries have passed `cidr`. */

@@ -40,7 +40,7 @@ function unforeseen(_issue: never): undefined {
 
 function typeWords(issue: TypeIssue): string {
   const described = issue.inst instanceof z.ZodType ? z.globalRegistry.get(issue.inst)?.description : undefined
-  const form = nameOf(issue.expected) + quotes(issue) + (described === undefined ? '' : ` (${described})`)
+  const form = expectedBy(issue) + quotes(issue) + (described === undefined ? '' : ` (${described})`)
   if (issue.input === undefined) return `missing: use ${form}`
   if (issue.input === null) return `is empty: use ${form}`
   return `use ${form}`
@@ -68,13 +68,17 @@ function nameOf(type: string): string {
   return TYPE_NAMES[type] ?? type
 }
 
-/** Every number in settings is whole. */
+/** Of a whole number zod expects a number, until it gets one. */
+function expectedBy({ expected, inst }: TypeIssue): string {
+  return nameOf(inst instanceof z.ZodNumberFormat ? 'int' : expected)
+}
+
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping',
   record: 'a mapping of names',
   array: 'a list',
   int: 'a whole number',
-  number: 'a whole number',
+  number: 'a number',
   string: 'a text',
   boolean: 'true or false',
 }

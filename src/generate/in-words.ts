@@ -38,6 +38,8 @@ function typeWords(node: SchemaNode, names: Names): Words {
         : plain('mapping')
     case 'integer':
       return { one: `whole number${range(node)}`, many: `whole numbers${range(node)}` }
+    case 'number':
+      return { one: `number${range(node)}`, many: `numbers${range(node)}` }
     case 'boolean':
       return same('`true` or `false`')
     default:

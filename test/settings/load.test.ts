@@ -22,6 +22,10 @@ describe('one wrong setting is told with its place and the form to use', () => {
     ['drainTimeoutMs: 99999999', '3:17 drainTimeoutMs: use 86400000 or less'],
     ['drainTimeoutMs: 1.5', '3:17 drainTimeoutMs: use a whole number'],
     ['drainTimeoutMs: "10"', '3:17 drainTimeoutMs: use a whole number, without quotes'],
+    [
+      'traces: { endpoint: "http://127.0.0.1:4318/v1/traces", sampler: { ratio: "0.5" } }',
+      '3:74 traces.sampler.ratio: use a number, without quotes',
+    ],
     ['log: debug', '3:6 log: use a mapping'],
     ['log: { level: loud }', '3:15 log.level: use one of debug, info, warn, error, silent'],
     ['callers:', '3:9 callers: is empty: use a mapping of names'],
@@ -87,7 +91,7 @@ describe('one wrong setting of a connection is told with its place and the form 
     ['tls: { ca: a.pem }', '8:16 connections.crm.tls.ca: use { file: PATH }'],
     [
       'allowPrivate: [ 10.0.0.1 ]',
-      '8:21 connections.crm.allowPrivate[0]: use an address range such as "10.20.0.0/16" or "fd00:1::/48"',
+      '8:21 connections.crm.allowPrivate[0]: use an address range such as "10.20.0.0/16", "127.0.0.1/32" or "fd00:1::/48"',
     ],
     [
       'credential: { kind: client-credentials, clientId: x, clientSecret: { env: X } }',

@@ -139,7 +139,7 @@ test('by the whole of what was refused, beside what is there, the refusals are g
   expect(found.newlyAllowed).toMatchObject([{ method: 'PUT', host: 'api.crm.test', connection: 'crm' }])
   const credentialed = found.newlyCredentialed.map(({ host }: { host: string }) => host)
   expect(credentialed.toSorted()).toEqual(['api.crm.test', 'blobs.test'])
-  expect(stdout).toContain('cures port-not-allowed. Leave the port out')
+  expect(stdout).toContain('cures port-not-allowed. Ask for http:// without a port')
   expect(stdout).toContain('"mode": "report"')
 })
 
