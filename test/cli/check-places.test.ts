@@ -14,7 +14,13 @@ function folder(): string {
 function settingsWith(hosts: readonly string[], others: object = {}): object {
   const one = (host: string) => ({ hosts: [host], credential: { kind: 'static', secret: { file: 'secret' } } })
   const connections = Object.fromEntries(hosts.map((host, index) => [`c${index}`, one(host)]))
-  return { listeners: [FORWARD], allowlist: hosts, connections, ca: { directory: 'ca' }, ...others }
+  return {
+    listeners: [FORWARD],
+    allowlist: hosts,
+    connections,
+    ...(hosts.length > 0 && { ca: { directory: 'ca' } }),
+    ...others,
+  }
 }
 
 function write(directory: string, settings: object): string {
@@ -56,8 +62,8 @@ test('a directory of the authority that others may look into is a fault for chec
   chmodSync(join(directory, 'ca'), 0o755)
   const { code, stderr } = await cli(['check'], file)
   expect([code, stderr]).toEqual([2, expect.stringMatching(/ ca\.directory: .* is open to other users: chmod 700/)])
-  const idle = write(directory, { ...settingsWith([]), connections: {} })
-  expect(await cli(['check'], idle)).toMatchObject({ code: 0, stderr: '' })
+  const idle = write(directory, settingsWith([], { ca: { directory: 'ca' } }))
+  expect(await cli(['check'], idle)).toMatchObject({ code: 0, stderr: expect.stringContaining('ca: is not used') })
 })
 
 test.each([
