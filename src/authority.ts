@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
-import { type CertificateAuthority, ephemeralAuthority } from './ca/authority.ts'
+import { type AuthorityTerms, type CertificateAuthority, ephemeralAuthority } from './ca/authority.ts'
 import { openAuthority } from './ca/directory.ts'
+import { namingSettings } from './ca/root-file.ts'
 import type { Clock } from './core/clock.ts'
 import { FileReference } from './forms/network.ts'
 import type { References } from './secrets/reference.ts'
@@ -28,12 +29,19 @@ export async function openAuthorityFor(loaded: Loaded, tools: Tools): Promise<Ce
   const { ca } = loaded.settings
   const terms = { hosts: interceptedHosts(loaded.settings), now: () => tools.clock.now() }
   if (ca === undefined || terms.hosts.length === 0) return undefined
-  const authority =
-    ca === 'ephemeral' ? await ephemeralAuthority(terms) : await openAuthority(caPlace(ca, dirname(loaded.file)), terms)
+  const authority = ca === 'ephemeral' ? await ephemeralAuthority(terms) : await openKept(ca, loaded.file, terms)
   refuseOwnTrust(loaded, authority, tools.references)
   if (authority.expiresAt - tools.clock.now() < SOON_MS)
     tools.log.warn({ file: loaded.file }, 'the authority expires within 30 days: run `sallyport ca rotate`')
   return authority
+}
+
+async function openKept(ca: Parameters<typeof caPlace>[0], file: string, terms: AuthorityTerms) {
+  try {
+    return await openAuthority(caPlace(ca, dirname(file)), terms)
+  } catch (error) {
+    throw error instanceof Error ? new Error(namingSettings(error.message, file), { cause: error }) : error
+  }
 }
 
 /** Who steals the authority's key could be any upstream or issuer to us, if we believed it too. @throws Error in words */

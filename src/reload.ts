@@ -116,7 +116,7 @@ export class Reloading {
   async #read(file: string): Promise<Configured> {
     const { tools, shared, store, log } = this.#parts
     const loaded = await loadSettingsAgain(file)
-    const faults = restartFaults(this.#parts.first.loaded.settings, loaded.settings)
+    const faults = restartFaults(this.#parts.first.loaded.settings, loaded.settings, file)
     if (faults.length > 0) throw new SettingsError(loaded.locateAll(faults))
     const onFault = (message: string) => log.error({ error: message }, 'a secret file changed for the worse')
     const references = await openReferences(liveParts(loaded), onFault, shared)

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { lstat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { type AuthorityTerms, authorityOf, type CertificateAuthority } from './authority.ts'
 import { bundleWith } from './bundle.ts'
@@ -57,6 +58,25 @@ export async function readIdentity(directory: string): Promise<Identity & { read
   const root = await readRoot(files.root, owner)
   if (!root) throw new Error(`${files.root} does not exist: \`sallyport serve\` creates it`)
   return { ...root, owner }
+}
+
+/**
+ * Why `openAuthority` would refuse what is in a directory, in words, for whoever only looks; creates nothing. Undefined: it
+ * would not, or nothing is there yet, or it is another user's, as whom Sallyport may run.
+ */
+export async function faultOfKept(directory: string, terms: AuthorityTerms): Promise<string | undefined> {
+  const files = filesOf({ directory })
+  const found = await lstat(files.directory).catch(() => undefined)
+  const own = process.geteuid?.()
+  if (!found || (own !== 0 && found.uid !== own)) return undefined
+  try {
+    await checkPrivateDirectory(files.directory, found.uid)
+    const root = await readRoot(files.root, found.uid)
+    if (root) await checkFit(files.root, root, terms)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }
 
 interface Files {

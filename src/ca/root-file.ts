@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { inShell } from '../forms/in-shell.ts'
 import { codeOf } from '../wire/opening.ts'
 import { certificatesIn } from './pem.ts'
 import { passingNameBeside, syncDirectory, writeNew } from './place.ts'
@@ -12,7 +13,16 @@ const PRIVATE_MODE = 0o600
 const MAX_BYTES = 1_048_576
 
 /** What to do about an authority that cannot be used. */
-export const ROTATE = 'run `sallyport ca rotate --config FILE`, and hand out the new certificate'
+export const ROTATE = rotateWith('FILE')
+
+/** The same message, for whoever knows which settings file it is about. */
+export function namingSettings(message: string, file: string): string {
+  return message.replace(ROTATE, () => rotateWith(inShell(file)))
+}
+
+function rotateWith(config: string): string {
+  return `run \`sallyport ca rotate --config ${config}\`, and hand out the new certificate`
+}
 
 /**
  * The key and certificate of an authority in one file, so that there is no moment with one of them alone. Undefined where

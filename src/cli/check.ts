@@ -1,14 +1,18 @@
+import { SettingsError } from '../settings/fault.ts'
 import { loadSettings } from '../settings/load.ts'
 import { openVisible } from '../settings/open.ts'
+import { placeFaults } from '../settings/place-checks.ts'
 import { keyWarnings } from './caller-key.ts'
 import { orSettingsExit } from './failing.ts'
 
-/** `sallyport check`: everything `serve` would find wrong before it listens, and nothing is started. */
+/** `sallyport check`: what `serve` would find wrong before it listens, as far as looking tells, and nothing is started. */
 export async function check(file: string): Promise<void> {
   await orSettingsExit(async () => {
     const loaded = await loadSettings(file)
     const references = await openVisible(loaded, process.env)
     references.close()
+    const misplaced = await placeFaults(loaded, Date.now)
+    if (misplaced.length > 0) throw new SettingsError(loaded.locateAll(misplaced))
     const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...references.left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, admin, health, callers, connections, grants } = loaded.settings

@@ -7,7 +7,8 @@ keeps its token, its sockets and its requests in flight; of one that is another,
 name, and what it has begun is cut.
 
 Everything else is read at the start alone (doors, \`store\`, \`audit\`, \`ca\`, \`dns\`, ...), and so is what follows from it: hosts that are to
-be intercepted and were not at the start, because the authority does not name them (fewer of them will do); and whether there are
+be intercepted and were not at the start, because the authority does not name them (fewer of them will do; one that is kept in a directory names them only after
+\`sallyport ca rotate\`, and without it the restart is refused); and whether there are
 \`unix-peer\` or \`spiffe\` callers, because the doors ask for them. Settings that change one of those, or that have a fault, or whose secrets
 cannot be opened, change nothing: the log has each place, \`sallyport_settings_stale\` is 1 until others have been taken in, and the audit
 has a change \`settings.reload\` with a code. Secrets and certificates need none of this: their files are watched.

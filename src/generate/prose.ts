@@ -21,7 +21,7 @@ settings.yaml:14:5 connections.crm.hosts[0]: use "api.example.com": lower case, 
 \`\`\`
 
 \`sallyport check --config FILE\` reads the file, and every secret and certificate that it refers to, exactly as
-\`sallyport serve\` would, and starts nothing. It exits with 0 when all is right, and with 2 otherwise; its last line [names the settings](#which-settings-are-served).`,
+\`sallyport serve\` would, looks at the authority that is kept and at the directories of sockets, where they are there already and this user may look, and starts nothing. Whether a port is free, the store opens or a file can be written, the start alone finds. It exits with 0 when all is right, and with 2 otherwise; its last line [names the settings](#which-settings-are-served).`,
 
   allowlist: `Gate 1. A request leaves only if its host is on the allowlist, *and* a connection names that host, *and* a grant lets the
 caller use that connection. An empty allowlist lets nothing out.

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { inShell } from '../forms/in-shell.ts'
 import type { SettingsFault } from './fault.ts'
 import { interceptedHosts } from './policy.ts'
 import type { Settings } from './schema.ts'
@@ -8,9 +9,9 @@ const LIVE: ReadonlySet<string> = new Set(['allowlist', 'callers', 'connections'
 
 const RESTART = 'has changed, and is read at the start alone: restart, or put it back as it was'
 
-/** What of other settings a sidecar that was started with `start` cannot take in; none of them is taken in then. */
-export function restartFaults(start: Settings, after: Settings): SettingsFault[] {
-  return [...frozenFaults(start, after), ...interceptionFaults(start, after), ...proofFaults(start, after)]
+/** What of other settings a sidecar that was started with `start` cannot take in; none of them is taken in then. `file`: theirs. */
+export function restartFaults(start: Settings, after: Settings, file: string): SettingsFault[] {
+  return [...frozenFaults(start, after), ...interceptionFaults(start, after, file), ...proofFaults(start, after)]
 }
 
 function frozenFaults(before: Settings, after: Settings): SettingsFault[] {
@@ -22,14 +23,21 @@ function frozenFaults(before: Settings, after: Settings): SettingsFault[] {
 }
 
 /** The certificate of our authority names the hosts that it answers for. With fewer of them it stays as it is, at a restart too. */
-function interceptionFaults(start: Settings, after: Settings): SettingsFault[] {
+function interceptionFaults(start: Settings, after: Settings, file: string): SettingsFault[] {
   const named = interceptedHosts(start)
+  const remedy = remedyFor(after, named, file)
   return Object.entries(after.connections).flatMap(([name, connection]) => {
     const hosts = interceptedHosts({ ca: after.ca, connections: { [name]: connection } })
     const news = hosts.filter((host) => !named.some((one) => isWithin(host, one)))
-    const message = `${news.join(', ')} cannot be intercepted yet, because the authority was opened at the start for other hosts: restart, or add "connect: refuse" until then`
+    const message = `${news.join(', ')} cannot be intercepted yet, because the authority was opened at the start for other hosts: ${remedy}, or add "connect: refuse" until then`
     return news.length === 0 ? [] : [{ path: ['connections', name, 'hosts'], message }]
   })
+}
+
+/** One in memory is new at each start, and where nothing was intercepted none was opened: what is kept stays until it is rotated. */
+function remedyFor({ ca }: Settings, named: readonly string[], file: string): string {
+  if (ca === 'ephemeral' || named.length === 0) return 'restart'
+  return `run \`sallyport ca rotate --config ${inShell(file)}\`, restart, and hand out the new certificate to the apps`
 }
 
 function isWithin(host: string, pattern: string): boolean {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type BigIntStats, linkSync, lstatSync, renameSync, rmSync, unlinkSync } from 'node:fs'
+import { type BigIntStats, linkSync, lstatSync, renameSync, rmSync, type Stats, unlinkSync } from 'node:fs'
 import { lstat, stat } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -47,20 +47,38 @@ async function checkDirectory(directory: string): Promise<void> {
       `${directory} does not exist: create it, owned by the user of Sallyport, mode 0755 or less`,
     )
   }
-  if (!found.isDirectory())
-    throw new ListenError('directory-missing', `${directory} is not a directory: name a path in one`)
+  if (!found.isDirectory()) throw new ListenError('directory-missing', noDirectory(directory))
   if (found.uid !== 0 && !isUs(found.uid)) {
     throw new ListenError(
       'directory-unsafe',
       `${directory} belongs to uid ${found.uid}, who could replace the socket: use a directory of the user of Sallyport`,
     )
   }
-  if ((found.mode & 0o022) !== 0) {
-    throw new ListenError(
-      'directory-unsafe',
-      `others may write to ${directory} and replace the socket: chmod go-w, or use a directory of its own below it`,
-    )
-  }
+  if (isOpen(found)) throw new ListenError('directory-unsafe', openToOthers(directory))
+}
+
+/**
+ * Why no socket can be put there, in words, whoever Sallyport runs as; for whoever only looks. Undefined: nothing is there
+ * yet, or all may be well.
+ */
+export async function faultOfSocketPlace(path: string): Promise<string | undefined> {
+  const directory = dirname(path)
+  const found = await stat(directory).catch(() => undefined)
+  if (!found) return undefined
+  if (!found.isDirectory()) return noDirectory(directory)
+  return isOpen(found) ? openToOthers(directory) : undefined
+}
+
+function isOpen({ mode }: Stats): boolean {
+  return (mode & 0o022) !== 0
+}
+
+function noDirectory(directory: string): string {
+  return `${directory} is not a directory: name a path in one`
+}
+
+function openToOthers(directory: string): string {
+  return `others may write to ${directory} and replace the socket: chmod go-w, or use a directory of its own below it`
 }
 
 /** The socket file that may be replaced; undefined where there is nothing. */

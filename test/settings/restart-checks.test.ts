@@ -20,12 +20,16 @@ const BASE = {
   grants: [{ caller: 'one', connection: 'a' }],
 }
 
-async function faults(changes: object): Promise<string[]> {
+async function faults(changes: object, base: object = {}): Promise<string[]> {
   const [before, after] = await Promise.all(
-    [BASE, { ...BASE, ...changes }].map(async (one) => loadSettings(await settingsFile(JSON.stringify(one)))),
+    [{}, changes]
+      .map((these) => ({ ...BASE, ...base, ...these }))
+      .map(async (one) => loadSettings(await settingsFile(JSON.stringify(one)))),
   )
   if (!before || !after) throw new Error('no settings')
-  return restartFaults(before.settings, after.settings).map(({ path, message }) => `${path.join('.')}: ${message}`)
+  return restartFaults(before.settings, after.settings, '/etc/it/s.yaml').map(
+    ({ path, message }) => `${path.join('.')}: ${message}`,
+  )
 }
 
 const { a, kept, wide } = BASE.connections
@@ -51,6 +55,19 @@ test.each<[string, object]>([
   ['one with logins that goes', { connections: { a } }],
 ])('%s may change while it runs', async (_, changes) => {
   expect(await faults(changes)).toEqual([])
+})
+
+test('where the authority is kept, its key is to be rotated before the restart that takes in a new host', async () => {
+  const ca = { directory: 'ca' }
+  const connections = { a, kept, b: { ...a, hosts: ['b.test'] } }
+  expect(await faults({ connections }, { ca })).toEqual([
+    expect.stringMatching(
+      /^connections\.b\.hosts: b\.test cannot .*: run `sallyport ca rotate --config \/etc\/it\/s\.yaml`, restart, and hand out the new certificate to the apps, or add "connect: refuse" until then$/,
+    ),
+  ])
+  const none = { connections: { kept }, grants: [] }
+  const first = await faults({ connections, grants: [] }, { ca, ...none })
+  expect(first.at(-1)).toMatch(/^connections\.b\.hosts: .*: restart, or add/)
 })
 
 test.each<[string, object, RegExp]>([
