@@ -58,7 +58,9 @@ function waysInto(place: Place, port: number): Ways | Refusal {
   if (connect === 'refuse') return refuse('connect-refused', `${connection} says connect: refuse`, { connection })
   if (port !== place.port) {
     if (port === HTTP_PORT) return { tls: 'refuse', plain: true }
-    return refuse('port-not-allowed', `port ${port} of ${place.name} is not the connection's port, ${place.port}`, { connection })
+    return refuse('port-not-allowed', `port ${port} of ${place.name} is not the connection's port, ${place.port}`, {
+      connection,
+    })
   }
   if (connect === 'tunnel') return { tls: 'pass', plain: false }
   if (connect === 'intercept') return { tls: 'open', plain: isPlaintext }
