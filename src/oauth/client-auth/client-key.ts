@@ -1,8 +1,8 @@
 import type { KeyObject } from 'node:crypto'
-import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { parseJsonObject } from '../../wire/json-object.ts'
+import { UnfitProof } from '../refusal.ts'
 
 /** By a private key, and by the algorithms that authorization servers know; `none` and shared secrets are no proof. */
 export const clientAlgorithm = z.enum(['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'], {
@@ -24,7 +24,7 @@ const LEAST_RSA_BITS = 2048
 /**
  * How a private key, in PEM or as a JWK, is to be used. `wanted`: the algorithm of the settings; without it that of the
  * JWK, or the first that fits.
- * @throws Problem `credential-failed`, which lasts
+ * @throws UnfitProof, which lasts
  */
 export function readClientKey(secret: Secret, wanted: ClientAlgorithm | undefined): ClientKey {
   const fitting = algorithmsOf(keyIn(secret))
@@ -46,8 +46,8 @@ function keyIn(secret: Secret): KeyObject {
   }
 }
 
-function unfit(remedy: string): Problem {
-  return new Problem('credential-failed', { reason: `the private key of the client cannot be used: ${remedy}` })
+function unfit(remedy: string): UnfitProof {
+  return new UnfitProof(`the private key of the client cannot be used: ${remedy}`)
 }
 
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details = {} }: KeyObject): ClientAlgorithm[] {
