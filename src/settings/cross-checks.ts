@@ -102,7 +102,10 @@ function grantFaults(index: number, settings: Settings): SettingsFault[] {
   if (message !== undefined) faults.push({ path: ['grants', index, 'caller'], message })
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
     const { connection } = grant
-    faults.push({ path: ['grants', index, 'connection'], message: unknown('connection', connection, settings.connections) })
+    faults.push({
+      path: ['grants', index, 'connection'],
+      message: unknown('connection', connection, settings.connections),
+    })
   }
   if (grant) faults.push(...reportFaults(index, grant, settings))
   return faults

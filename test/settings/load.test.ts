@@ -134,7 +134,7 @@ describe('K01', () => {
   test('an unknown key lists the known ones, at every depth', async () => {
     const text = `${DOOR}alowlist: []\ncallers: { a: { kind: socket, uid: 7 } }\n`
     expect(await faultsOf(text)).toEqual([
-      `s.yaml:3:1 alowlist: unknown key; known here: ${TOP}`,
+      `s.yaml:3:1 alowlist: did you mean "allowlist"? unknown key; known here: ${TOP}`,
       's.yaml:4:31 callers.a.uid: unknown key; known here: kind, unsafeAnyLocalProcess',
     ])
   })

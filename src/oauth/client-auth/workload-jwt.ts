@@ -3,8 +3,8 @@ import type { Clock } from '../../core/clock.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { longLivedOf } from '../../secrets/reference.ts'
-import { showAssertion, workloadToken } from './assertion.ts'
 import { UnfitProof } from '../refusal.ts'
+import { showAssertion, workloadToken } from './assertion.ts'
 import type { ClientAuthKind } from './client-auth.ts'
 
 const schema = z
