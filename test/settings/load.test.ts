@@ -95,7 +95,7 @@ describe('one wrong setting of a connection is told with its place and the form 
     ],
     [
       'credential: { kind: client-credentials, clientId: x, clientSecret: { env: X }, issuer: http://a.test }',
-      '7:92 connections.crm.credential.issuer: use https://: the client secret would travel in the clear',
+      '7:92 connections.crm.credential.issuer: use https://: the client secret would travel in the clear; for a test on one machine, set unsafeAllowPlaintextIssuer: true',
     ],
     [
       'credential: { kind: client-credentials, clientId: x, clientSecret: { env: X }, issuer: https://a.test, tokenParams: { a: 3 } }',

@@ -58,7 +58,7 @@ function secondsOf({ mintedAt = 0, expiresAt = 0 }: ReturnType<Connection['suppl
 /** What failed is the way there or what we have to show, each with a remedy of its own, or what was said on the way. */
 function faultOf(problem: Problem, at: Dialled): Pick<Told, 'says' | 'remedy'> {
   if (problem.cause instanceof Problem) return dialFault(problem.cause, at)
-  if (problem instanceof UnfitProof) return inTwo(problem.reason)
+  if (problem.cause instanceof UnfitProof) return inTwo(problem.reason)
   const remedy =
     problem.code === 'credential-failed'
       ? `compare clientId, clientSecret, clientAuth, scope and tokenParams of ${at.place} with what ${at.host} has registered`

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto'
+import type { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { parseJsonObject } from '../../wire/json-object.ts'
-import { UnfitProof } from '../refusal.ts'
+import { unfitProof } from '../refusal.ts'
 
 /** By a private key, and by the algorithms that authorization servers know; `none` and shared secrets are no proof. */
 export const clientAlgorithm = z.enum(['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'], {
@@ -24,7 +25,7 @@ const LEAST_RSA_BITS = 2048
 /**
  * How a private key, in PEM or as a JWK, is to be used. `wanted`: the algorithm of the settings; without it that of the
  * JWK, or the first that fits.
- * @throws UnfitProof, which lasts
+ * @throws Problem `credential-failed`, which lasts
  */
 export function readClientKey(secret: Secret, wanted: ClientAlgorithm | undefined): ClientKey {
   const fitting = algorithmsOf(keyIn(secret))
@@ -46,8 +47,8 @@ function keyIn(secret: Secret): KeyObject {
   }
 }
 
-function unfit(remedy: string): UnfitProof {
-  return new UnfitProof(`the private key of the client cannot be used: ${remedy}`)
+function unfit(remedy: string): Problem {
+  return unfitProof(`the private key of the client cannot be used: ${remedy}`)
 }
 
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details = {} }: KeyObject): ClientAlgorithm[] {

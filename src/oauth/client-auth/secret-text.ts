@@ -1,12 +1,12 @@
 import type { LongLived } from '../../core/secret.ts'
-import { UnfitProof } from '../refusal.ts'
+import { unfitProof } from '../refusal.ts'
 
 /** For HTTP Basic: form-encoded first, as RFC 6749 section 2.3.1 says, or as they are for servers that do not decode. */
 export type BasicEncoding = 'rfc6749' | 'raw'
 
 /**
  * The value of `Authorization` by which a client shows its secret.
- * @throws UnfitProof when the secret cannot be sent
+ * @throws Problem `credential-failed` when the secret cannot be sent
  * @see RFC 6749 section 2.3.1
  */
 export function basicOf(clientId: string, secret: LongLived, encoding: BasicEncoding): string {
@@ -17,13 +17,13 @@ export function basicOf(clientId: string, secret: LongLived, encoding: BasicEnco
 
 /**
  * The client secret as it is sent. What the issuer would call a wrong secret is told here, with its place.
- * @throws UnfitProof
+ * @throws Problem `credential-failed`
  */
 export function printable({ name, secret }: LongLived): string {
   const text = secret.reveal()
   const fault = faultOfSecretText(text)
   if (fault === undefined) return text
-  throw new UnfitProof(`the client secret of ${name} ${fault}`)
+  throw unfitProof(`the client secret of ${name} ${fault}`)
 }
 
 /**

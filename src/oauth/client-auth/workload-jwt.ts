@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { longLivedOf } from '../../secrets/reference.ts'
-import { UnfitProof } from '../refusal.ts'
+import { unfitProof } from '../refusal.ts'
 import { showAssertion, workloadToken } from './assertion.ts'
 import type { ClientAuthKind } from './client-auth.ts'
 
@@ -37,18 +37,16 @@ export const workloadJwt: ClientAuthKind<typeof schema> = {
 
 /**
  * What the file holds, if a server could take it. Nothing is verified: that is the server's part.
- * @throws UnfitProof, which lasts until the file is another
+ * @throws Problem `credential-failed`, which lasts until the file is another
  */
 function assertionIn(secret: Secret, clock: Clock): string {
   const jwt = secret.reveal()
   const exp = expiryIn(jwt)
   if (exp === undefined)
-    throw new UnfitProof(
-      'the file of the workload token holds no signed JWT: mount a projected token or a JWT-SVID there',
-    )
+    throw unfitProof('the file of the workload token holds no signed JWT: mount a projected token or a JWT-SVID there')
   if (exp * 1000 > clock.now()) return jwt
   const at = new Date(exp * 1000).toISOString()
-  throw new UnfitProof(`the workload token has expired at ${at}: see that the platform still writes the file anew`)
+  throw unfitProof(`the workload token has expired at ${at}: see that the platform still writes the file anew`)
 }
 
 /** Seconds since the epoch; never, where it does not say. Undefined: no JWT, or one that nobody has signed. */
