@@ -1,3 +1,4 @@
+import { Secret } from '../core/secret.ts'
 import { faultOfSecretText } from '../oauth/client-auth/secret-text.ts'
 import { type References, SecretReference } from '../secrets/reference.ts'
 import type { Loaded } from '../settings/load.ts'
@@ -27,6 +28,8 @@ export function clientSecretWarnings({ loaded, env }: Place, references: Referen
 /** One that is to follow may still be empty. */
 function faultOf({ reference }: Found, references: References): string | undefined {
   if (!(reference instanceof SecretReference)) return undefined
-  const text = references.secret(reference).current().secret.reveal()
-  return text === '' && reference.mayBeMissing ? undefined : faultOfSecretText(text)
+  const { secret } = references.secret(reference).current()
+  return reference.mayBeMissing && secret.equals(NOTHING) ? undefined : faultOfSecretText(secret)
 }
+
+const NOTHING = new Secret('')

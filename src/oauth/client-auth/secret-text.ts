@@ -1,4 +1,4 @@
-import type { LongLived } from '../../core/secret.ts'
+import type { LongLived, Secret } from '../../core/secret.ts'
 import { unfitProof } from '../refusal.ts'
 
 /** For HTTP Basic: form-encoded first, as RFC 6749 section 2.3.1 says, or as they are for servers that do not decode. */
@@ -20,18 +20,18 @@ export function basicOf(clientId: string, secret: LongLived, encoding: BasicEnco
  * @throws Problem `credential-failed`
  */
 export function printable({ name, secret }: LongLived): string {
-  const text = secret.reveal()
-  const fault = faultOfSecretText(text)
-  if (fault === undefined) return text
+  const fault = faultOfSecretText(secret)
+  if (fault === undefined) return secret.reveal()
   throw unfitProof(`the client secret of ${name} ${fault}`)
 }
 
 /**
- * Why no client can show this text as its secret, and what to do: a stray line end, say, or the byte order mark of an
+ * Why no client can show this as its secret, and what to do: a stray line end, say, or the byte order mark of an
  * editor. Undefined: it can.
  * @see RFC 6749 appendix A.2, which says *VSCHAR
  */
-export function faultOfSecretText(text: string): string | undefined {
+export function faultOfSecretText(secret: Secret): string | undefined {
+  const text = secret.reveal()
   if (text === '') return 'is empty: write the secret there'
   if (/^[\x20-\x7e]+$/.test(text)) return undefined
   return 'has a line end or another character outside of printable ASCII in it, which no issuer takes: write the secret alone'
