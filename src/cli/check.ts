@@ -3,6 +3,7 @@ import { loadSettings } from '../settings/load.ts'
 import { openVisible } from '../settings/open.ts'
 import { placeFaults } from '../settings/place-checks.ts'
 import { keyWarnings } from './caller-key.ts'
+import { clientSecretWarnings } from './client-secret-warnings.ts'
 import { orSettingsExit } from './failing.ts'
 
 /** `sallyport check`: what `serve` would find wrong before it listens, as far as looking tells, and nothing is started. */
@@ -10,10 +11,12 @@ export async function check(file: string): Promise<void> {
   await orSettingsExit(async () => {
     const loaded = await loadSettings(file)
     const references = await openVisible(loaded, process.env)
+    const place = { loaded, env: process.env }
+    const unfit = clientSecretWarnings(place, references)
     references.close()
     const misplaced = await placeFaults(loaded, Date.now)
     if (misplaced.length > 0) throw new SettingsError(loaded.locateAll(misplaced))
-    const warnings = [...loaded.warnings, ...(await keyWarnings({ loaded, env: process.env })), ...references.left]
+    const warnings = [...loaded.warnings, ...(await keyWarnings(place)), ...unfit, ...references.left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
     const { listeners, admin, health, callers, connections, grants } = loaded.settings
     const counts = [

@@ -15,7 +15,7 @@ export const upstreamProblems = {
     blame: 'operator',
     proxyError: 'proxy_configuration_error',
     remedy:
-      'The issuer refuses, or its answer is not usable. Retrying does not help; the operator finds the cause in the log.',
+      'The issuer refuses, its answer is not usable, or what is to be shown to it is not. Retrying does not help; the operator finds the cause in the log.',
   },
   'credential-unavailable': {
     status: 503,
@@ -52,7 +52,7 @@ export const upstreamProblems = {
     blame: 'upstream',
     proxyError: 'tls_certificate_error',
     remedy:
-      'Its certificate does not verify for this name. For a private authority the operator sets tls.ca of the connection.',
+      'It does not speak TLS, or its certificate does not verify for this name. For a private authority the operator sets tls.ca of the connection.',
   },
   'upstream-malformed': {
     status: 502,

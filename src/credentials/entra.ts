@@ -45,7 +45,7 @@ const schema = z
     authority: z
       .string()
       .superRefine((text, context) => {
-        const fault = faultOfIssuerUrl(text, { plaintext: false })
+        const fault = faultOfIssuerUrl(text, { plaintext: 'never' })
         const message = fault ?? (/^https:\/\/[^/?]+$/.test(text) ? undefined : 'use a URL without a path')
         if (message !== undefined) context.addIssue({ code: 'custom', message })
       })

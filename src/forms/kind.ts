@@ -1,3 +1,4 @@
+import { didYouMean } from './near.ts'
 import { z } from './zod.ts'
 
 /**
@@ -34,15 +35,18 @@ export function kindUnion<R extends Registry>(registry: R, id: string): z.ZodTyp
   if (!first) throw new Error(`the registry ${id} is empty`)
   const union = z.discriminatedUnion('kind', [first, ...rest] as never, {
     error: ({ input }) => {
-      const kinds = Object.keys(registry).join(', ')
-      return hasKind(input) ? `use one of ${kinds}` : `use { kind: KIND }, with one of ${kinds}`
+      const names = Object.keys(registry)
+      const kinds = names.join(', ')
+      return hasKind(input)
+        ? `${didYouMean([input.kind], names)}use one of ${kinds}`
+        : `use { kind: KIND }, with one of ${kinds}`
     },
   })
   // The registry's own types are kept; the array above has lost them.
   return union.meta({ id })
 }
 
-function hasKind(input: unknown): boolean {
+function hasKind(input: unknown): input is { readonly kind: unknown } {
   return typeof input === 'object' && input !== null && 'kind' in input
 }
 

@@ -1,3 +1,4 @@
+import { didYouMean } from './near.ts'
 import { z } from './zod.ts'
 
 type RawIssue = z.core.$ZodRawIssue
@@ -11,11 +12,11 @@ type TypeIssue = RawIssue & { code: 'invalid_type' }
 export function inWords(issue: RawIssue): string | undefined {
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `unknown key; known here: ${knownKeys(issue.inst).join(', ')}`
+      return unknownKeys(issue.keys, knownKeys(issue.inst))
     case 'invalid_type':
       return typeWords(issue)
     case 'invalid_value':
-      return `use one of ${issue.values.map(String).join(', ')}`
+      return oneOf(issue.values.map(String), issue.input)
     case 'invalid_union':
       return `use ${alternatives(issue.errors).join(' or ')}`
     case 'too_small':
@@ -81,6 +82,15 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   number: 'a number',
   string: 'a text',
   boolean: 'true or false',
+}
+
+/** All of a mapping get one message. */
+function unknownKeys(keys: readonly string[], known: readonly string[]): string {
+  return `${didYouMean(keys, known)}unknown key; known here: ${known.join(', ')}`
+}
+
+function oneOf(values: readonly string[], input: unknown): string {
+  return `${didYouMean([input], values)}use one of ${values.join(', ')}`
 }
 
 function knownKeys(schema: unknown): readonly string[] {

@@ -3,6 +3,16 @@ import { Problem } from '../core/problem.ts'
 /** It may have been done or not: the request left, and nothing came back that could be read. */
 export class OutcomeUnseen extends Problem {}
 
+/** The cause of a Problem: what the client is to prove itself with cannot be shown as it stands here, and nobody was asked. */
+export class UnfitProof extends Error {
+  override readonly name = 'UnfitProof'
+}
+
+/** A `credential-failed` that lasts until somebody changes that. `reason`: what is unfit, then a colon and what to do. */
+export function unfitProof(reason: string): Problem {
+  return new Problem('credential-failed', { reason, cause: new UnfitProof(reason) })
+}
+
 /** An authorization server that has understood what it was asked, and said no. */
 export class IssuerRefusal extends Problem {
   /** The registered error code of its answer; '' where there was none that is registered. */

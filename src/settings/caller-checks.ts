@@ -13,7 +13,7 @@ export function scopeFaults({ callers, connections }: Settings): SettingsFault[]
           : [
               {
                 path: ['callers', caller, 'scopes', scope, 'connections', at],
-                message: unknown('connection', connections),
+                message: unknown('connection', name, connections),
               },
             ],
       ),
@@ -34,7 +34,7 @@ export function faultOfGrantee(name: string, { callers }: Settings): string | un
   if (kindOfCaller(name, callers) !== undefined) return undefined
   return Object.hasOwn(callers, name)
     ? `use a name that its proofs make, or a group: nobody goes by "${name}" itself`
-    : unknown('caller', callers)
+    : unknown('caller', name, callers)
 }
 
 /** Whose tokens callers show: a claim of one issuer says nothing of the same claim of another. */

@@ -101,7 +101,11 @@ function grantFaults(index: number, settings: Settings): SettingsFault[] {
   const message = grant?.caller === undefined ? undefined : faultOfGrantee(grant.caller, settings)
   if (message !== undefined) faults.push({ path: ['grants', index, 'caller'], message })
   if (grant && !Object.hasOwn(settings.connections, grant.connection)) {
-    faults.push({ path: ['grants', index, 'connection'], message: unknown('connection', settings.connections) })
+    const { connection } = grant
+    faults.push({
+      path: ['grants', index, 'connection'],
+      message: unknown('connection', connection, settings.connections),
+    })
   }
   if (grant) faults.push(...reportFaults(index, grant, settings))
   return faults
@@ -163,7 +167,7 @@ function reverseFaults(index: number, { listeners, connections }: Settings): Set
       ? (listener.connections ?? []).map((name, at) => [['listeners', index, 'connections', at], name])
       : [[['listeners', index, 'connection'], listener.connection]]
   return named.flatMap(([path, name]) => {
-    if (!Object.hasOwn(connections, name)) return [{ path, message: unknown('connection', connections) }]
+    if (!Object.hasOwn(connections, name)) return [{ path, message: unknown('connection', name, connections) }]
     if (connections[name]?.hosts.some((host) => !host.startsWith('*.'))) return []
     return [{ path, message: `give ${name} an exact host: a reverse door dials the first one, and a wildcard is none` }]
   })

@@ -32,7 +32,7 @@ function borrowingFaults(name: string, settings: Settings): SettingsFault[] {
   const { connections } = settings
   return (needsOfConnection(name, settings).connections ?? []).flatMap(({ path, name: other, isUpstream }) => {
     const fault = (message: string) => [{ path: at(name, path), message }]
-    if (!Object.hasOwn(connections, other)) return fault(unknown('connection', connections))
+    if (!Object.hasOwn(connections, other)) return fault(unknown('connection', other, connections))
     if (!isUpstream && connections[other]?.credential.kind === 'none')
       return fault(`use another connection: ${other} has no credential`)
     if (connections[other]?.disabled) return fault(`use another connection, or enable ${other}: it refuses everybody`)

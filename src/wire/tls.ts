@@ -40,8 +40,18 @@ export async function secure(socket: Socket, terms: TlsTerms): Promise<TLSSocket
     if (terms.signal.aborted) throw error
     const code = codeOf(error)
     const problem = LINK_ERRORS.has(code) ? 'upstream-unreachable' : 'upstream-untrusted'
-    throw new Problem(problem, { reason: `${terms.host} at ${at}: ${code}`, cause: error })
+    throw new Problem(problem, { reason: `${terms.host} at ${at}: ${inWords(code)}`, cause: error })
   }
+}
+
+/** The bytes that came back are no record of TLS. Until it shows a certificate it has proved nothing: it is untrusted, too. */
+export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER'
+
+const TO_DO =
+  'correct the port, turn TLS on there, or, for a test on one machine, set unsafeAllowPlaintextUpstream, or unsafeAllowPlaintextIssuer'
+
+function inWords(code: string): string {
+  return code === NO_TLS ? `what answers does not speak TLS (${code}): ${TO_DO}` : code
 }
 
 function startTls(socket: Socket, { host, context, protocols = ['http/1.1'] }: TlsTerms): TLSSocket {

@@ -48,6 +48,24 @@ test.each([
   expect(stderr).toContain(fault)
 })
 
+test('check warns of a client secret that no issuer can be shown, at its place', async () => {
+  const file = await settingsFile(
+    connection(`${ENDPOINT}, clientSecret: { current: { file: secret }, next: { file: none } }`),
+  )
+  const secret = join(dirname(file), 'secret')
+  writeFileSync(secret, 's3cret\nfoo\n', { mode: 0o600 })
+  const { code, stderr } = await runCli(['check', '--config', file])
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringMatching(
+      /^warning: \S+:6:\d+ connections\.api\.credential\.clientSecret\.current: has a line end or another .*: write the secret alone\n$/,
+    ),
+  ])
+  expect(stderr).not.toContain('s3cret')
+  writeFileSync(secret, 's3cret\n', { mode: 0o600 })
+  expect(await runCli(['check', '--config', file])).toMatchObject({ code: 0, stderr: '' })
+})
+
 const PASSED = `${TOP}connections: { api: { hosts: [ api.test ], credential: { kind: static, secret: { systemd: crm } } } }\n`
 
 test('what systemd hands to the service alone is left, said, and everything else is checked', async () => {

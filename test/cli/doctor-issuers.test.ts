@@ -74,6 +74,15 @@ test('a secret that the issuer does not accept', async () => {
   })
 })
 
+test('a secret that cannot be sent is ours to mend, and its place is named', async () => {
+  const [token] = await examinedWith({ tokenEndpoint: issuer.tokenEndpoint }, 'two\nlines')
+  expect(token).toMatchObject({
+    state: 'failed',
+    says: expect.stringMatching(/^the client secret of file:client has a line end or another character/),
+    remedy: 'write the secret alone',
+  })
+})
+
 test.each([
   [
     'that nobody runs',

@@ -37,6 +37,13 @@ test('J14: takes http:// only where the unsafe setting says so', () => {
   expect(faultOfIssuerUrl('http://login.test/token', { plaintext: true })).toBeUndefined()
 })
 
+test('names the unsafe setting, where there is one', () => {
+  const named = 'for a test on one machine, set unsafeAllowPlaintextIssuer: true'
+  expect(faultOfIssuerUrl('http://login.test/token', { plaintext: false })).toContain(named)
+  const never = faultOfIssuerUrl('http://login.test/token', { plaintext: 'never' })
+  expect(never).toBe('use https://: the client secret would travel in the clear')
+})
+
 test('repeats no password of the URL', () => {
   expect(faultOfIssuerUrl('https://user:hunter2@login.test/', { plaintext: false })).not.toContain('hunter2')
 })

@@ -59,7 +59,11 @@ test('d.0: sends id and secret as they are to servers that do not decode', () =>
   expect(shown('a:b+c%d e', { basicEncoding: 'raw' }).basic).toBe('my-app:a:b+c%d e')
 })
 
-test.each(['', 'line\n', 'tab\t', '\uFEFFs3cret', 'é', 'nul\0'])(
+test('refuses an empty secret, by the name of its place', () => {
+  expect(() => shown('', {})).toThrow(/^credential-failed: the client secret of \S+ is empty: write the secret there$/)
+})
+
+test.each(['line\n', 'two\nlines', 'tab\t', '\uFEFFs3cret', 'é', 'nul\0'])(
   'refuses the secret %j, without repeating it',
   (secret) => {
     const attempt = () => shown(secret, {})

@@ -32,7 +32,7 @@ describe('a listener', () => {
   - { kind: reverse, listen: unix:b.sock, connections: [ crm, erp ] }
 `
     expect(await faultsOf(`${doors}connections: { crm: { hosts: [ a.test ], ${NONE} } }\n`)).toEqual([
-      's.yaml:2:55 listeners[0].connection: use the name of a connection: crm',
+      's.yaml:2:55 listeners[0].connection: did you mean "crm"? use the name of a connection: crm',
       's.yaml:3:63 listeners[1].connections[1]: use the name of a connection: crm',
     ])
     expect(await faultsOf('listeners: [ { kind: reverse, listen: unix:a.sock, connection: crm } ]\n')).toEqual([

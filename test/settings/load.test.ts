@@ -99,7 +99,7 @@ describe('one wrong setting of a connection is told with its place and the form 
     ],
     [
       'credential: { kind: client-credentials, clientId: x, clientSecret: { env: X }, issuer: http://a.test }',
-      '7:92 connections.crm.credential.issuer: use https://: the client secret would travel in the clear',
+      '7:92 connections.crm.credential.issuer: use https://: the client secret would travel in the clear; for a test on one machine, set unsafeAllowPlaintextIssuer: true',
     ],
     [
       'credential: { kind: client-credentials, clientId: x, clientSecret: { env: X }, issuer: https://a.test, tokenParams: { a: 3 } }',
@@ -138,7 +138,7 @@ describe('K01', () => {
   test('an unknown key lists the known ones, at every depth', async () => {
     const text = `${DOOR}alowlist: []\ncallers: { a: { kind: socket, uid: 7 } }\n`
     expect(await faultsOf(text)).toEqual([
-      `s.yaml:3:1 alowlist: unknown key; known here: ${TOP}`,
+      `s.yaml:3:1 alowlist: did you mean "allowlist"? unknown key; known here: ${TOP}`,
       's.yaml:4:31 callers.a.uid: unknown key; known here: kind, unsafeAnyLocalProcess',
     ])
   })

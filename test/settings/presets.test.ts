@@ -321,7 +321,7 @@ describe('what is wrong is told with its place in the file', () => {
     [
       'databricks',
       `${CC}, tokenEndpiont: x`,
-      /^s\.yaml:8:\d+ connections\.api\.credential\.tokenEndpiont: unknown key; .* \[preset databricks\]$/,
+      /^s\.yaml:8:\d+ connections\.api\.credential\.tokenEndpiont: did you mean "tokenEndpoint"\? unknown key; .* \[preset databricks\]$/,
     ],
   ])('preset: %s with { %s }', async (preset, credential, fault) => {
     const faults = await faultsOf(settingsText(preset, credential))

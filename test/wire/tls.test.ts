@@ -96,7 +96,10 @@ test('F16: the longest name there is does not throw', async () => {
 
 test('an upstream that does not speak TLS is untrusted', async () => {
   const { port } = await listener('127.0.0.1', 0, (socket) => socket.write('220 mail.test ESMTP\r\n'))
-  await expectProblem(dial({ host: 'api.test', port }), 'upstream-untrusted')
+  const reason = expect.stringMatching(
+    /^api\.test at 127\.0\.0\.1: what answers does not speak TLS \(ERR_SSL_WRONG_VERSION_NUMBER\): correct the port, /,
+  )
+  await expect(dial({ host: 'api.test', port })).rejects.toMatchObject({ code: 'upstream-untrusted', reason })
 })
 
 test('an upstream that refuses, or breaks off the handshake, is unreachable', async () => {

@@ -1,6 +1,7 @@
 import type { Problem, ProblemCode } from '../../core/problem.ts'
 import { codeOf } from '../../wire/opening.ts'
-import type { Told } from './finding.ts'
+import { NO_TLS } from '../../wire/tls.ts'
+import { inTwo, type Told } from './finding.ts'
 
 /** What the settings of a dial say, and where they are: `connections.crm`. */
 export interface Dialled {
@@ -12,7 +13,8 @@ export interface Dialled {
 
 /** A dial that failed, in words, and what to write where. */
 export function dialFault(problem: Problem, dialled: Dialled): Pick<Told, 'says' | 'remedy'> {
-  return { says: problem.reason, remedy: REMEDIES[problem.code]?.(dialled, problem) ?? problem.row.remedy }
+  const says = codeOf(problem.cause) === NO_TLS ? inTwo(problem.reason).says : problem.reason
+  return { says, remedy: REMEDIES[problem.code]?.(dialled, problem) ?? problem.row.remedy }
 }
 
 const REMEDIES: Partial<Record<ProblemCode, (dialled: Dialled, problem: Problem) => string>> = {
@@ -33,6 +35,7 @@ function untrusted({ host, place, authorities }: Dialled, code: string): string 
     return `whoever runs ${host} has to renew its certificate, unless it is the clock of this machine that is behind`
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `use a name at ${place} that its certificate is for`
   if (code === 'TLS_VERSION') return `whoever runs ${host} has to offer TLS 1.2 or later`
+  if (code === NO_TLS) return `correct the port at ${place}, or ask whoever runs ${host} to turn TLS on there`
   if (!CHAIN.test(code))
     return `correct the port at ${place}, or ask whoever runs ${host}: what answers does not speak TLS`
   return authorities === undefined

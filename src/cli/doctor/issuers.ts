@@ -2,9 +2,10 @@ import { Problem } from '../../core/problem.ts'
 import { issuerSettings, keepsTokens } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import { urlOf } from '../../oauth/endpoint-settings.ts'
+import { UnfitProof } from '../../oauth/refusal.ts'
 import { clockTold } from './clocks.ts'
 import { type Dialled, dialFault } from './dial-fault.ts'
-import { examine, examineAll, type Told } from './finding.ts'
+import { examine, examineAll, inTwo, type Told } from './finding.ts'
 import type { Inspected, Site } from './site.ts'
 import { closed } from './upstreams.ts'
 
@@ -54,9 +55,10 @@ function secondsOf({ mintedAt = 0, expiresAt = 0 }: ReturnType<Connection['suppl
   return Math.round((expiresAt - mintedAt) / 1000)
 }
 
-/** What failed is the way there, which has a remedy of its own, or what was said on it. */
+/** What failed is the way there or what we have to show, each with a remedy of its own, or what was said on the way. */
 function faultOf(problem: Problem, at: Dialled): Pick<Told, 'says' | 'remedy'> {
   if (problem.cause instanceof Problem) return dialFault(problem.cause, at)
+  if (problem.cause instanceof UnfitProof) return inTwo(problem.reason)
   const remedy =
     problem.code === 'credential-failed'
       ? `compare clientId, clientSecret, clientAuth, scope and tokenParams of ${at.place} with what ${at.host} has registered`

@@ -49,7 +49,7 @@ export const githubAppSchema = z
     ...lifetimeFields,
   })
   .superRefine(({ apiUrl, perRepository, owner }, context) => {
-    const fault = faultOfIssuerUrl(apiUrl, { plaintext: false })
+    const fault = faultOfIssuerUrl(apiUrl, { plaintext: 'never' })
     const message =
       fault ?? (/\?|[^/]\/$/.test(apiUrl) ? 'use a URL without a query and without a final slash' : undefined)
     if (message !== undefined) context.addIssue({ code: 'custom', path: ['apiUrl'], message })

@@ -61,7 +61,7 @@ const schema = z
   })
   .superRefine((settings, context) => {
     for (const name of ['tokenEndpoint', 'impersonationEndpoint'] as const) {
-      const message = faultOfIssuerUrl(settings[name], { plaintext: false })
+      const message = faultOfIssuerUrl(settings[name], { plaintext: 'never' })
       if (message !== undefined) context.addIssue({ code: 'custom', path: [name], message })
     }
     for (const name of Object.keys(settings.tokenParams).filter((one) => one !== 'options'))

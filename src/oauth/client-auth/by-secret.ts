@@ -1,11 +1,11 @@
 import type { ClientAuth } from 'oauth4webapi'
-import { Secret } from '../../core/secret.ts'
+import { type LongLived, Secret } from '../../core/secret.ts'
 import { longLivedOf, nameOfSecret } from '../../secrets/reference.ts'
 import type { Slot, Slots } from '../client-secret.ts'
 import type { ClientAuthTools, ClientProof, Presentation } from './client-auth.ts'
 
 /** A client that shows its secret, as it stands at each request. `show` puts it into the request. */
-export function bySecret({ clientSecret }: ClientAuthTools, show: (secret: Secret) => ClientAuth): ClientProof {
+export function bySecret({ clientSecret }: ClientAuthTools, show: (secret: LongLived) => ClientAuth): ClientProof {
   if (!clientSecret) throw new Error('no clientSecret: the schema let it through')
   const order = new Order(clientSecret)
   return {
@@ -15,9 +15,9 @@ export function bySecret({ clientSecret }: ClientAuthTools, show: (secret: Secre
 }
 
 /** The secret is looked at when it is shown: one that cannot be sent does not matter before its turn. */
-function presentationOf(slot: Slot, order: Order | undefined, show: (secret: Secret) => ClientAuth): Presentation {
+function presentationOf(slot: Slot, order: Order | undefined, show: (secret: LongLived) => ClientAuth): Presentation {
   const behind = longLivedOf(slot.reference, slot.held)
-  const authenticate: ClientAuth = (server, client, body, headers) => show(behind.secret)(server, client, body, headers)
+  const authenticate: ClientAuth = (server, client, body, headers) => show(behind)(server, client, body, headers)
   return { authenticate, behind, ...(order && { accepted: () => order.promote(slot) }) }
 }
 

@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto'
-import { Problem } from '../../core/problem.ts'
+import type { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { parseJsonObject } from '../../wire/json-object.ts'
+import { unfitProof } from '../refusal.ts'
 
 /** By a private key, and by the algorithms that authorization servers know; `none` and shared secrets are no proof. */
 export const clientAlgorithm = z.enum(['RS256', 'PS256', 'ES256', 'ES384', 'ES512', 'EdDSA'], {
@@ -47,7 +48,7 @@ function keyIn(secret: Secret): KeyObject {
 }
 
 function unfit(remedy: string): Problem {
-  return new Problem('credential-failed', { reason: `the private key of the client cannot be used: ${remedy}` })
+  return unfitProof(`the private key of the client cannot be used: ${remedy}`)
 }
 
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details = {} }: KeyObject): ClientAlgorithm[] {

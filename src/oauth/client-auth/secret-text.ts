@@ -1,5 +1,5 @@
-import { Problem } from '../../core/problem.ts'
-import type { Secret } from '../../core/secret.ts'
+import type { LongLived, Secret } from '../../core/secret.ts'
+import { unfitProof } from '../refusal.ts'
 
 /** For HTTP Basic: form-encoded first, as RFC 6749 section 2.3.1 says, or as they are for servers that do not decode. */
 export type BasicEncoding = 'rfc6749' | 'raw'
@@ -9,23 +9,32 @@ export type BasicEncoding = 'rfc6749' | 'raw'
  * @throws Problem `credential-failed` when the secret cannot be sent
  * @see RFC 6749 section 2.3.1
  */
-export function basicOf(clientId: string, secret: Secret, encoding: BasicEncoding): string {
+export function basicOf(clientId: string, secret: LongLived, encoding: BasicEncoding): string {
   const encode = encoding === 'raw' ? (text: string) => text : formEncode
   const pair = `${encode(clientId)}:${encode(printable(secret))}`
   return `Basic ${Buffer.from(pair).toString('base64')}`
 }
 
 /**
- * RFC 6749 appendix A.2: *VSCHAR. A stray line end or a byte order mark of an editor is told here, not by the issuer.
+ * The client secret as it is sent. What the issuer would call a wrong secret is told here, with its place.
  * @throws Problem `credential-failed`
  */
-export function printable(secret: Secret): string {
+export function printable({ name, secret }: LongLived): string {
+  const fault = faultOfSecretText(secret)
+  if (fault === undefined) return secret.reveal()
+  throw unfitProof(`the client secret of ${name} ${fault}`)
+}
+
+/**
+ * Why no client can show this as its secret, and what to do: a stray line end, say, or the byte order mark of an
+ * editor. Undefined: it can.
+ * @see RFC 6749 appendix A.2, which says *VSCHAR
+ */
+export function faultOfSecretText(secret: Secret): string | undefined {
   const text = secret.reveal()
-  if (/^[\x20-\x7e]+$/.test(text)) return text
-  throw new Problem('credential-failed', {
-    reason:
-      'the client secret is empty or holds a character outside of printable ASCII: check the file for stray bytes',
-  })
+  if (text === '') return 'is empty: write the secret there'
+  if (/^[\x20-\x7e]+$/.test(text)) return undefined
+  return 'has a line end or another character outside of printable ASCII in it, which no issuer takes: write the secret alone'
 }
 
 /**

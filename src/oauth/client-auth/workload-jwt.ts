@@ -1,9 +1,9 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import type { Clock } from '../../core/clock.ts'
-import { Problem } from '../../core/problem.ts'
 import type { Secret } from '../../core/secret.ts'
 import { z } from '../../forms/zod.ts'
 import { longLivedOf } from '../../secrets/reference.ts'
+import { unfitProof } from '../refusal.ts'
 import { showAssertion, workloadToken } from './assertion.ts'
 import type { ClientAuthKind } from './client-auth.ts'
 
@@ -43,14 +43,10 @@ function assertionIn(secret: Secret, clock: Clock): string {
   const jwt = secret.reveal()
   const exp = expiryIn(jwt)
   if (exp === undefined)
-    throw new Problem('credential-failed', {
-      reason: 'the file of the workload token holds no signed JWT: mount a projected token or a JWT-SVID there',
-    })
+    throw unfitProof('the file of the workload token holds no signed JWT: mount a projected token or a JWT-SVID there')
   if (exp * 1000 > clock.now()) return jwt
   const at = new Date(exp * 1000).toISOString()
-  throw new Problem('credential-failed', {
-    reason: `the workload token has expired at ${at}: see that the platform still writes the file anew`,
-  })
+  throw unfitProof(`the workload token has expired at ${at}: see that the platform still writes the file anew`)
 }
 
 /** Seconds since the epoch; never, where it does not say. Undefined: no JWT, or one that nobody has signed. */
