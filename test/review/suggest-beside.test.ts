@@ -66,7 +66,7 @@ describe('of what was refused', () => {
   })
 
   test.each<[string, Partial<Recorded>, string]>([
-    ['port-not-allowed', { port: 22, connection: 'crm' }, 'use the port of the connection'],
+    ['port-not-allowed', { port: 22, connection: 'crm' }, 'name the port of the connection'],
     ['path-not-allowed', { host: 'shut.test', path: '/v2', connection: 'shut' }, 'below the base path'],
     ['connect-refused', { host: 'shut.test', method: 'CONNECT', port: 443, path: undefined }, 'cures connect-refused'],
     ['address-not-allowed', { host: 'cdn.test', decision: 'permit', wouldRefuse: 'host-not-allowed' }, 'allowPrivate'],

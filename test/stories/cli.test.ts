@@ -141,7 +141,7 @@ test.each([
   [
     'port-not-allowed',
     ['http://api.crm.test:8443/v1/contacts/7'],
-    "port 8443 of api.crm.test is not the connection's port",
+    "port 8443 of api.crm.test is not the connection's port, 443",
   ],
 ] as const)('why says why not, %s, what to do, and ends with 1', async (problem, args, reason) => {
   const { code, stdout, stderr } = await why(['--caller', 'checkout', ...args])
