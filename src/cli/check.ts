@@ -1,4 +1,5 @@
 import { SettingsError } from '../settings/fault.ts'
+import { listeningIn } from '../settings/listening.ts'
 import { loadSettings } from '../settings/load.ts'
 import { openVisible } from '../settings/open.ts'
 import { placeFaults } from '../settings/place-checks.ts'
@@ -18,7 +19,7 @@ export async function check(file: string): Promise<void> {
     if (misplaced.length > 0) throw new SettingsError(loaded.locateAll(misplaced))
     const warnings = [...loaded.warnings, ...(await keyWarnings(place)), ...unfit, ...references.left]
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
-    const { listeners, admin, health, callers, connections, grants } = loaded.settings
+    const { listeners, callers, connections, grants } = loaded.settings
     const counts = [
       inNumbers('listener', listeners),
       inNumbers('caller', callers),
@@ -26,8 +27,9 @@ export async function check(file: string): Promise<void> {
       inNumbers('grant', grants),
     ]
     process.stdout.write(`${file} is right: ${counts.join(', ')}\n`)
-    const all = [...listeners, ...(admin ? [admin] : []), ...(health ? [health] : [])]
-    const passed = all.flatMap((one) => ('systemd' in one && one.systemd ? [`${one.systemd} at ${one.listen}`] : []))
+    const passed = listeningIn(loaded.settings).flatMap((one) =>
+      one.systemd ? [`${one.systemd} at ${one.listen}`] : [],
+    )
     if (passed.length > 0) process.stdout.write(`to come from systemd when it starts: ${passed.join(', ')}\n`)
     process.stdout.write(`settings digest: ${loaded.digest}\n`)
   })

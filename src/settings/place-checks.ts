@@ -4,6 +4,7 @@ import { namingSettings } from '../ca/root-file.ts'
 import { parseListen } from '../wire/listen.ts'
 import { faultOfSocketPlace } from '../wire/unix-socket.ts'
 import type { SettingsFault } from './fault.ts'
+import { listeningIn } from './listening.ts'
 import type { Loaded } from './load.ts'
 import { caPlace, interceptedHosts } from './policy.ts'
 
@@ -17,14 +18,9 @@ export async function placeFaults(loaded: Loaded, now: () => number): Promise<re
 
 /** What systemd has opened is where it is. */
 async function socketFaults({ settings, file }: Loaded): Promise<readonly SettingsFault[]> {
-  const { listeners, admin, health } = settings
-  const places = [
-    ...listeners.map((door, index) => ({ path: ['listeners', index, 'listen'], door })),
-    ...(admin ? [{ path: ['admin', 'listen'], door: admin }] : []),
-    ...(health ? [{ path: ['health', 'listen'], door: health }] : []),
-  ].filter(({ door }) => !('systemd' in door) || door.systemd === undefined)
-  const faults = places.map(async ({ path, door }) => {
-    const where = parseListen(door.listen, { allowNonLoopback: true })
+  const own = listeningIn(settings).filter(({ systemd }) => systemd === undefined)
+  const faults = own.map(async ({ path, listen }) => {
+    const where = parseListen(listen, { allowNonLoopback: true })
     if (typeof where === 'string' || where.kind !== 'unix') return []
     const message = await faultOfSocketPlace(resolve(dirname(file), where.path))
     return message === undefined ? [] : [{ path, message }]

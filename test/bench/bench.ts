@@ -90,6 +90,7 @@ async function start(core: number, [script = '', ...args]: readonly string[]) {
   const [command = '', ...rest] = [
     ...pin,
     process.execPath,
+    '--disable-warning=ExperimentalWarning',
     '--disable-warning=DEP0060',
     '--disable-warning=DEP0169',
     path,

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import { needsOf } from '../../credentials/registry.ts'
 import type { Connection } from '../../gate/snapshot.ts'
 import type { References } from '../../secrets/reference.ts'
+import { listeningIn } from '../../settings/listening.ts'
 import type { Loaded } from '../../settings/load.ts'
 import { openVisible } from '../../settings/open.ts'
 import type { ConnectionSettings, Settings } from '../../settings/schema.ts'
@@ -117,9 +118,10 @@ function silence() {
   }
 }
 
-function dialerFor({ dns, listeners, admin, health }: Settings): Dialer {
+function dialerFor(settings: Settings): Dialer {
+  const { dns } = settings
   const resolver = createResolver({ hosts: dns.hosts, ...(dns.servers && { servers: dns.servers }) })
   const own = new OwnListeners()
-  for (const { listen } of [...listeners, admin, health].filter((one) => one !== undefined)) own.add(listen)
+  for (const { listen } of listeningIn(settings)) own.add(listen)
   return createDialer({ resolver, isOwnListener: (address, port) => own.has(address, port) })
 }

@@ -1,84 +1,40 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Credential, Supply } from '../../../src/credentials/credential.ts'
-import { unpacked } from '../../../src/credentials/login/content.ts'
-import { buildSupply, sourceSettings } from '../../../src/credentials/registry.ts'
+import type { Credential } from '../../../src/credentials/credential.ts'
 import { toBlockList } from '../../../src/forms/network.ts'
 import { exchange } from '../../../src/oauth/exchange.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { trustOf } from '../../../src/wire/trust.ts'
-import { Browser } from '../../support/browser.ts'
 import { type Authority, makeAuthority } from '../../support/certificates.ts'
 import { type LoginServer, startLoginServer } from '../../support/login-server.ts'
 import { openLoginStore } from '../../support/login-store.ts'
-import { loopback, makeSourceTools, type TestTools } from '../../support/source-tools.ts'
+import { loopback } from '../../support/source-tools.ts'
+import { type Built, buildAt, CLIENTS, CONFIDENTIAL, keptToken, logIn, PUBLIC, SECRET } from './at-provider.ts'
 
 /** Real providers, one with access tokens that are JWTs, which nobody can revoke, and one with opaque ones. */
-const SECRET = 'LT_CANARY'
-const redirectUri = 'http://127.0.0.1:1/login/crm/callback'
-
 let authority: Authority
 const servers = new Map<string, LoginServer>()
 let store: Store
-let count = 0
 
 beforeAll(async () => {
   authority = await makeAuthority()
   store = await openLoginStore()
-  const redirectUris = [redirectUri]
-  const clients = [
-    { id: 'public', redirectUris },
-    { id: 'confidential', secret: SECRET, redirectUris },
-  ]
   for (const format of ['jwt', 'opaque'] as const)
-    servers.set(format, await startLoginServer({ authority, clients, format }))
+    servers.set(format, await startLoginServer({ authority, clients: CLIENTS, format }))
 }, 30_000)
 
 afterAll(async () => {
   for (const server of servers.values()) await server.stop()
 })
 
-const PUBLIC = { clientId: 'public', clientAuth: 'none' }
-const CONFIDENTIAL = { clientId: 'confidential', clientSecret: { file: 'client' } }
-
-interface Built extends TestTools {
-  readonly name: string
-  readonly supply: Supply
-  readonly server: LoginServer
-}
-
-function build(format: string, settings: object, secret = SECRET): Built {
+function build(format: string, settings: object, secret?: string): Built {
   const server = servers.get(format)
   if (!server) throw new Error(`no server of format ${format}`)
-  count += 1
-  const name = `crm-${count}`
-  const made = makeSourceTools({ secret, ca: authority.certPem, logins: store.logins, name })
-  made.clock.jumpWall(Date.now() - made.clock.now())
-  const parsed = sourceSettings.parse({
-    kind: 'authorization-code',
-    issuer: server.issuer,
-    scope: 'openid offline_access read',
-    tls: { ca: { file: 'ca.pem' } },
-    allowPrivate: loopback,
-    ...settings,
-  })
-  return { ...made, name, server, supply: buildSupply(parsed, made.tools) }
-}
-
-async function logIn({ supply: { desk } }: Built): Promise<void> {
-  const { url } = (await desk?.begin({ caller: undefined, redirectUri, holder: 'ops' })) ?? { url: '' }
-  const browser = new Browser(authority.certPem)
-  const end = await browser.consent(await browser.visit(`${url}&prompt=consent`), 'ann', /^http:/)
-  await desk?.finish(end.url.searchParams, { holder: 'ops', by: 'ops' })
+  return buildAt({ authority, store, server }, settings, secret)
 }
 
 async function logOut({ supply: { desk } }: Built) {
   const gone = await desk?.logout(undefined)
   return gone?.revoking.last
-}
-
-async function keptToken({ name }: Built): Promise<string> {
-  const kept = await store.logins.open({ connection: name, identity: 'shared' })
-  return kept ? unpacked(kept.content).refreshToken.reveal() : 'none'
 }
 
 /** Whether a token is good there, as the provider tells its confidential client. */
